@@ -1,0 +1,140 @@
+"""Which frames, which audio and which reference each chunk uses, decided in integers and without torch.
+
+A chunk is 81 frames at 25 fps. Every chunk but the first begins with 9 context frames, the last 9 of its predecessor,
+so each adds 72 new ones (paper section 3.2; official `generate_infinitetalk`). Chunk k covers film frames
+[72 k, 72 k + 81) and takes source frame 72 k as its reference unless a keyframe says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..request import FRAMES_PER_SECOND, Keyframe, ShortSource
+
+NUM_CHUNK_FRAMES = 81
+NUM_CONTEXT_FRAMES = 9
+NUM_NEW_FRAMES = NUM_CHUNK_FRAMES - NUM_CONTEXT_FRAMES  # 72 = 2.88 s
+VAE_TIME_STRIDE = 4
+
+
+def num_latent_frames(num_frames: int) -> int:
+    """81 -> 21, 9 -> 3, 1 -> 1: the first frame stands alone, then groups of four."""
+    return 1 + (num_frames - 1) // VAE_TIME_STRIDE
+
+
+def num_film_frames(seconds: float) -> int:
+    """Frames of a film exactly as long as `seconds` of speech, to the nearest frame and never none."""
+    return max(1, math.floor(seconds * FRAMES_PER_SECOND + 0.5))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The picture that guides a chunk: an instant of the source, or a keyframe's own picture."""
+
+    source_seconds: float
+    image: str | None = None
+    keyframe_index: int | None = None  # into the request's keyframes; None = the default reference
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One stretch. Frame numbers count film frames at 25 fps; `stop` is exclusive.
+
+    start_frame .. start_frame + num_frames: what the network generates and whose audio it hears.
+    new_start_frame .. new_stop_frame: what is kept, clipped to the film.
+    """
+
+    index: int
+    start_frame: int
+    num_frames: int
+    num_context_frames: int
+    new_start_frame: int
+    new_stop_frame: int
+    reference: Reference
+
+    @property
+    def stop_frame(self) -> int:
+        return self.start_frame + self.num_frames
+
+    @property
+    def num_new_frames(self) -> int:
+        return self.new_stop_frame - self.new_start_frame
+
+    @property
+    def start_seconds(self) -> float:
+        return self.new_start_frame / FRAMES_PER_SECOND
+
+    @property
+    def stop_seconds(self) -> float:
+        return self.new_stop_frame / FRAMES_PER_SECOND
+
+    @property
+    def kept(self) -> slice:
+        """The new frames among the chunk's generated ones."""
+        return slice(self.new_start_frame - self.start_frame, self.new_stop_frame - self.start_frame)
+
+
+def num_chunks(num_frames: int) -> int:
+    """Chunks needed to cover a film: 1..81 frames -> 1, 82..153 -> 2, and one more per 72."""
+    return 1 + max(0, math.ceil((num_frames - NUM_CHUNK_FRAMES) / NUM_NEW_FRAMES))
+
+
+def reference_seconds(film_seconds: float, source_seconds: float, short_source: ShortSource) -> float:
+    """The instant of the source shown at `film_seconds` when the source may be shorter than the film.
+
+    hold: its last frame stays. ping-pong: it runs backwards, then forwards again. A still picture has infinite length.
+    """
+    if film_seconds < source_seconds or math.isinf(source_seconds):
+        return film_seconds
+    last = max(0.0, source_seconds - 1 / FRAMES_PER_SECOND)
+    if short_source == "ping-pong" and last > 0:
+        phase = math.fmod(film_seconds, 2 * last)
+        return phase if phase <= last else 2 * last - phase
+    return last
+
+
+def plan_chunks(
+    num_frames: int,
+    *,
+    source_seconds: float = math.inf,
+    keyframes: Sequence[Keyframe] = (),
+    short_source: ShortSource = "hold",
+) -> tuple[Chunk, ...]:
+    """The chunks of a film of `num_frames` frames.
+
+    A keyframe at time t guides the chunk that adds the frame shown at t; of several in one chunk the first one does.
+    """
+    assert num_frames >= 1, num_frames
+    pins: dict[int, int] = {}
+    for i, keyframe in enumerate(keyframes):
+        frame = min(int(keyframe.time_seconds * FRAMES_PER_SECOND), num_frames - 1)
+        pins.setdefault(_covering_chunk(frame), i)
+
+    chunks = []
+    for k in range(num_chunks(num_frames)):
+        start = k * NUM_NEW_FRAMES
+        num_context = NUM_CONTEXT_FRAMES if k else 0
+        if k in pins:
+            pin = keyframes[pins[k]]
+            reference = Reference(pin.source_seconds or 0.0, pin.image, pins[k])
+        else:
+            reference = Reference(reference_seconds(start / FRAMES_PER_SECOND, source_seconds, short_source))
+        chunks.append(
+            Chunk(
+                index=k,
+                start_frame=start,
+                num_frames=NUM_CHUNK_FRAMES,
+                num_context_frames=num_context,
+                new_start_frame=start + num_context,
+                new_stop_frame=min(start + NUM_CHUNK_FRAMES, num_frames),
+                reference=reference,
+            )
+        )
+    return tuple(chunks)
+
+
+def _covering_chunk(frame: int) -> int:
+    """The chunk that adds film frame `frame` (context frames belong to the chunk before)."""
+    return max(0, (frame - NUM_CONTEXT_FRAMES) // NUM_NEW_FRAMES)
