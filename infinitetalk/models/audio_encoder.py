@@ -1,0 +1,286 @@
+"""Speech encoder: wav2vec2 with its convolutional features resampled to the video's 25 frames a second.
+
+Shapes: S samples at 16 kHz, F video frames, L transformer layers, C channels (12 and 768 in the base model).
+
+The network is transformers' own `Wav2Vec2Model`. What differs is one step (official file
+`src/audio_analysis/wav2vec2.py`): between the convolutional features (50 a second) and their projection the features are
+stretched linearly to one per video frame. All layers' outputs are kept, not the last one alone.
+
+Two ways through the same weights:
+
+* `forward`: whole signals in a batch, differentiable; the training package uses it.
+* `embed` and `encode_span`: one signal without gradients, the convolutions in short blocks, so that memory does not grow
+  with length. Two steps of the network look at the whole signal: its normalisation to unit variance and the group norm
+  after the first convolution. Both only need moments of the samples, which `measure_signal` collects in one streaming pass;
+  with them every block yields what the whole signal would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+SAMPLE_RATE = 16_000
+FRAMES_PER_SECOND = 25
+SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
+_VARIANCE_FLOOR = 1e-7  # of the official feature extractor's normalisation
+_FEATURES_PER_BLOCK = 200  # 4 seconds; the first convolution's output is the largest tensor of the encoder
+_SAMPLES_PER_READ = 1 << 20
+
+# Samples [start, stop) of a 16 kHz mono soundtrack. A numpy array or memmap serves through `reader_of`.
+SampleReader = Callable[[int, int], np.ndarray]
+
+
+def speech_encoder_config(**settings: object) -> Wav2Vec2Config:
+    """A wav2vec2 configuration for inference: no dropout, no skipped layers, no masking. `settings` override.
+
+    Masking stays off because its embedding is an unused weight that published speech-video checkpoints lack.
+    """
+    dropouts = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop")
+    unmasked = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+    return Wav2Vec2Config(**(dict.fromkeys(dropouts, 0.0) | settings | unmasked))
+
+
+def nano_speech_config(
+    hidden_size: int = 96, num_layers: int = 4, conv_channels: int = 64, num_heads: int = 4
+) -> Wav2Vec2Config:
+    """The small encoder: same seven convolutions (400 samples wide, one step per 320 samples), fewer channels."""
+    return speech_encoder_config(
+        hidden_size=hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        intermediate_size=4 * hidden_size,
+        conv_dim=[conv_channels] * 7,
+        num_conv_pos_embeddings=32,
+        num_conv_pos_embedding_groups=8,
+    )
+
+
+def num_frames_of(num_samples: int) -> int:
+    """Whole video frames covered by `num_samples` at 16 kHz, as the official code counts them; at least one."""
+    return max(1, int(num_samples / SAMPLE_RATE * FRAMES_PER_SECOND))
+
+
+def reader_of(samples: np.ndarray | Tensor) -> SampleReader:
+    """Wrap samples held in an array, a tensor or a memory map."""
+    if isinstance(samples, Tensor):
+        samples = samples.detach().cpu().numpy()
+    if samples.ndim != 1:
+        raise ValueError(f"Samples have shape {tuple(samples.shape)}; expected one mono channel of shape [samples].")
+    return lambda start, stop: samples[start:stop]
+
+
+@dataclass(frozen=True)
+class SignalMoments:
+    """What the whole-signal steps of the encoder need to know about a soundtrack.
+
+    Attributes:
+        num_samples: length after padding to the shortest length the convolutions accept.
+        mean, variance: of the samples.
+        window_mean: [kernel], mean of the first convolution's input windows.
+        window_covariance: [kernel, kernel], their covariance (population).
+    """
+
+    num_samples: int
+    mean: float
+    variance: float
+    window_mean: np.ndarray
+    window_covariance: np.ndarray
+
+
+def linear_positions(start: int, stop: int, num_features: int, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where frames [start, stop) of `num_frames` fall among `num_features` (end points coincide).
+
+    Returns the index of the feature before each frame and the weight of the one after it. Positions are single precision
+    because torch's `interpolate`, which the reference calls, has them so; over three hours they are off by 2 ms at most.
+    """
+    step = np.float32(num_features - 1) / np.float32(num_frames - 1) if num_frames > 1 else np.float32(0)
+    position = np.arange(start, stop, dtype=np.float32) * step
+    before = np.minimum(position.astype(np.int64), num_features - 1)
+    return before, np.clip(position - before.astype(np.float32), 0, 1)
+
+
+class SpeechEncoder(Wav2Vec2Model):
+    """wav2vec2 whose every layer speaks once per video frame. Construct with `speech_encoder_config(...)`."""
+
+    config_class = Wav2Vec2Config
+
+    @property
+    def num_layers(self) -> int:
+        return self.config.num_hidden_layers
+
+    @property
+    def num_channels(self) -> int:
+        return self.config.hidden_size
+
+    @property
+    def hop(self) -> int:
+        """Samples between two convolutional features (320)."""
+        return math.prod(self.config.conv_stride)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples one convolutional feature sees (400)."""
+        width, hop = 1, 1
+        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
+            width += (kernel - 1) * hop
+            hop *= stride
+        return width
+
+    def num_features_of(self, num_samples: int) -> int:
+        """Convolutional features of a signal of this length."""
+        return (num_samples - self.receptive_field) // self.hop + 1
+
+    def forward(self, signals: Tensor, num_frames: int) -> Tensor:
+        """Encode whole signals, differentiably.
+
+        Args:
+            signals: [B, S] mono at 16 kHz, any gain; each row is normalised to zero mean and unit variance.
+            num_frames: F, video frames the S samples last.
+        Returns:
+            [B, F, L, C].
+        """
+        signals = functional.pad(signals, (0, max(0, self.receptive_field - signals.shape[1])))
+        mean = signals.mean(dim=1, keepdim=True)
+        variance = signals.var(dim=1, keepdim=True, correction=0)
+        features = self.feature_extractor((signals - mean) / torch.sqrt(variance + _VARIANCE_FLOOR))
+        features = functional.interpolate(features, size=num_frames, mode="linear", align_corners=True)
+        return self._layers(features.transpose(1, 2))
+
+    def embed(self, signal: np.ndarray | Tensor, num_frames: int | None = None) -> Tensor:
+        """Encode one signal in a single pass of the transformer, without gradients.
+
+        Args:
+            signal: [S] mono at 16 kHz, already at the loudness wanted.
+            num_frames: F; by default as many whole frames as the signal lasts.
+        Returns:
+            [F, L, C] float32 on the encoder's device.
+        """
+        read = reader_of(signal)
+        num_samples = signal.shape[0]
+        num_frames = num_frames_of(num_samples) if num_frames is None else num_frames
+        return self.encode_span(read, self.measure_signal(read, num_samples), num_frames, 0, num_frames)
+
+    def measure_signal(self, read: SampleReader, num_samples: int) -> SignalMoments:
+        """Collect the moments of a soundtrack in one streaming pass (about a second for an hour of sound)."""
+        kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
+        padded_length = max(num_samples, self.receptive_field)
+        total = squares = 0.0
+        for start in range(0, num_samples, _SAMPLES_PER_READ):
+            block = np.asarray(read(start, min(start + _SAMPLES_PER_READ, num_samples)), dtype=np.float64)
+            total += block.sum()
+            squares += block @ block
+        mean = total / padded_length
+        variance = max(0.0, squares / padded_length - mean * mean)
+
+        num_windows = (padded_length - kernel) // stride + 1
+        window_sum = np.zeros(kernel)
+        window_products = np.zeros((kernel, kernel))
+        windows_per_read = _SAMPLES_PER_READ // stride
+        for first in range(0, num_windows, windows_per_read):
+            last = min(first + windows_per_read, num_windows) - 1
+            block = _read_padded(read, first * stride, last * stride + kernel, num_samples).astype(np.float64) - mean
+            windows = np.lib.stride_tricks.sliding_window_view(block, kernel)[::stride]
+            window_sum += windows.sum(axis=0)
+            window_products += windows.T @ windows
+        window_mean = window_sum / num_windows
+        covariance = window_products / num_windows - np.outer(window_mean, window_mean)
+        return SignalMoments(padded_length, mean, variance, window_mean + mean, covariance)
+
+    @torch.no_grad()
+    def encode_span(
+        self, read: SampleReader, moments: SignalMoments, num_frames: int, start: int, stop: int, *, margin: int = 0
+    ) -> Tensor:
+        """Encode frames [start, stop) of a soundtrack that lasts `num_frames` frames.
+
+        Convolutional features equal those of the whole soundtrack; the transformer sees `margin` frames more on each side
+        (where they exist) than it returns.
+
+        Returns:
+            [stop - start, L, C] float32 on the encoder's device.
+        """
+        assert 0 <= start < stop <= num_frames, (start, stop, num_frames)
+        first, last = max(0, start - margin), min(num_frames, stop + margin)
+        before, weight = linear_positions(first, last, self.num_features_of(moments.num_samples), num_frames)
+        after = np.minimum(before + 1, self.num_features_of(moments.num_samples) - 1)
+        features = self._features(read, moments, int(before[0]), int(after[-1]) + 1)
+        offset, device = int(before[0]), features.device
+        weight_after = torch.from_numpy(weight).to(device)[:, None]
+        resampled = torch.lerp(
+            features[torch.from_numpy(before - offset).to(device)],
+            features[torch.from_numpy(after - offset).to(device)],
+            weight_after,
+        )
+        layers = self._layers(resampled[None].to(self.dtype))[0]
+        return layers[start - first : stop - first].float()
+
+    def _layers(self, features: Tensor) -> Tensor:
+        """[B, F, conv channels] → every layer's output [B, F, L, C]."""
+        encoder = self.encoder
+        hidden, _ = self.feature_projection(features)
+        hidden = hidden + encoder.pos_conv_embed(hidden)
+        # The base model norms before the layers, the "stable" (large) one after the last of them.
+        stable = self.config.do_stable_layer_norm
+        if not stable:
+            hidden = encoder.layer_norm(hidden)
+        hidden = encoder.dropout(hidden)
+        outputs = []
+        for layer in encoder.layers:
+            hidden = layer(hidden)
+            outputs.append(hidden)
+        if stable:
+            outputs[-1] = encoder.layer_norm(outputs[-1])
+        return torch.stack(outputs, dim=2)
+
+    def _features(self, read: SampleReader, moments: SignalMoments, start: int, stop: int) -> Tensor:
+        """Convolutional features [stop - start, conv channels] of the whole signal, computed block by block."""
+        scale = 1.0 / math.sqrt(moments.variance + _VARIANCE_FLOOR)
+        norm_scale, norm_shift = self._first_norm(moments, scale)
+        blocks = []
+        for first in range(start, stop, _FEATURES_PER_BLOCK):
+            last = min(first + _FEATURES_PER_BLOCK, stop) - 1
+            samples = _read_padded(
+                read, first * self.hop, last * self.hop + self.receptive_field, moments.num_samples
+            )
+            normalised = ((samples - np.float32(moments.mean)) * np.float32(scale)).astype(np.float32)
+            hidden = torch.from_numpy(normalised).to(self.device, self.dtype)[None, None]
+            for index, layer in enumerate(self.feature_extractor.conv_layers):
+                if index == 0 and norm_scale is not None:
+                    hidden = layer.activation(layer.conv(hidden).float() * norm_scale + norm_shift).to(self.dtype)
+                else:
+                    hidden = layer(hidden)
+            blocks.append(hidden[0].transpose(0, 1).float())
+        return torch.cat(blocks)
+
+    def _first_norm(self, moments: SignalMoments, scale: float) -> tuple[Tensor | None, Tensor | None]:
+        """The group norm after the first convolution as a gain and an offset per channel, each [channels, 1].
+
+        The norm takes mean and variance of every channel over the whole signal. A channel is a linear function of its
+        input window, w·x + b, so both follow from the window's mean m and covariance K: w·m + b and w·K w.
+        """
+        first = self.feature_extractor.conv_layers[0]
+        if not isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
+            return None, None
+        weight = first.conv.weight.detach().double().cpu().numpy()[:, 0]
+        mean = weight @ ((moments.window_mean - moments.mean) * scale)
+        if first.conv.bias is not None:
+            mean = mean + first.conv.bias.detach().double().cpu().numpy()
+        variance = np.maximum(0.0, np.einsum("ci,ij,cj->c", weight, moments.window_covariance * scale**2, weight))
+        gain = first.layer_norm.weight.detach().double().cpu().numpy() / np.sqrt(variance + first.layer_norm.eps)
+        shift = first.layer_norm.bias.detach().double().cpu().numpy() - mean * gain
+        columns = torch.from_numpy(np.stack([gain, shift])).to(self.device, torch.float32)[:, :, None]
+        return columns[0], columns[1]
+
+
+def _read_padded(read: SampleReader, start: int, stop: int, num_samples: int) -> np.ndarray:
+    """Samples [start, stop) as float32, silence where the soundtrack has ended."""
+    block = np.asarray(read(start, min(stop, num_samples)), dtype=np.float32)
+    missing = (stop - start) - block.shape[0]
+    return np.pad(block, (0, missing)) if missing > 0 else block
