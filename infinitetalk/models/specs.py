@@ -1,0 +1,91 @@
+"""The networks by name: what a model is made of and what it can do, readable without loading anything.
+
+A sibling checkpoint of the same architecture is a new entry here, not new code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..errors import CheckpointError, PresetError
+from ..paths import assets_dir
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One set of networks.
+
+    prediction: what the transformer's output means; `velocity` as published, `sample` the clean latent.
+    reference_scale: None as published. A number s: the transformer works on (latent - reference latent) / s, so that a
+        small network has only the motion to learn (differences.md).
+    components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
+    memory_mb: peak resident memory of the process while it generates, for the plan.
+    evaluation_seconds, other_chunk_seconds: on two laptop cores, one evaluation of the transformer, and everything else
+        that a chunk costs; the plan uses them until this machine has been timed.
+    """
+
+    name: str
+    title: str
+    prediction: Literal["velocity", "sample"] = "velocity"
+    reference_scale: float | None = None
+    takes_prompt: bool = True
+    num_speakers: int = 1
+    sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+    components: tuple[str, ...] = ("transformer", "vae", "image_encoder", "audio_encoder", "text_encoder", "tokenizer")
+    shipped_in: str | None = None
+    licence: str = "Apache-2.0"
+    memory_mb: int = 0
+    evaluation_seconds: float = 0.0
+    other_chunk_seconds: float = 0.0
+
+    def weights_dir(self, checkpoints_dir: str | Path | None) -> Path:
+        """Folder of the weights in the diffusers layout (one sub-folder per component, config.json in each).
+
+        Raises:
+            CheckpointError: if the model does not ship with the package and no folder was given, or it is not there.
+        """
+        if self.shipped_in is not None:
+            return assets_dir() / self.shipped_in
+        if checkpoints_dir is None:
+            raise CheckpointError(
+                f"The weights of {self.title} do not ship with the package; give the folder that holds "
+                f"{self.name}/ as checkpoints_dir, or choose the preset nano."
+            )
+        return Path(checkpoints_dir) / self.name
+
+
+# Height and width by aspect ratio (height / width) as the official keys spell it. Nano was trained on one size.
+NANO_SIZES = {"nano": {"1.00": (128, 128)}}
+
+SPECS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="nano",
+            title="nano",
+            prediction="sample",
+            reference_scale=1.0,
+            takes_prompt=False,
+            sizes=NANO_SIZES,
+            components=("transformer", "vae", "image_encoder", "audio_encoder"),
+            shipped_in="nano",
+        ),
+        ModelSpec(name="infinitetalk-14b-single", title="InfiniteTalk 14B"),
+        ModelSpec(name="infinitetalk-14b-multi", title="InfiniteTalk 14B, two speakers", num_speakers=2),
+    )
+}
+
+
+def get_spec(name: str) -> ModelSpec:
+    """The spec called `name`.
+
+    Raises:
+        PresetError: if there is none.
+    """
+    try:
+        return SPECS[name]
+    except KeyError:
+        raise PresetError(f"There is no model {name!r}; known are {', '.join(SPECS)}.") from None

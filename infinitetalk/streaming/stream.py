@@ -1,0 +1,139 @@
+"""From chunk to chunk: the loop's state and one turn of it. Paper section 3.2, official `generate_infinitetalk`."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..media.color import match_colors
+from ..models.loading import Models
+from ..models.vae import decode_video, encode_video
+from ..request import Settings
+from ..sampling.denoise import denoise
+from ..sampling.guidance import branches_for, make_guidance
+from ..sampling.schedule import timesteps
+from .conditions import LatentSpace, TextPair, branch_conditions, reference_latents
+from .plan import NUM_CONTEXT_FRAMES, Chunk, num_latent_frames
+
+SPATIAL_STRIDE = 8
+
+
+class Cancelled(Exception):
+    """The user asked to stop; raised between two steps, caught by the pipeline."""
+
+
+@dataclass
+class ChunkPictures:
+    """What one turn gives. frames: [3, F, H, W] in [-1, 1]; latents: [1, 16, T, h, w]; seconds: per stage."""
+
+    frames: Tensor
+    latents: Tensor
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def chunk_noise(seed: int, chunk: int, take: int, shape: tuple[int, ...]) -> Tensor:
+    """Noise from a generator of this chunk's and take's own, so that any chunk can be made again alone."""
+    digest = hashlib.sha256(f"{seed}/{chunk}/{take}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.randn(shape, generator=generator)
+
+
+class FilmStream:
+    """Makes a film chunk by chunk; between two of them it keeps only the context latents and the colour anchor.
+
+    context_latents: [1, 16, 1 or 3, h, w], the end of the chunk before; None before the first chunk.
+    color_anchor: [1, 3, H, W], the reference that colours are matched to: the first of the current shot.
+    """
+
+    def __init__(self, models: Models, settings: Settings, text: TextPair, speaker_masks: Tensor | None = None) -> None:
+        self.models = models
+        self.settings = settings
+        self.text = text
+        self.speaker_masks = speaker_masks
+        self.context_latents: Tensor | None = None
+        self.color_anchor: Tensor | None = None
+
+    @torch.inference_mode()
+    def generate_chunk(
+        self,
+        chunk: Chunk,
+        reference: Tensor,
+        audio: Tensor,
+        noise: Tensor,
+        *,
+        on_step: Callable[[int, Tensor], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        image_tokens: Tensor | None = None,
+    ) -> ChunkPictures:
+        """One turn of the loop; leaves the state ready for the next chunk.
+
+        reference: [1, 3, H, W] in [-1, 1]. audio: [S, num_frames, 5, L, C]. noise: [1, 16, T, h, w].
+
+        Raises:
+            Cancelled: if `should_stop` said so; the state is as before the call.
+        """
+        models, settings, spec = self.models, self.settings, self.models.spec
+        dtype, device = models.dtype, models.device
+        clock = _Stopwatch()
+
+        # 1. What the network is told.
+        y = reference_latents(models, reference, chunk.num_frames)
+        space = LatentSpace(y[:, -16:, :1], spec.reference_scale)
+        context = space.reference if self.context_latents is None else self.context_latents
+        branches = branches_for(settings.text_scale, settings.audio_scale)
+        conditions = branch_conditions(
+            models, branches, text=self.text, reference=reference, y=y, audio=audio,
+            speaker_masks=self.speaker_masks, image_tokens=image_tokens,
+        )
+        clock.lap("conditioning")
+
+        # 2. From noise to latents.
+        latents = denoise(
+            models.transformer,
+            conditions,
+            noise.to(device, dtype),
+            space.enter(context.to(device)).to(dtype),
+            timesteps=timesteps(settings.steps, settings.shift),
+            guidance=make_guidance(settings.text_scale, settings.audio_scale, adaptive=settings.adaptive_guidance),
+            prediction=spec.prediction,
+            on_step=on_step,
+            should_stop=should_stop,
+        )
+        if latents is None:
+            raise Cancelled
+        latents = space.leave(latents)
+        clock.lap("denoising")
+
+        # 3. From latents to pictures.
+        frames = decode_video(models.vae, latents)
+        clock.lap("decoding")
+        if settings.color_correction > 0:
+            anchor = self.color_anchor if self.color_anchor is not None else reference
+            frames = match_colors(frames, anchor[:, :, None], settings.color_correction)
+            clock.lap("color")
+
+        # 4. What the next chunk starts from.
+        if self.color_anchor is None:
+            self.color_anchor = reference
+        self.context_latents = encode_video(models.vae, frames[:, :, -NUM_CONTEXT_FRAMES:])
+        clock.lap("context")
+        return ChunkPictures(frames[0], latents, clock.seconds)
+
+    def noise_shape(self, height: int, width: int, num_frames: int) -> tuple[int, ...]:
+        return (1, 16, num_latent_frames(num_frames), height // SPATIAL_STRIDE, width // SPATIAL_STRIDE)
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._start
+        self._start = now
