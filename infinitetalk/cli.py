@@ -1,0 +1,361 @@
+"""The command line: flags into one `GenerationRequest`, events into a progress bar or lines of JSON.
+
+Exit code 0 means done; 1 means not done, with one sentence on stderr; 130 means interrupted by the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .errors import InputError, OutputError, UserError, writing_failed
+from .events import ChunkFinished, Event, Finished, Progress
+from .paths import assets_dir
+from .request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in _PASSED_ON:  # these have a command line of their own
+        return _guarded(lambda: _PASSED_ON[arguments[0]](arguments[1:]))
+    return _guarded(lambda: _dispatch(arguments))
+
+
+def _guarded(command: Callable[[], int | None]) -> int:
+    """Turn every way to fail into one sentence and an exit code."""
+    try:
+        return command() or 0
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # ours to mend: keep the traceback for a report, show a sentence
+        with tempfile.NamedTemporaryFile("w", prefix="infinitetalk-", suffix=".log", delete=False) as log:
+            traceback.print_exc(file=log)
+        return _fail(f"Something went wrong inside ({type(error).__name__}); the details are in {log.name}.")
+
+
+def _fail(sentence: str) -> int:
+    print(" ".join(sentence.split()), file=sys.stderr)
+    return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def _dispatch(arguments: list[str]) -> int | None:
+    options = _parser().parse_args(arguments)
+    return options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="infinitetalk", description="New speech in, the whole person moves in time with it.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--json", action="store_true", help="print JSON for machines")
+        sub.set_defaults(run=run)
+        return sub
+
+    generate = command("generate", _generate, "make a film from a picture or film and new speech")
+    _add_request(generate)
+    _add_run(generate)
+    plan = command("plan", _plan, "say what a film would take: chunks, time, memory, warnings; loads no weights")
+    _add_request(plan)
+    resume = command("resume", _resume, "continue a job after a crash or cancel")
+    resume.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
+    resume.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
+    demo = command("demo", _demo, "make the bundled portrait say the bundled sentence")
+    demo.add_argument("--preset", default="nano", help="default: nano")
+    _add_run(demo)
+    command("presets", _presets, "list the presets and what they set")
+    bench = command("bench", _bench, "measure speed and memory on this machine")
+    bench.add_argument("--preset", default="nano", help="default: nano")
+    bench.add_argument("--seconds", default="10", help="length of the speech (default: 10)")
+    bench.add_argument("--skip-comparison", action="store_true", help="do not time the plain transformer")
+    for name in _PASSED_ON:
+        commands.add_parser(name, help=_PASSED_ON_HELP[name], add_help=False)
+    return parser
+
+
+def _add_request(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", metavar="FILE", help="picture or film of the person")
+    parser.add_argument("--audio", metavar="FILE", help="the speech: a sound file, or a film's sound track")
+    parser.add_argument("--audio2", metavar="FILE", help="a second person's speech")
+    parser.add_argument("--project", metavar="FILE", help="a project.json; other flags override what it holds")
+    parser.add_argument("--preset", help=f"one of {', '.join(preset_names())}, or a .yaml file (default: nano)")
+    parser.add_argument("--seed", help="whole number (default: 7)")
+    parser.add_argument("--prompt", help="what happens in the picture, where the model reads one")
+    parser.add_argument("--arrangement", help="of two voices: together or in-turn")
+    parser.add_argument("--short-source", help="when a film ends before the speech: hold, ping-pong or stop")
+    parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
+    parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
+                        help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
+    parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
+    for name, text in (("steps", "network steps per chunk"), ("shift", "of the time schedule"),
+                       ("text-scale", "guidance by the prompt"), ("audio-scale", "guidance by the speech"),
+                       ("color-correction", "0 to 1"), ("max-seconds", "cut the film there"),
+                       ("detail-size", "edge in pixels of the finished picture; 0 = as generated")):
+        parser.add_argument(f"--{name}", metavar="NUMBER", help=text)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--job-dir", metavar="DIR", help="new folder for the job (default: a new one below jobs/)")
+    parser.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
+
+
+def _number(options: argparse.Namespace, name: str) -> float | int | None:
+    text = getattr(options, name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"--{name.replace('_', '-')} is {text!r}; give a number.") from None
+    return int(value) if value.is_integer() and name in ("steps", "detail_size") else value
+
+
+def _keyframe(text: str) -> Keyframe:
+    time_text, _, target = text.partition("=")
+    try:
+        seconds = float(time_text)
+    except ValueError:
+        raise InputError(f"--keyframe is {text!r}; give TIME=PICTURE or TIME=SOURCE_SECONDS, such as 3.5=smile.png.") from None
+    try:
+        return Keyframe(seconds, source_seconds=float(target))
+    except InputError:
+        raise
+    except ValueError:
+        return Keyframe(seconds, image=target or None)
+
+
+def _request(options: argparse.Namespace) -> GenerationRequest:
+    data: dict[str, Any] = {}
+    if options.project:
+        path = Path(options.project)
+        data = dict(read_project(path).get("request", {}))
+        base = GenerationRequest.from_dict(data, str(path))
+        folder = path.absolute().parent
+        data = base.to_dict() | {
+            "source": str(folder / base.source),
+            "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
+            "keyframes": [dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {})
+                          for k in base.keyframes],
+        }
+    for name in ("source", "preset", "prompt", "arrangement", "short_source", "framing", "checkpoints_dir"):
+        if getattr(options, name) is not None:
+            data[name] = getattr(options, name)
+    for name in ("steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "detail_size"):
+        if (value := _number(options, name)) is not None:
+            data[name] = value
+    if options.seed is not None:
+        data["seed"] = parse_seed(options.seed)
+    if options.audio is not None or options.audio2 is not None:
+        data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
+    if options.keyframe is not None:
+        data["keyframes"] = [dataclasses.asdict(_keyframe(text)) for text in options.keyframe]
+    if not data.get("source"):
+        raise InputError("No picture or film was given; add --source portrait.png.")
+    if not data.get("speakers"):
+        raise InputError("No speech was given; add --audio speech.wav.")
+    return GenerationRequest.from_dict(data, "the command line")
+
+
+def _generate(options: argparse.Namespace) -> int:
+    return _run(_request(options), options)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    request = GenerationRequest(
+        source=str(assets_dir() / "portrait.png"),
+        speakers=(Speaker(str(assets_dir() / "speech.wav")),),
+        preset=options.preset,
+    )
+    options.output = options.output or _free_name(Path("infinitetalk-demo.mp4"))
+    return _run(request, options)
+
+
+def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
+    from .pipeline import generate, load_models, plan
+
+    output = _checked_output(options.output)
+    film = plan(request)
+    for warning in film.warnings:
+        print(f"Note: {warning}", file=sys.stderr)
+    job_dir = Path(options.job_dir) if options.job_dir else new_job_dir(Path("jobs"), request.source)
+    return _render(generate(request, load_models(request), job_dir), output, options.json)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from .pipeline import resume
+
+    output = _checked_output(options.output)
+    return _render(resume(options.job_dir), output, options.json)
+
+
+def _render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
+    bar = None if as_json or not sys.stderr.isatty() else _ProgressBar()
+    finished: Finished | None = None
+    for event in events:
+        if as_json:
+            print(json.dumps(event_to_dict(event)), flush=True)
+        elif bar:
+            bar.show(event)
+        if isinstance(event, Finished):
+            finished = event
+    assert finished is not None
+    path = finished.output
+    if output is not None and path is not None:
+        _deliver(path, output)
+        path = output
+    if not as_json:
+        print(path)
+    return 0 if finished.complete else 1
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from .pipeline import plan
+
+    film = plan(_request(options))
+    if options.json:
+        print(json.dumps(film.to_dict(), indent=2))
+    else:
+        print(film.describe())
+
+
+def _presets(options: argparse.Namespace) -> None:
+    presets = {name: dataclasses.asdict(load_preset(name)) for name in preset_names()}
+    if options.json:
+        print(json.dumps(presets, indent=2))
+        return
+    for name, settings in presets.items():
+        print(f"{name:12} {settings['description']}")
+        print(f"{'':12} {settings['model']}, {settings['steps']} steps, shift {settings['shift']:g}, "
+              f"text {settings['text_scale']:g}, audio {settings['audio_scale']:g}")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .benchmarks.film import bench
+
+    seconds = _number(options, "seconds")
+    if not 0 < seconds <= 36_000:
+        raise InputError(f"--seconds is {seconds:g}; give a length from 0.1 to 36000.")
+    result = bench(options.preset, seconds, compare=not options.skip_comparison)
+    if options.json:
+        print(json.dumps(result, indent=2))
+        return
+    for name, value in result.items():
+        print(f"{name:36} {value:.3f}" if isinstance(value, float) else f"{name:36} {value}")
+
+
+def _train(arguments: list[str]) -> int | None:
+    from .training.cli import main as train
+
+    return train(arguments)
+
+
+def _evaluate(arguments: list[str]) -> int | None:
+    from .evaluation.cli import main as evaluate
+
+    return evaluate(arguments)
+
+
+_PASSED_ON: dict[str, Callable[[list[str]], int | None]] = {"train": _train, "evaluate": _evaluate}
+_PASSED_ON_HELP = {"train": "train the small model", "evaluate": "measure the small model against the truth"}
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """An event as JSON-ready data, its kind under `event`."""
+    kind = {Progress: "progress", ChunkFinished: "chunk_finished", Finished: "finished"}[type(event)]
+    data = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(event).items()}
+    return {"event": kind, **data}
+
+
+def new_job_dir(parent: Path, source: str) -> Path:
+    """A folder name below `parent` that nothing uses yet: source name and local time."""
+    return _free_name(parent / f"{Path(source).stem[:40]}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def _free_name(path: Path) -> Path:
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return candidate
+
+
+def _checked_output(output: str | Path | None) -> Path | None:
+    """The place the film is to be written to, refused before any work if it cannot be."""
+    if output is None:
+        return None
+    path = Path(output).absolute()
+    if path.suffix.lower() != ".mp4":
+        raise OutputError(f"The output {output} does not end in .mp4, the only format written; rename it.")
+    if path.is_dir():
+        raise OutputError(f"The output {output} is a folder; give a file name ending in .mp4.")
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder {path.parent} of the output does not exist; make it or choose another.")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"The folder {path.parent} of the output cannot be written; choose another.")
+    return path
+
+
+def _deliver(film: Path, output: Path) -> None:
+    """Copy beside the target, then rename over it: the earlier file stays whole until the new one is."""
+    temporary = output.with_name(f".{output.name}.partial")
+    try:
+        shutil.copyfile(film, temporary)
+        os.replace(temporary, output)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise writing_failed(str(output), error) from error
+
+
+class _ProgressBar:
+    """One line on a terminal, redrawn."""
+
+    _WIDTH = 28
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            filled = round(event.fraction * self._WIDTH)
+            where = "" if event.chunk is None else f" chunk {event.chunk + 1}/{event.num_chunks}"
+            step = "" if event.step is None else f" step {event.step + 1}/{event.num_steps}"
+            left = "" if event.seconds_left is None else f" {format_seconds(event.seconds_left)} left"
+            line = f"[{'#' * filled}{'.' * (self._WIDTH - filled)}] {event.stage}{where}{step}{left}"
+        elif isinstance(event, Finished):
+            line = f"[{'#' * self._WIDTH}] done"
+        else:
+            return
+        end = "\n" if isinstance(event, Finished) else ""
+        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end=end, file=sys.stderr, flush=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """75 -> '1:15', 4000 -> '1:06:40', 7 -> '7 s'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

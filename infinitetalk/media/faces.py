@@ -1,0 +1,122 @@
+"""Where the face is, and the square cut around it that a model trained on faces wants to see.
+
+Detection is mediapipe's (models inside its 0.10.21 wheel, Apache-2.0): the full-range detector finds small faces, the
+face mesh then gives forehead, chin and mouth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+# How nano's training pictures are framed; measured with `find_face` on them.
+FACE_HEIGHT_SHARE = 0.62  # forehead to chin, of the picture's height
+MOUTH_ROW_SHARE = 0.70  # of the picture's height
+
+_FOREHEAD, _CHIN, _MOUTH, _LEFT, _RIGHT = 10, 152, 13, 234, 454  # face mesh landmarks
+_SEARCH_MARGIN = 0.6  # of the detected box, added on each side before the mesh looks
+
+
+@dataclass(frozen=True)
+class Face:
+    """In source pixels. height: forehead to chin. (mouth_row, column): mouth's row, the face's middle column."""
+
+    height: float
+    width: float
+    mouth_row: float
+    column: float
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square cut of a picture: top-left corner and side in source pixels; it may reach over the picture's edge."""
+
+    row: int
+    column: int
+    side: int
+
+
+def find_faces(picture: np.ndarray, most: int = 4) -> list[Face]:
+    """The faces in `picture` (uint8 [H, W, 3] RGB), the largest first."""
+    boxes = _detect(picture)
+    faces = [face for box in boxes[:most] if (face := _measure(picture, box)) is not None]
+    return sorted(faces, key=lambda face: -face.height)
+
+
+def face_square(face: Face) -> Square:
+    """The cut that frames `face` as in nano's training pictures."""
+    side = max(16, round(face.height / FACE_HEIGHT_SHARE))
+    return Square(round(face.mouth_row - MOUTH_ROW_SHARE * side), round(face.column - side / 2), side)
+
+
+def centre_square(height: int, width: int) -> Square:
+    """The largest square in the middle, for pictures without a face."""
+    side = min(height, width)
+    return Square((height - side) // 2, (width - side) // 2, side)
+
+
+def cut(picture: np.ndarray, square: Square) -> np.ndarray:
+    """uint8 [side, side, 3]; what lies over the picture's edge repeats its border pixels."""
+    height, width = picture.shape[:2]
+    rows = np.clip(np.arange(square.row, square.row + square.side), 0, height - 1)
+    columns = np.clip(np.arange(square.column, square.column + square.side), 0, width - 1)
+    return picture[rows][:, columns]
+
+
+def _detect(picture: np.ndarray) -> list[tuple[float, float, float, float]]:
+    """(row, column, height, width) of each face, most certain first."""
+    with _quiet():
+        from mediapipe.python.solutions.face_detection import FaceDetection
+
+        found = []
+        for range_model in (0, 1):  # near faces, then small ones
+            with FaceDetection(model_selection=range_model, min_detection_confidence=0.5) as detector:
+                found = list(detector.process(picture).detections or ())
+            if found:
+                break
+    height, width = picture.shape[:2]
+    boxes = []
+    for detection in sorted(found, key=lambda d: -d.score[0]):
+        box = detection.location_data.relative_bounding_box
+        boxes.append((box.ymin * height, box.xmin * width, box.height * height, box.width * width))
+    return boxes
+
+
+def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Face | None:
+    row, column, height, width = box
+    side = int((1 + 2 * _SEARCH_MARGIN) * max(height, width))
+    square = Square(int(row + height / 2 - side / 2), int(column + width / 2 - side / 2), max(side, 16))
+    view = np.ascontiguousarray(cut(picture, square))
+    with _quiet():
+        from mediapipe.python.solutions.face_mesh import FaceMesh
+
+        with FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3) as mesh:
+            found = mesh.process(view).multi_face_landmarks
+    if not found:
+        return None
+    points = np.array([(p.y, p.x) for p in found[0].landmark]) * square.side + (square.row, square.column)
+    return Face(
+        height=float(np.linalg.norm(points[_CHIN] - points[_FOREHEAD])),
+        width=float(np.linalg.norm(points[_RIGHT] - points[_LEFT])),
+        mouth_row=float(points[_MOUTH, 0]),
+        column=float((points[_LEFT, 1] + points[_RIGHT, 1]) / 2),
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """mediapipe's native code writes start-up notes straight to file descriptor 2; keep them off the user's terminal."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,215 @@
+"""The job folder: everything needed to finish a film after a crash, and to make it again elsewhere.
+
+    project.json            the complete request, with the inputs' paths relative to this folder
+    inputs/                 copies of the picture or film and the voices
+    chunks/0003/take-00/    segment.mp4, context.safetensors, take.json
+    output.mp4
+
+A take is written beside its place and renamed when it is complete and on disk, so a folder `take-NN` is always whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import JobError, writing_failed
+from ..request import GenerationRequest, Keyframe, Speaker, read_project
+
+PROJECT_FORMAT = 1
+_LINK_ABOVE_BYTES = 500_000_000  # a source film this large is linked into the folder where the disk allows it
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Atomically: a temporary file, fsync, rename."""
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise writing_failed(str(path), error) from error
+
+
+def file_digest(path: str | Path) -> str:
+    """sha256 of a file's bytes, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class JobFolder:
+    """One job's folder. Use `create` or `open`, then `with job.locked():` around the work."""
+
+    def __init__(self, path: Path, request: GenerationRequest) -> None:
+        self.path = path
+        self.request = request  # inputs made absolute
+
+    @property
+    def output(self) -> Path:
+        return self.path / "output.mp4"
+
+    @classmethod
+    def create(cls, path: str | Path, request: GenerationRequest) -> JobFolder:
+        """Make the folder, copy the inputs into it and write project.json.
+
+        Raises:
+            JobError: if the folder already holds a job. OutputError: if it cannot be written.
+        """
+        path = Path(path).absolute()
+        if (path / "project.json").exists():
+            raise JobError(f"The folder {path} already holds a job; choose another folder, or continue it with resume.")
+        try:
+            if path.is_dir() and any(path.iterdir()):
+                raise JobError(f"The folder {path} is not empty and holds no job; choose an empty or new folder.")
+            (path / "inputs").mkdir(parents=True, exist_ok=True)
+            (path / "chunks").mkdir(exist_ok=True)
+            stored = _copy_inputs(request, path / "inputs")
+        except (FileExistsError, NotADirectoryError) as error:
+            raise JobError(f"{path} is not a folder; choose another place for the job.") from error
+        except OSError as error:
+            raise writing_failed(str(path), error) from error
+        write_json(path / "project.json", {"format": PROJECT_FORMAT, "request": stored.to_dict()})
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> JobFolder:
+        """The job in an existing folder.
+
+        Raises:
+            InputError: if there is no readable project.json. JobError: if it is of another format.
+        """
+        path = Path(path).absolute()
+        project = read_project(path / "project.json")
+        if project.get("format") != PROJECT_FORMAT:
+            raise JobError(f"{path / 'project.json'} has format {project.get('format')!r}, expected {PROJECT_FORMAT}.")
+        request = GenerationRequest.from_dict(project.get("request", {}), str(path / "project.json"))
+        return cls(path, _map_files(request, lambda name: _inside(path, name)))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one process; the lock ends with the process, however it ends.
+
+        Raises:
+            JobError: if another run holds it.
+        """
+        with open(self.path / ".lock", "a+b") as file:
+            try:
+                _lock(file)
+            except OSError as error:
+                raise JobError(f"Another run is working in {self.path}; wait for it or choose another folder.") from error
+            yield
+
+    def take_dir(self, chunk: int, take: int = 0) -> Path:
+        return self.path / "chunks" / f"{chunk:04d}" / f"take-{take:02d}"
+
+    @contextlib.contextmanager
+    def writing_take(self, chunk: int, take: int = 0) -> Iterator[Path]:
+        """A folder to fill; it becomes the take when the block ends without an error."""
+        final = self.take_dir(chunk, take)
+        partial = final.with_name(final.name + ".partial")
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            yield partial
+            for file in partial.iterdir():
+                _sync(file)
+            os.replace(partial, final)
+            _sync(final.parent)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise writing_failed(str(final), error) from error
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+    def finished_take(self, chunk: int, inputs_digest: str, take: int = 0) -> dict[str, Any] | None:
+        """The record of a complete take made from exactly these inputs, or None."""
+        try:
+            record = json.loads((self.take_dir(chunk, take) / "take.json").read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            return None
+        return record if record.get("inputs_sha256") == inputs_digest else None
+
+
+def _copy_inputs(request: GenerationRequest, folder: Path) -> GenerationRequest:
+    names: dict[str, str] = {}
+
+    def store(original: str) -> str:
+        if original not in names:
+            name = f"{len(names)}-{Path(original).name}"
+            if os.path.getsize(original) > _LINK_ABOVE_BYTES and _try_link(original, folder / name):
+                names[original] = f"inputs/{name}"
+                return names[original]
+            shutil.copyfile(original, folder / name)
+            names[original] = f"inputs/{name}"
+        return names[original]
+
+    return _map_files(request, store)
+
+
+def _try_link(original: str, target: Path) -> bool:
+    try:
+        os.link(original, target)
+    except OSError:
+        return False
+    return True
+
+
+def _map_files(request: GenerationRequest, change: Any) -> GenerationRequest:
+    """`request` with every file name replaced by `change(name)`."""
+    return replace(
+        request,
+        source=change(request.source),
+        speakers=tuple(Speaker(change(s.audio), s.box) for s in request.speakers),
+        keyframes=tuple(
+            Keyframe(k.time_seconds, k.source_seconds, None if k.image is None else change(k.image))
+            for k in request.keyframes
+        ),
+    )
+
+
+def _inside(folder: Path, name: str) -> str:
+    """An input's path, refused if a tampered project.json points outside the job folder."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise JobError(f"{folder / 'project.json'} names the file {name!r} outside its folder; it is not used.")
+    return str(path)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written; folders too, where the system can."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:  # Windows does not open folders
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if path.is_file() and os.name != "nt":
+            raise
+    finally:
+        os.close(descriptor)
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _lock(file: Any) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: Any) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
