@@ -1,0 +1,299 @@
+"""Any sound as float32 samples: streamed at its own rate, or whole at 16 kHz mono for the speech encoder."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+
+from ..errors import MediaError
+from .probe import decode_errors, open_container, require_sound, video_stream
+
+SPEECH_RATE = 16_000
+MIN_SPEECH_SAMPLES = SPEECH_RATE // 10  # 0.1 s: a sound without a single sample becomes this much silence
+SPILL_SAMPLES = 60 * SPEECH_RATE  # longer speech is kept in a temporary file (memory-mapped), not in memory
+SILENCE_DBFS = -60.0  # of the loudest tenth of a second; quieter than any room tone worth speaking in
+QUIET_DBFS = -40.0
+MIN_SPEECH_SECONDS = 0.3  # shorter than any word
+MAX_GAP_SECONDS = 0.1  # in the timestamps of a video's sound track; longer holes are filled with silence
+
+_STANDARD_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+
+@dataclass(frozen=True)
+class SoundFormat:
+    """rate in Hz; channels: their names in FFmpeg's order ("FL", "FR", "FC", "LFE", …), one each."""
+
+    rate: int
+    channels: tuple[str, ...]
+
+
+def sound_format(path: str | os.PathLike) -> SoundFormat:
+    """The format in which `read_blocks` will deliver `path`. Raises MediaError as `require_sound` does."""
+    info = require_sound(path)
+    with open_container(info.path) as container:
+        context = container.streams.best("audio").codec_context
+        return SoundFormat(context.sample_rate, _channel_names(context.layout, context.channels))
+
+
+def read_blocks(path: str | os.PathLike) -> Iterator[np.ndarray]:
+    """Decodes a sound from its beginning, at its own rate, a fraction of a second at a time.
+
+    Encoder delay and padding are cut as the container says. The sound track of a video starts with the video: a late
+    start and holes in it become silence.
+
+    Yields:
+        float32 [channels, samples] in [-1, 1] (floating-point files may exceed it). Nothing if it has no samples.
+
+    Raises:
+        MediaError: not a sound, damaged, or cut short.
+    """
+    info = require_sound(path)
+    with open_container(info.path) as container:
+        stream = container.streams.best("audio")
+        rate = stream.codec_context.sample_rate
+        names = _channel_names(stream.codec_context.layout, stream.codec_context.channels)
+        is_track = video_stream(container) is not None
+        declared = _declared_samples(container, stream, rate)
+        origin = _origin_seconds(container) if is_track else None
+        position = 0
+        for block, time_seconds in _decode(info.path, container, stream, rate, names):
+            if origin is not None and time_seconds is not None:
+                missing = round((time_seconds - origin) * rate) - position
+                if missing > (0 if position == 0 else MAX_GAP_SECONDS * rate):
+                    yield from _silence(missing, len(names), rate)
+                    position += missing
+            if declared is not None and container.format.name.startswith("mov"):
+                # FFmpeg skips an AAC encoder's delay by itself but not its padding at the end.
+                block = block[:, : max(0, declared - position)]
+            position += block.shape[1]
+            if block.shape[1]:
+                yield block
+        if declared is not None and not is_track and position < declared - max(0.25 * rate, 0.02 * declared):
+            raise MediaError(
+                f"{info.path.name} is cut short: it promises {declared / rate:.1f} seconds and holds "
+                f"{position / rate:.1f}; copy or export it again."
+            )
+
+
+class Resampler:
+    """Changes the sample rate of a stream of blocks [channels, samples]; the whole comes out as long as it went in."""
+
+    def __init__(self, rate_in: int, rate_out: int, num_channels: int) -> None:
+        self._rates = rate_in, rate_out
+        self._layout = _STANDARD_LAYOUTS[num_channels]
+        self._filter = None if rate_in == rate_out else av.AudioResampler("fltp", self._layout, rate_out)
+        self._num_in = self._num_out = 0
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """float32 [channels, n] in, [channels, m] out; some of it may stay inside until more arrives."""
+        if self._filter is None or not block.shape[1]:
+            return block
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32), "fltp", self._layout)
+        frame.sample_rate = self._rates[0]
+        frame.pts, frame.time_base = self._num_in, Fraction(1, self._rates[0])
+        self._num_in += block.shape[1]
+        return self._collect(self._filter.resample(frame), block.shape[0])
+
+    def flush(self, num_channels: int) -> np.ndarray:
+        """The rest, cut or padded by the sample or two that make the length exact."""
+        if self._filter is None or not self._num_in:
+            return np.zeros((num_channels, 0), np.float32)
+        rate_in, rate_out = self._rates
+        wanted = round(self._num_in * rate_out / rate_in) - self._num_out
+        rest = self._collect(self._filter.resample(None), num_channels)[:, : max(0, wanted)]
+        return np.pad(rest, ((0, 0), (0, max(0, wanted - rest.shape[1]))))
+
+    def _collect(self, frames: list[av.AudioFrame], num_channels: int) -> np.ndarray:
+        blocks = [frame.to_ndarray() for frame in frames]
+        self._num_out += sum(block.shape[1] for block in blocks)
+        return np.concatenate(blocks, axis=1) if blocks else np.zeros((num_channels, 0), np.float32)
+
+
+def mix_to_mono(block: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
+    """float32 [1, samples]: the mean of stereo; of surround sound mostly the centre, where speech is, and no LFE."""
+    if len(channels) == 1:
+        return block
+    weights = np.array([_mono_weight(name) for name in channels], np.float32)
+    if not weights.any():
+        weights[:] = 1
+    return (weights / weights.sum())[None] @ block
+
+
+def mix_to_stereo(block: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
+    """float32 [2, samples]: left and right channels to their side, the rest to both; never louder than the input."""
+    sides = np.zeros((2, len(channels)), np.float32)
+    for i, name in enumerate(channels):
+        weight = _mono_weight(name) or (0.0 if name.startswith("LFE") else 0.5)
+        is_left, is_right = name.endswith("L"), name.endswith("R")
+        sides[0, i] = 0 if is_right else weight if is_left else weight * math.sqrt(0.5)
+        sides[1, i] = 0 if is_left else weight if is_right else weight * math.sqrt(0.5)
+    return (sides / max(1.0, float(sides.sum(axis=1).max()))) @ block
+
+
+def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None = None) -> np.ndarray:
+    """The whole sound as the speech encoder hears it: 16 kHz, mono, as long as the original.
+
+    Memory does not grow with length: beyond a minute the samples lie in an unnamed temporary file in `workdir` (the
+    system's temporary folder if None) and the result is a read-only memory map.
+
+    Returns:
+        float32 [samples], at least 1,600 of them: a sound without any becomes 0.1 s of silence, which `sound_warnings`
+        reports.
+
+    Raises:
+        MediaError: not a sound, damaged, or cut short.
+    """
+    given = sound_format(path)
+    resampler = Resampler(given.rate, SPEECH_RATE, 1)
+    kept: list[np.ndarray] = []
+    num_samples = 0
+    spill = None
+
+    def keep(block: np.ndarray) -> None:
+        nonlocal spill, num_samples
+        num_samples += block.shape[1]
+        kept.append(np.ascontiguousarray(block[0], dtype="<f4"))
+        if spill is None and num_samples > SPILL_SAMPLES:
+            spill = tempfile.TemporaryFile(dir=workdir, prefix="speech-")
+        if spill is not None:
+            for samples in kept:
+                spill.write(samples.tobytes())
+            kept.clear()
+
+    for block in read_blocks(path):
+        keep(resampler.push(mix_to_mono(block, given.channels)))
+    keep(resampler.flush(1))
+    if spill is not None:
+        spill.flush()
+        with spill:
+            return np.memmap(spill, dtype="<f4", mode="r", shape=(num_samples,))
+    speech = np.concatenate(kept)
+    return speech if len(speech) else np.zeros(MIN_SPEECH_SAMPLES, np.float32)
+
+
+@dataclass(frozen=True)
+class SoundLevel:
+    """peak_dbfs: of the largest sample. loudest_dbfs: of the loudest tenth of a second. -inf for digital silence."""
+
+    duration_seconds: float
+    peak_dbfs: float
+    loudest_dbfs: float
+
+
+def measure_level(signal: np.ndarray, rate: int = SPEECH_RATE) -> SoundLevel:
+    """Of float32 [samples], read a minute at a time."""
+    window = max(1, rate // 10)
+    step = 600 * window
+    peak = loudest = 0.0
+    for start in range(0, len(signal), step):
+        part = np.asarray(signal[start : start + step], np.float32)
+        peak = max(peak, float(np.abs(part).max(initial=0)))
+        usable = part[: len(part) // window * window] if len(part) >= window else part
+        powers = np.square(usable.reshape(-1, window) if len(part) >= window else usable[None]).mean(axis=1)
+        loudest = max(loudest, float(powers.max(initial=0)))
+    return SoundLevel(len(signal) / rate, _decibels(peak), _decibels(math.sqrt(loudest)))
+
+
+def is_silent(signal: np.ndarray, rate: int = SPEECH_RATE) -> bool:
+    """Whether nobody could be heard speaking in float32 [samples]."""
+    return measure_level(signal, rate).loudest_dbfs < SILENCE_DBFS
+
+
+def sound_warnings(signal: np.ndarray, name: str, rate: int = SPEECH_RATE) -> list[str]:
+    """What a user should know before starting with this sound; it works nevertheless. One sentence each."""
+    level = measure_level(signal, rate)
+    if level.loudest_dbfs < SILENCE_DBFS:
+        return [f"{name} is silent; the mouth will hardly move."]
+    found = []
+    if level.loudest_dbfs < QUIET_DBFS:
+        found.append(f"{name} is very quiet (loudest part {level.loudest_dbfs:.0f} dB); it will be raised, noise too.")
+    if level.duration_seconds < MIN_SPEECH_SECONDS:
+        found.append(f"{name} lasts only {level.duration_seconds:.2f} seconds, less than a word.")
+    return found
+
+
+def _decode(
+    path: Path, container: av.container.InputContainer, stream: av.AudioStream, rate: int, names: tuple[str, ...]
+) -> Iterator[tuple[np.ndarray, float | None]]:
+    """Decoded blocks with their times; a change of rate or channels in mid-stream is undone."""
+    resampler: Resampler | None = None
+    frame_rate = rate
+    try:
+        for frame in container.decode(stream):
+            block = _to_float(frame)
+            if block.shape[0] != len(names):
+                mono = mix_to_mono(block, _channel_names(frame.layout, block.shape[0]))
+                block = np.repeat(mono, len(names), axis=0)
+            if frame.sample_rate != frame_rate:
+                if resampler is not None:
+                    yield resampler.flush(len(names)), None
+                frame_rate = frame.sample_rate
+                resampler = None if frame_rate == rate else Resampler(frame_rate, rate, len(names))
+            if resampler is not None:
+                block = resampler.push(block)
+            yield block, frame.time
+        if resampler is not None:
+            yield resampler.flush(len(names)), None
+    except av.error.FFmpegError as error:
+        raise decode_errors(path, error) from error
+
+
+def _to_float(frame: av.AudioFrame) -> np.ndarray:
+    """float32 [channels, samples] of any sample format; 24-bit files arrive as 32-bit ones."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, len(frame.layout.channels)).T
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128) / 128
+    if np.issubdtype(samples.dtype, np.integer):
+        return samples.astype(np.float32) / float(2 ** (8 * samples.dtype.itemsize - 1))
+    return np.nan_to_num(samples.astype(np.float32), posinf=0.0, neginf=0.0)
+
+
+def _declared_samples(container: av.container.InputContainer, stream: av.AudioStream, rate: int) -> int | None:
+    """What a header promises, of the formats whose headers can be relied on; others are estimated by FFmpeg."""
+    exact = container.format.name.startswith(("mov", "wav", "flac", "aiff", "caf"))
+    if not exact or not stream.duration:
+        return None
+    return round(float(stream.duration * stream.time_base) * rate)
+
+
+def _origin_seconds(container: av.container.InputContainer) -> float:
+    """The time a player shows as 0. Slightly negative starts are encoder delay, not content."""
+    start = (container.start_time or 0) / av.time_base
+    return 0.0 if -0.1 < start < 0 else start
+
+
+def _silence(num_samples: int, num_channels: int, rate: int) -> Iterator[np.ndarray]:
+    for start in range(0, num_samples, rate):
+        yield np.zeros((num_channels, min(rate, num_samples - start)), np.float32)
+
+
+def _channel_names(layout: av.AudioLayout, num_channels: int) -> tuple[str, ...]:
+    """Files that do not say which channel is which have them in the usual order."""
+    names = tuple(channel.name for channel in layout.channels)
+    if len(names) == num_channels and not any(name in ("NONE", "UNK", "") or name[0] == "U" for name in names):
+        return names
+    if num_channels in _STANDARD_LAYOUTS:
+        return tuple(channel.name for channel in av.AudioLayout(_STANDARD_LAYOUTS[num_channels]).channels)
+    return tuple(f"C{i}" for i in range(num_channels))
+
+
+def _mono_weight(name: str) -> float:
+    if name.startswith("LFE"):
+        return 0.0
+    return {"FC": 1.0, "FL": math.sqrt(0.5), "FR": math.sqrt(0.5)}.get(name, 0.5)
+
+
+def _decibels(amplitude: float) -> float:
+    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
+

@@ -1,0 +1,379 @@
+"""What a file is, before anything is decoded, and one clear sentence when it is not what was asked for."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import av.error
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import MediaError
+
+Kind = Literal["image", "video", "audio"]
+
+MAX_IMAGE_PIXELS = 150_000_000  # decoded at full size this is 450 MB
+MAX_JPEG_PIXELS = 400_000_000  # JPEGs are decoded at a fraction of their size, so larger ones still fit
+MAX_VIDEO_PIXELS = 64_000_000  # of one frame; 8K is 33 million
+
+_PICTURES = "a JPEG, PNG or WebP picture"
+_FILMS = "an MP4, MOV, WebM or MKV video"
+_SOUNDS = "a WAV, MP3, M4A, OGG or FLAC sound, or a video with a sound track"
+_ANYTHING = f"{_PICTURES}, {_FILMS}, or {_SOUNDS}"
+
+# Only containers that hold their media themselves. Playlists and scripts (concat, hls, sdp, image2) would let an
+# uploaded file name other files of this machine or addresses of the network.
+_CONTAINERS = (
+    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,gif,apng,rm,mxf,m4v,h264,hevc,ivf,dv,y4m,yuv4mpegpipe,"
+    "wav,w64,rf64,mp3,aac,ogg,flac,aiff,aif,au,caf,ac3,eac3,amr,amrnb,amrwb,wv,ape,tta,dsf,voc,opus,mp2,dts,truehd"
+)
+_MOVING_IMAGES = {"GIF", "PNG"}  # formats in which several frames mean a film, and which FFmpeg can play
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """One file, as a player would show it.
+
+    width, height: in pixels after rotation; 0 for a sound.
+    rotation: degrees counter-clockwise by which stored pictures are turned to be shown (0, 90, 180 or 270).
+    duration_seconds: None for an image; for compressed sound what the container says, exact after decoding only.
+    fps: mean frame rate of a video, None otherwise. sample_rate, channels: 0 without sound.
+    """
+
+    path: Path
+    kind: Kind
+    width: int = 0
+    height: int = 0
+    rotation: int = 0
+    duration_seconds: float | None = None
+    fps: float | None = None
+    has_audio: bool = False
+    sample_rate: int = 0
+    channels: int = 0
+    format: str = ""
+    codec: str = ""
+
+
+def probe(path: str | os.PathLike, expected: str = _ANYTHING) -> MediaInfo:
+    """What `path` holds; reads headers, and one picture to see that there is one.
+
+    Args:
+        expected: completes the sentence when it holds nothing of the kind.
+
+    Raises:
+        MediaError: missing, folder, no permission, empty, damaged, gigantic, or no picture, video or sound at all.
+    """
+    path = check_readable(path)
+    image = _probe_image(path)
+    return image if image is not None else _probe_container(path, expected)
+
+
+def require_source(path: str | os.PathLike) -> MediaInfo:
+    """`probe`, and an error unless the file can be shown: a picture or a video."""
+    info = probe(path, f"{_PICTURES} or {_FILMS}")
+    if info.kind == "audio":
+        raise MediaError(
+            f"{info.path.name} is a sound, a picture or video was expected; choose {_PICTURES} or {_FILMS}."
+        )
+    return info
+
+
+def require_sound(path: str | os.PathLike) -> MediaInfo:
+    """`probe`, and an error unless the file can be heard: a sound, or a video with a sound track."""
+    info = probe(path, _SOUNDS)
+    if info.kind == "image":
+        raise MediaError(f"{info.path.name} is a picture, a sound was expected; choose {_SOUNDS}.")
+    if not info.has_audio:
+        raise MediaError(f"{info.path.name} is a video without a sound track, speech was expected; choose {_SOUNDS}.")
+    return info
+
+
+def check_readable(path: str | os.PathLike) -> Path:
+    """`path` as a Path.
+
+    Raises:
+        MediaError: if it is not a file with at least one byte that this user may read.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            first = file.read(1)
+    except IsADirectoryError as error:
+        raise MediaError(f"{path} is a folder, a file was expected; choose a file in it.") from error
+    except FileNotFoundError as error:
+        raise MediaError(f"{path} does not exist; check the name and the folder.") from error
+    except PermissionError as error:  # also what Windows says of a folder
+        if path.is_dir():
+            raise MediaError(f"{path} is a folder, a file was expected; choose a file in it.") from error
+        raise MediaError(
+            f"{path} cannot be read (no permission); choose another file or change its permissions."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise MediaError(f"{path!s} cannot be read ({error}); choose another file.") from error
+    if not first:
+        raise MediaError(f"{path.name} is empty (0 bytes); choose another file or copy it again.")
+    return path
+
+
+@contextmanager
+def open_container(path: Path, expected: str = _ANYTHING) -> Iterator[av.container.InputContainer]:
+    """`path` opened by FFmpeg, limited to self-contained formats on the local disk.
+
+    Raises:
+        MediaError: if it cannot be opened.
+    """
+    try:
+        container = av.open(
+            f"file:{path.absolute()}",
+            container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",  # tags in other encodings than UTF-8 are common and none of our business
+        )
+    except (av.error.FFmpegError, UnicodeError) as error:
+        raise _unreadable(path, expected) from error
+    with container:
+        yield container
+
+
+def video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The stream a player would show; covers of music files do not count."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        return None
+    best = container.streams.best("video")
+    return best if best in streams else streams[0]
+
+
+def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
+    """(degrees counter-clockwise, mirrored left-right afterwards) that show `frame` upright.
+
+    Read from the display matrix (FFmpeg's libavutil/display.h); angles between quarter turns are rounded.
+    """
+    try:
+        matrix = struct.unpack("<9i", bytes(frame.side_data["DISPLAYMATRIX"])[:36])
+    except KeyError:
+        return 0, False
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, c = -a, -c
+    degrees = math.degrees(math.atan2(-b, a))
+    return round(degrees / 90) * 90 % 360, mirrored
+
+
+def decode_errors(path: Path, error: Exception) -> MediaError:
+    """The sentence for a file whose header was good and whose content is not."""
+    cause = getattr(error, "strerror", None) or type(error).__name__
+    return MediaError(f"{path.name} is damaged or incomplete ({cause}); copy or export it again.")
+
+
+def _probe_image(path: Path) -> MediaInfo | None:
+    """None if `path` is not a picture that Pillow knows, or is a moving one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limits follow
+            image = Image.open(path)
+    except UnidentifiedImageError:
+        return None
+    except Image.DecompressionBombError as error:
+        raise MediaError(
+            f"{path.name} has far too many pixels; make it smaller than {MAX_IMAGE_PIXELS // 1_000_000} megapixels."
+        ) from error
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise decode_errors(path, error) from error
+    with image:
+        if image.format in _MOVING_IMAGES and getattr(image, "n_frames", 1) > 1:
+            return None
+        check_image_size(path, image)
+        width, height = image.size
+        orientation = image.getexif().get(0x0112, 1)
+        codec = image.format or ""
+        turned = orientation in (5, 6, 7, 8)
+    _check_complete(path)
+    return MediaInfo(
+        path=path,
+        kind="image",
+        width=height if turned else width,
+        height=width if turned else height,
+        rotation={3: 180, 4: 180, 5: 90, 6: 270, 7: 270, 8: 90}.get(orientation, 0),
+        format=codec.lower(),
+        codec=codec.lower(),
+    )
+
+
+def check_image_size(path: Path, image: Image.Image) -> None:
+    """Raises MediaError for a picture that would not fit in memory or is too thin to show anything."""
+    width, height = image.size
+    limit = MAX_JPEG_PIXELS if image.format in ("JPEG", "MPO") else MAX_IMAGE_PIXELS
+    if width * height > limit:
+        raise MediaError(
+            f"{path.name} is {width} × {height} pixels ({width * height / 1e6:.0f} megapixels), at most "
+            f"{limit // 1_000_000} fit in memory; make it smaller first."
+        )
+    if min(width, height) < 16:
+        raise MediaError(
+            f"{path.name} is only {width} × {height} pixels; choose a picture of at least 16 × 16, better 256 × 256."
+        )
+
+
+def _check_complete(path: Path) -> None:
+    """Raises MediaError for a cut or damaged picture, without decoding it at full size."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            if image.format in ("JPEG", "MPO"):
+                image.draft(None, (64, 64))
+                image.load()
+            else:
+                image.verify()
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise decode_errors(path, error) from error
+
+
+def _probe_container(path: Path, expected: str) -> MediaInfo:
+    with open_container(path, expected) as container:
+        video = video_stream(container)
+        audio = container.streams.best("audio")
+        if video is None and audio is None:
+            raise _unreadable(path, expected)
+        _check_not_cut(path, container)
+        sound = {}
+        if audio is not None:
+            context = audio.codec_context
+            sound = {"has_audio": True, "sample_rate": context.sample_rate, "channels": context.channels}
+        if audio is not None and not (sound["sample_rate"] and sound["channels"]):
+            raise _unreadable(path, expected)
+        if video is None:
+            return MediaInfo(
+                path=path,
+                kind="audio",
+                duration_seconds=_duration_seconds(container, audio),
+                format=container.format.name,
+                codec=audio.codec_context.name,
+                **sound,
+            )
+        if video.codec_context.width * video.codec_context.height > MAX_VIDEO_PIXELS:
+            raise MediaError(
+                f"{path.name} has frames of {video.codec_context.width} × {video.codec_context.height} pixels, more "
+                "than can be decoded here; export it at 4K or less."
+            )
+        rate = video.average_rate or video.guessed_rate
+        duration_seconds = _duration_seconds(container, video)
+        format_name, codec = container.format.name, video.codec_context.name
+        frame = _first_frame(path, container, video)
+    degrees, _ = display_turn(frame)
+    turned = degrees in (90, 270)
+    return MediaInfo(
+        path=path,
+        kind="video",
+        width=frame.height if turned else frame.width,
+        height=frame.width if turned else frame.height,
+        rotation=degrees,
+        duration_seconds=duration_seconds,
+        fps=float(rate) if rate else None,
+        format=format_name,
+        codec=codec,
+        **sound,
+    )
+
+
+def _first_frame(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
+    try:
+        for frame in container.decode(stream):
+            return frame
+    except av.error.FFmpegError as error:
+        raise decode_errors(path, error) from error
+    raise MediaError(f"{path.name} holds no frame that can be shown; choose {_FILMS}.")
+
+
+def _duration_seconds(container: av.container.InputContainer, stream: av.stream.Stream) -> float:
+    """Of `stream`; recordings of browsers carry none, then the packets are counted (fast: nothing is decoded)."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None:
+        return container.duration / av.time_base
+    stop, start = Fraction(0), None
+    for packet in container.demux(stream):
+        if packet.pts is None:
+            continue
+        start = packet.pts * packet.time_base if start is None else min(start, packet.pts * packet.time_base)
+        stop = max(stop, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    container.seek(0)
+    return float(stop - (start or 0))
+
+
+def _check_not_cut(path: Path, container: av.container.InputContainer) -> None:
+    """An MP4 knows where each of its packets lies, so a missing tail is seen without decoding."""
+    if "mp4" not in container.format.name:
+        return
+    size = path.stat().st_size
+    for stream in container.streams:
+        entries = stream.index_entries
+        if len(entries) and entries[-1].pos + entries[-1].size > size:
+            last = len(entries) - 1
+            present = next((i for i in range(last, -1, -1) if entries[i].pos + entries[i].size <= size), 0)
+            raise MediaError(
+                f"{path.name} is cut short: only {100 * present // last if last else 0} % of it is there; "
+                "copy or export it again."
+            )
+
+
+def _unreadable(path: Path, expected: str) -> MediaError:
+    """Says what the first bytes look like, so that the user knows whether the file is damaged or another kind."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return MediaError(
+            f"{path.name} is a HEIC picture, which cannot be opened here; save it as JPEG or PNG and choose that."
+        )
+    known = {
+        b"\xff\xd8\xff": "JPEG picture",
+        b"\x89PNG": "PNG picture",
+        b"GIF8": "GIF picture",
+        b"OggS": "OGG sound",
+        b"fLaC": "FLAC sound",
+        b"ID3": "MP3 sound",
+        b"\x1a\x45\xdf\xa3": "WebM or MKV video",
+    }
+    names = [name for magic, name in known.items() if head.startswith(magic)]
+    if head[:4] == b"RIFF":
+        names = {b"WAVE": ["WAV sound"], b"WEBP": ["WebP picture"], b"AVI ": ["AVI video"]}.get(head[8:12], [])
+    if head[4:8] == b"ftyp":
+        names = ["MP4 or MOV video"]
+    if names:
+        return MediaError(f"{path.name} begins like a {names[0]} but is damaged or cut short; copy or export it again.")
+    what = "is text" if _is_text(head) else "is of a kind that cannot be read"
+    return MediaError(f"{path.name} {what}; choose {expected}.")
+
+
+def _is_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    try:
+        head[: max(1, len(head) - 3)].decode("utf-8")  # the last character may be cut in two
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+__all__ = [
+    "MediaInfo",
+    "check_readable",
+    "display_turn",
+    "open_container",
+    "probe",
+    "require_sound",
+    "require_source",
+    "video_stream",
+]
