@@ -246,9 +246,7 @@ class SpeechEncoder(Wav2Vec2Model):
         blocks = []
         for first in range(start, stop, _FEATURES_PER_BLOCK):
             last = min(first + _FEATURES_PER_BLOCK, stop) - 1
-            samples = _read_padded(
-                read, first * self.hop, last * self.hop + self.receptive_field, moments.num_samples
-            )
+            samples = _read_padded(read, first * self.hop, last * self.hop + self.receptive_field, moments.num_samples)
             normalised = ((samples - np.float32(moments.mean)) * np.float32(scale)).astype(np.float32)
             hidden = torch.from_numpy(normalised).to(self.device, self.dtype)[None, None]
             for index, layer in enumerate(self.feature_extractor.conv_layers):

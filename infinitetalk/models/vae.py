@@ -1,0 +1,160 @@
+"""Video autoencoder: normalised latents for any autoencoder with the interface of diffusers' `AutoencoderKLWan`.
+
+Shapes: video [B,3,F,H,W] in [-1,1], F = 4k+1; latents [B,16,T,h,w], T = k+1, h = H/8, w = W/8.
+
+Wan's autoencoder is causal: it takes 1, 4, 4, ... frames and remembers two frames per convolution. The functions below walk it
+group by group with a memory of their own, which makes three things possible: decoded frames leave as they are made, the same
+network can serve two threads, and the encoding of [reference, zeros, zeros, ...] stops as soon as it repeats itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor, nn
+
+FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
+# Latents are near 1; consecutive ones that differ by less than this many times their largest value differ by rounding alone.
+_STEADY = 1e-6
+
+
+def wan_vae(official_config: Mapping[str, object] | None = None) -> AutoencoderKLWan:
+    """Wan's autoencoder with random weights, at its published size or in the one of an official configuration.
+
+    Args:
+        official_config: the reference's names: dim, z_dim, dim_mult, num_res_blocks, attn_scales, temperal_downsample.
+    """
+    settings = dict(official_config or {})
+    if "dim" in settings:
+        settings["base_dim"] = settings.pop("dim")
+    return AutoencoderKLWan(**settings)
+
+
+def num_latent_frames_of(num_frames: int) -> int:
+    """1 → 1, 5 → 2, 81 → 21. Frames beyond the last full group of four are not encoded."""
+    return 1 + (num_frames - 1) // FRAMES_PER_GROUP
+
+
+def normalize_latents(vae: nn.Module, latents: Tensor) -> Tensor:
+    """Raw latents [B,16,...] → zero mean, unit variance per channel with the statistics of the configuration."""
+    mean, std = _statistics(vae, latents)
+    return (latents - mean) / std
+
+
+def denormalize_latents(vae: nn.Module, latents: Tensor) -> Tensor:
+    """The inverse of `normalize_latents`."""
+    mean, std = _statistics(vae, latents)
+    return latents * std + mean
+
+
+def encode_video(vae: nn.Module, video: Tensor) -> Tensor:
+    """Video [B,3,F,H,W] in [-1,1] → normalised latents [B,16,T,h,w], without sampling."""
+    video = video.to(dtype=vae.dtype, device=vae.device)
+    if _walkable(vae):
+        raw = torch.cat(list(_encode_groups(vae, _groups_of(video))), dim=2)
+    else:
+        raw = vae.encode(video).latent_dist.mode()
+    return normalize_latents(vae, raw)
+
+
+def decode_video(vae: nn.Module, latents: Tensor) -> Tensor:
+    """Normalised latents [B,16,T,h,w] → video [B,3,F,H,W] clamped to [-1,1]."""
+    return torch.cat(list(decode_frames(vae, latents)), dim=2)
+
+
+def decode_frames(vae: nn.Module, latents: Tensor) -> Iterator[Tensor]:
+    """As `decode_video`, handing out [B,3,1,H,W] and then [B,3,4,H,W] at a time as they are made.
+
+    An autoencoder that cannot be walked hands out everything at once.
+    """
+    raw = denormalize_latents(vae, latents.to(dtype=vae.dtype, device=vae.device))
+    if not _walkable(vae):
+        yield vae.decode(raw).sample.clamp(-1.0, 1.0)
+        return
+    memory: list[Tensor | None] = [None] * vae._cached_conv_counts["decoder"]
+    hidden = vae.post_quant_conv(raw)
+    for index in range(hidden.shape[2]):
+        frames = vae.decoder(hidden[:, :, index : index + 1], feat_cache=memory, feat_idx=[0], first_chunk=index == 0)
+        yield frames.clamp(-1.0, 1.0)
+
+
+def encode_reference(vae: nn.Module, frame: Tensor, num_frames: int) -> Tensor:
+    """Encoding of a reference picture followed by zero (mid-grey) frames, as the network is conditioned on.
+
+    Equal to `encode_video` of all `num_frames` frames up to rounding: a causal autoencoder's latents settle on zeros, and once
+    two in a row agree the last one is repeated.
+
+    Args:
+        frame: [B,3,H,W] in [-1,1].
+    Returns:
+        normalised latents [B,16,T,h,w].
+    """
+    frame = frame.to(dtype=vae.dtype, device=vae.device)[:, :, None]
+    total = num_latent_frames_of(num_frames)
+    if _walkable(vae):
+        latents = _encode_until_steady(vae, frame, total)
+    else:
+        latents = _encode_prefix(vae, frame, total)
+    steady = latents[:, :, -1:].expand(-1, -1, total - latents.shape[2], -1, -1)
+    return normalize_latents(vae, torch.cat([latents, steady], dim=2))
+
+
+def _encode_until_steady(vae: AutoencoderKLWan, frame: Tensor, total: int) -> Tensor:
+    """Raw latents [B,16,n,h,w], n <= total, the last of which every later one equals."""
+    zeros = frame.new_zeros(1).expand(*frame.shape[:2], FRAMES_PER_GROUP, *frame.shape[3:])
+    found: list[Tensor] = []
+    for latent in _encode_groups(vae, _first_and_then(frame, zeros, total)):
+        found.append(latent)
+        if len(found) > 2 and _agree(found[-1], found[-2]):
+            break
+    return torch.cat(found, dim=2)
+
+
+def _encode_prefix(vae: nn.Module, frame: Tensor, total: int) -> Tensor:
+    """The same for an autoencoder that only encodes whole videos: try three latent frames, else all."""
+    for num_latent_frames in (3, total):
+        if num_latent_frames <= total:
+            num_zeros = (num_latent_frames - 1) * FRAMES_PER_GROUP
+            zeros = frame.new_zeros(1).expand(*frame.shape[:2], num_zeros, *frame.shape[3:])
+            latents = vae.encode(torch.cat([frame, zeros], dim=2)).latent_dist.mode()
+            if _agree(latents[:, :, -1:], latents[:, :, -2:-1]):
+                return latents
+    return latents
+
+
+def _agree(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).abs().max() <= _STEADY * one.abs().max())
+
+
+def _walkable(vae: nn.Module) -> bool:
+    """Wan's own autoencoder, unless its tiling was switched on, which cuts pictures instead."""
+    return isinstance(vae, AutoencoderKLWan) and not vae.use_tiling and vae.config.patch_size is None
+
+
+def _first_and_then(first: Tensor, rest: Tensor, total: int) -> Iterator[Tensor]:
+    yield first
+    for _ in range(total - 1):
+        yield rest
+
+
+def _groups_of(video: Tensor) -> Iterator[Tensor]:
+    """[B,3,1,H,W], then [B,3,4,H,W] each."""
+    yield video[:, :, :1]
+    for start in range(1, video.shape[2] - FRAMES_PER_GROUP + 1, FRAMES_PER_GROUP):
+        yield video[:, :, start : start + FRAMES_PER_GROUP]
+
+
+def _encode_groups(vae: AutoencoderKLWan, groups: Iterator[Tensor]) -> Iterator[Tensor]:
+    """One raw latent frame [B,16,1,h,w] for every group of frames."""
+    memory: list[Tensor | None] = [None] * vae._cached_conv_counts["encoder"]
+    for group in groups:
+        moments = vae.quant_conv(vae.encoder(group, feat_cache=memory, feat_idx=[0]))
+        yield moments.chunk(2, dim=1)[0]  # mean; the second half is the log variance
+
+
+def _statistics(vae: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
+    mean = latents.new_tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
+    std = latents.new_tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
+    return mean, std
