@@ -1,0 +1,467 @@
+"""The InfiniteTalk diffusion transformer: Wan 2.1 image-to-video plus an audio attention in every block.
+
+Letters of shapes: B batch, S speakers, T latent frames, h and w latent rows and columns, P = (h / 2) * (w / 2) tokens
+of a frame, N = T * P tokens, L text tokens, dim model width. Sources: InfiniteTalk (arXiv 2508.14033), MultiTalk
+(arXiv 2505.22647) section 3, official wan/modules/multitalk_model.py.
+
+The network is used in two moves. `encode_condition` reads everything that stays the same while a chunk is denoised and
+keeps every block's keys and values; `forward` evaluates the network at one time, for one branch or for several. Given
+several, it walks the blocks once with all of them: what they share is computed once (the first block's self-attention
+sees no condition), and offloaded weights travel once. Modules carry diffusers' Wan names, so that its LoRA loaders,
+quantizers, casting and offloading apply; `checkpoints/transformer_keys.py` translates the official ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.loaders import FromOriginalModelMixin, PeftAdapterMixin
+from diffusers.models.attention import AttentionMixin, FeedForward
+from diffusers.models.cache_utils import CacheMixin
+from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbedding
+from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
+from torch.nn import functional
+
+from infinitetalk.errors import InputError
+
+from .attention import AudioAttention, CrossAttention, SelfAttention
+from .audio_projection import AudioProjection
+from .condition import BlockKeys, Condition, ConditionInputs, ConditionTokens, KeysAndValues
+from .rotary import RotaryCache
+
+NUM_MASK_CHANNELS = 4
+
+
+def modulated_norm(tokens: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor, eps: float) -> torch.Tensor:
+    """LayerNorm in float32 whose gain and bias come from the time: tokens [B, N, dim], shift and scale [B, 1, dim]."""
+    normed = functional.layer_norm(tokens.float(), tokens.shape[-1:], eps=eps)
+    return torch.addcmul(shift, normed, 1 + scale).type_as(tokens)
+
+
+def gated_sum(tokens: torch.Tensor, change: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+    """tokens + change * gate, in float32: [B, N, dim], gate [B, 1, dim]."""
+    return torch.addcmul(tokens.float(), change.float(), gate).type_as(tokens)
+
+
+class LayerNorm32(nn.LayerNorm):
+    """LayerNorm computed in float32 whatever the dtype of tokens and weights."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        weight, bias = (None if part is None else part.float() for part in (self.weight, self.bias))
+        return functional.layer_norm(tokens.float(), self.normalized_shape, weight, bias, self.eps).type_as(tokens)
+
+
+class PatchEmbedding(nn.Conv3d):
+    """The patch convolution, applied to a part of its input channels: being linear, the parts may be added later.
+
+    forward: [B, C, T, h, w] -> [B, N, dim]; `first_channel` says which input channels these C are. The bias is added
+    by the part that `with_bias`.
+    """
+
+    def forward(self, latents: torch.Tensor, first_channel: int = 0, with_bias: bool = True) -> torch.Tensor:
+        frames, rows, columns = self.kernel_size
+        patches = latents.unflatten(4, (-1, columns)).unflatten(3, (-1, rows)).unflatten(2, (-1, frames))
+        patches = patches.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3)
+        weight = self.weight[:, first_channel : first_channel + latents.shape[1]].flatten(1)
+        return functional.linear(patches.to(weight.dtype), weight, self.bias if with_bias else None)
+
+
+class ImageEmbedding(nn.Module):
+    """Image tokens to the model's width: [B, tokens, image_dim] -> [B, tokens, dim]."""
+
+    def __init__(self, image_dim: int, dim: int) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm32(image_dim)
+        self.ff = FeedForward(image_dim, dim, mult=1, activation_fn="gelu")
+        self.norm2 = LayerNorm32(dim)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.norm2(self.ff(self.norm1(image)))
+
+
+class ConditionEmbedder(nn.Module):
+    """Projections of time, text and image, grouped as diffusers' Wan groups them."""
+
+    def __init__(self, dim: int, freq_dim: int, text_dim: int, image_dim: int) -> None:
+        super().__init__()
+        self.freq_dim = freq_dim
+        self.time_embedder = TimestepEmbedding(in_channels=freq_dim, time_embed_dim=dim)
+        self.time_proj = nn.Linear(dim, 6 * dim)
+        self.text_embedder = PixArtAlphaTextProjection(text_dim, dim, act_fn="gelu_tanh")
+        self.image_embedder = ImageEmbedding(image_dim, dim)
+
+    def forward(self, timestep: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B] in 0..1000 -> the time's embedding [B, dim] and its modulation of the blocks [B, 6, dim], in float32."""
+        # Angles reach 1000 radians, so they are taken in float64.
+        exponents = torch.arange(self.freq_dim // 2, dtype=torch.float64) / (self.freq_dim // 2)
+        home = torch.device("cpu") if timestep.device.type == "mps" else timestep.device  # mps has no float64
+        angles = timestep.to(home).double()[:, None] * 10000.0 ** -exponents.to(home)
+        waves = torch.cat([angles.cos(), angles.sin()], dim=1)
+        weight = self.time_embedder.linear_1.weight
+        embedding = self.time_embedder(waves.to(device=timestep.device, dtype=weight.dtype))
+        modulation = self.time_proj(functional.silu(embedding).to(self.time_proj.weight.dtype))
+        return embedding.float(), modulation.float().unflatten(1, (6, -1))
+
+
+class InfiniteTalkBlock(nn.Module):
+    """Self-attention, attention to text and image, attention to audio, MLP; the time modulates first and last."""
+
+    def __init__(
+        self,
+        dim: int,
+        ffn_dim: int,
+        num_heads: int,
+        audio_dim: int,
+        qk_norm: bool,
+        cross_attn_norm: bool,
+        norm_input_visual: bool,
+        eps: float,
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        self.attn1 = SelfAttention(dim, num_heads, qk_norm, eps)
+        self.norm2 = LayerNorm32(dim, eps) if cross_attn_norm else nn.Identity()
+        self.attn2 = CrossAttention(dim, num_heads, qk_norm, eps)
+        self.norm_audio = LayerNorm32(dim, eps) if norm_input_visual else nn.Identity()
+        self.audio_attn = AudioAttention(dim, num_heads, audio_dim)
+        self.ffn = FeedForward(dim, inner_dim=ffn_dim, activation_fn="gelu-approximate")
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+
+    def forward(
+        self,
+        hidden_states: Sequence[torch.Tensor] | None,
+        conditions: Sequence[BlockKeys | ConditionTokens],
+        time: torch.Tensor | None = None,
+        rotary: torch.Tensor | None = None,
+        speaker_tokens: Sequence[torch.Tensor | None] = (),
+        num_frames: int = 0,
+        num_speakers: Sequence[int] = (),
+        known: Mapping[str, KeysAndValues] | None = None,
+    ) -> list[torch.Tensor] | BlockKeys:
+        """One [B, N, dim] per branch -> the same; or, without `hidden_states`, the keys and values of one condition.
+
+        Branches equal so far carry the very same tensor and part at the first condition in which they differ.
+        Encoding comes through `forward` because hooks that bring offloaded weights in are attached to it.
+
+        Args:
+            time: [B, 6, dim]; rotary: [N, D / 2]; speaker_tokens: per branch [B, 3, P] or None.
+            known: keys and values that need not be encoded, by name.
+        """
+        if hidden_states is None:
+            return self._encode(conditions[0], num_speakers[0], known)
+        shift_in, scale_in, gate_in, shift_out, scale_out, gate_out = (self.scale_shift_table.float() + time).split(1, 1)
+        keys = self._keys_of(conditions, num_speakers)
+        # Branches with two speakers see the same picture, hence the same masks.
+        masks = {id(tokens): mask for tokens, mask in zip(hidden_states, speaker_tokens, strict=True) if mask is not None}
+        attended: dict[int, tuple] = {}  # by the identity of what went in; all of it is alive until the end
+        read: dict[tuple, torch.Tensor] = {}
+        results = []
+        for tokens, condition, speakers in zip(hidden_states, keys, num_speakers, strict=True):
+            own = id(tokens)
+            if own not in attended:
+                normed = modulated_norm(tokens, shift_in, scale_in, self.eps)
+                seen, speaker_map = self.attn1(normed, rotary, masks.get(own))
+                attended[own] = gated_sum(tokens, seen, gate_in), speaker_map
+            after_self, speaker_map = attended[own]
+            prompt = (own, id(condition.text[0]), id(condition.image[0]))
+            if prompt not in read:
+                read[prompt] = after_self + self.attn2(self.norm2(after_self), condition.text, condition.image)
+            tokens = read[prompt]
+            tokens = tokens + self.audio_attn(
+                self.norm_audio(tokens), condition.audio, num_frames, speaker_map if speakers == 2 else None
+            )
+            results.append(gated_sum(tokens, self.ffn(modulated_norm(tokens, shift_out, scale_out, self.eps)), gate_out))
+        return results
+
+    def _keys_of(
+        self, conditions: Sequence[BlockKeys | ConditionTokens], num_speakers: Sequence[int]
+    ) -> list[BlockKeys]:
+        """Keys of each branch, encoded now where only tokens were kept; branches share what they share in tokens."""
+        keys: list[BlockKeys] = []
+        for index, condition in enumerate(conditions):
+            if isinstance(condition, ConditionTokens):
+                known = {}
+                for earlier, earlier_keys in zip(conditions[:index], keys, strict=True):
+                    for name in ("text", "image", "audio"):
+                        if getattr(condition, name) is getattr(earlier, name, None):
+                            known[name] = getattr(earlier_keys, name)
+                condition = self._encode(condition, num_speakers[index], known)
+            keys.append(condition)
+        return keys
+
+    def _encode(
+        self, tokens: ConditionTokens, num_speakers: int, known: Mapping[str, KeysAndValues] | None = None
+    ) -> BlockKeys:
+        known = known or {}
+        return BlockKeys(
+            text=known["text"] if "text" in known else self.attn2.encode_text(tokens.text),
+            image=known["image"] if "image" in known else self.attn2.encode_image(tokens.image),
+            audio=known["audio"] if "audio" in known else self.audio_attn.encode(tokens.audio, num_speakers),
+        )
+
+
+class InfiniteTalkTransformer(
+    ModelMixin, AttentionMixin, ConfigMixin, PeftAdapterMixin, FromOriginalModelMixin, CacheMixin
+):
+    """Velocity (or clean latent, if so trained) of a noisy chunk, given text, image, speech and a reference.
+
+    Arguments are the published ones; `audio_blocks`, `audio_channels` and `image_dim` describe the speech and image
+    encoders, `output_dim` is the width of an audio token. `in_dim` counts latent, mask and reference channels.
+    """
+
+    _supports_gradient_checkpointing = True
+    _no_split_modules = ["InfiniteTalkBlock"]
+    _repeated_blocks = ["InfiniteTalkBlock"]
+    _skip_layerwise_casting_patterns = ["patch_embedding", "condition_embedder", "audio_projection", "norm"]
+    _keep_in_fp32_modules = ["time_embedder", "time_proj", "scale_shift_table", "norm_audio", "norm2"]
+
+    @register_to_config
+    def __init__(
+        self,
+        patch_size: tuple[int, int, int] = (1, 2, 2),
+        text_len: int = 512,
+        in_dim: int = 36,
+        dim: int = 5120,
+        ffn_dim: int = 13824,
+        freq_dim: int = 256,
+        text_dim: int = 4096,
+        out_dim: int = 16,
+        num_heads: int = 40,
+        num_layers: int = 40,
+        eps: float = 1e-6,
+        audio_window: int = 5,
+        audio_blocks: int = 12,
+        audio_channels: int = 768,
+        intermediate_dim: int = 512,
+        output_dim: int = 768,
+        context_tokens: int = 32,
+        vae_scale: int = 4,
+        image_dim: int = 1280,
+        qk_norm: bool = True,
+        cross_attn_norm: bool = True,
+        norm_input_visual: bool = True,
+        norm_output_audio: bool = True,
+    ) -> None:
+        super().__init__()
+        assert dim % num_heads == 0 and dim // num_heads % 2 == 0, "heads must divide dim into even parts"
+        patch_size = tuple(patch_size)
+        self.patch_embedding = PatchEmbedding(in_dim, dim, kernel_size=patch_size, stride=patch_size)
+        self.condition_embedder = ConditionEmbedder(dim, freq_dim, text_dim, image_dim)
+        self.audio_projection = AudioProjection(
+            window=audio_window,
+            scale=vae_scale,
+            blocks=audio_blocks,
+            channels=audio_channels,
+            intermediate_dim=intermediate_dim,
+            output_dim=output_dim,
+            context_tokens=context_tokens,
+            norm_output=norm_output_audio,
+        )
+        self.blocks = nn.ModuleList(
+            InfiniteTalkBlock(
+                dim, ffn_dim, num_heads, output_dim, qk_norm, cross_attn_norm, norm_input_visual, eps
+            )
+            for _ in range(num_layers)
+        )
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        self.proj_out = nn.Linear(dim, out_dim * patch_size[0] * patch_size[1] * patch_size[2])
+        self.rotary = RotaryCache(dim // num_heads)
+        self.gradient_checkpointing = False
+
+    # ---- Before the first step ---------------------------------------------------------------------------------
+
+    def encode_condition(
+        self,
+        *,
+        text: torch.Tensor,
+        image: torch.Tensor,
+        audio: torch.Tensor,
+        reference: torch.Tensor,
+        speaker_masks: torch.Tensor | None = None,
+        reuse: Iterable[Condition] = (),
+        keep_keys: bool = True,
+    ) -> Condition:
+        """Everything about one branch that does not change between steps. Shapes: see `ConditionInputs`.
+
+        Batches: `reference` says how many items (B); `text` and `image` may have a batch of one for all; `audio` holds
+        B * S streams. S = 1 is one speaker, S = 2 needs `speaker_masks` ([3, h, w], or [B, 3, h, w]).
+
+        Args:
+            reuse: conditions of the same chunk already encoded with the same weights; inputs equal to theirs are not
+                encoded again. Not for training steps whose weights or graphs differ.
+            keep_keys: hold each block's keys and values (at the published size about 1.1 GB a branch in bfloat16,
+                less what branches share); otherwise they are computed from the tokens at each evaluation.
+
+        Raises:
+            InputError: if a shape does not fit the network or the other inputs.
+        """
+        inputs = ConditionInputs(text, image, audio, reference, speaker_masks)
+        # Through forward, where hooks that bring offloaded weights in are attached.
+        return self(None, None, inputs, reuse=tuple(reuse), keep_keys=keep_keys)
+
+    def _encode(self, inputs: ConditionInputs, reuse: Sequence[Condition], keep_keys: bool) -> Condition:
+        shape, num_speakers = self._check(inputs)
+        tokens, reference_tokens = self._encode_tokens(inputs, shape, num_speakers, reuse)
+        if keep_keys:
+            blocks = tuple(
+                self._block_keys(index, block, tokens, num_speakers, reuse) for index, block in enumerate(self.blocks)
+            )
+        else:
+            blocks = (tokens,) * len(self.blocks)
+        speaker_tokens = None
+        if num_speakers == 2:
+            masks = inputs.speaker_masks if inputs.speaker_masks.ndim == 4 else inputs.speaker_masks[None]
+            masks = masks.to(device=reference_tokens.device, dtype=torch.float32)
+            masks = (functional.interpolate(masks, size=shape[1:], mode="nearest") > 0).float().flatten(2)
+            masks = masks / masks.sum(dim=2, keepdim=True).clamp(min=1)
+            speaker_tokens = masks.expand(inputs.reference.shape[0], -1, -1)
+        return Condition(reference_tokens, blocks, shape, num_speakers, speaker_tokens, tokens, inputs)
+
+    def _encode_tokens(
+        self, inputs: ConditionInputs, shape: tuple[int, int, int], num_speakers: int, reuse: Sequence[Condition]
+    ) -> tuple[ConditionTokens, torch.Tensor]:
+        def known(name: str) -> Condition | None:
+            mine = getattr(inputs, name)
+            for other in reuse:
+                theirs = None if other.inputs is None else getattr(other.inputs, name)
+                if theirs is not None and theirs.shape == mine.shape and (theirs is mine or torch.equal(theirs, mine)):
+                    return other
+            return None
+
+        dtype = self.proj_out.weight.dtype
+        if other := known("text"):
+            text = other.tokens.text
+        else:
+            missing = self.config.text_len - inputs.text.shape[1]
+            padded = functional.pad(inputs.text, (0, 0, 0, missing))
+            text = self.condition_embedder.text_embedder(padded.to(dtype))
+        image = (
+            other.tokens.image
+            if (other := known("image"))
+            else self.condition_embedder.image_embedder(inputs.image.to(dtype))
+        )
+        other = known("audio")
+        if other and other.num_speakers == num_speakers:
+            audio = other.tokens.audio
+        else:
+            # Speakers of one item side by side: [B * S, T, A, width] -> [B, T, S * A, width].
+            audio = self.audio_projection(inputs.audio.to(dtype)).unflatten(0, (-1, num_speakers))
+            audio = audio.transpose(1, 2).flatten(2, 3)
+        if other := known("reference"):
+            reference_tokens = other.reference_tokens
+        else:
+            latent_channels = self.config.in_dim - inputs.reference.shape[1]
+            reference_tokens = self.patch_embedding(inputs.reference, first_channel=latent_channels)
+        return ConditionTokens(text, image, audio), reference_tokens
+
+    def _block_keys(
+        self,
+        index: int,
+        block: InfiniteTalkBlock,
+        tokens: ConditionTokens,
+        num_speakers: int,
+        reuse: Sequence[Condition],
+    ) -> BlockKeys:
+        """Keys of one block, taken from another condition where the tokens are the very same."""
+        found = {}
+        for other in reuse:
+            if other.tokens is None or not isinstance(other.blocks[index], BlockKeys):
+                continue
+            for name in ("text", "image", "audio"):
+                if getattr(other.tokens, name) is getattr(tokens, name):
+                    found[name] = getattr(other.blocks[index], name)
+        if len(found) == 3:
+            return BlockKeys(**found)
+        return block(None, [tokens], num_speakers=[num_speakers], known=found)
+
+    def _check(self, inputs: ConditionInputs) -> tuple[tuple[int, int, int], int]:
+        """Token grid (T, rows, columns) and speakers per item, or an InputError naming what does not fit."""
+        config = self.config
+        batch, channels, *size = inputs.reference.shape
+        if channels != config.in_dim - config.out_dim or any(n % p for n, p in zip(size, config.patch_size, strict=True)):
+            raise InputError(
+                f"The encoded reference has shape {tuple(inputs.reference.shape)}; expected [batch, "
+                f"{config.in_dim - config.out_dim}, frames, rows, columns] with sizes that {config.patch_size} divides."
+            )
+        if inputs.text.shape[1] > config.text_len or inputs.text.shape[2] != config.text_dim:
+            raise InputError(
+                f"The encoded text has shape {tuple(inputs.text.shape)}; expected [batch, at most {config.text_len}, "
+                f"{config.text_dim}]: shorten the prompt."
+            )
+        if inputs.image.shape[2] != config.image_dim:
+            raise InputError(
+                f"The encoded image has shape {tuple(inputs.image.shape)}; expected [batch, tokens, {config.image_dim}]."
+            )
+        num_speakers, left_over = divmod(inputs.audio.shape[0], batch)
+        if left_over or num_speakers not in (1, 2):
+            raise InputError(
+                f"{inputs.audio.shape[0]} audio streams for {batch} items; expected one or two streams for each."
+            )
+        if num_speakers == 2 and inputs.speaker_masks is None:
+            raise InputError("Two audio streams arrived without speaker masks; say where each person is in the picture.")
+        expected_frames = 1 + (size[0] - 1) * config.vae_scale
+        if inputs.audio.shape[1] != expected_frames:
+            raise InputError(
+                f"The audio has {inputs.audio.shape[1]} frames; {size[0]} latent frames need {expected_frames}."
+            )
+        grid = tuple(n // p for n, p in zip(size, config.patch_size, strict=True))
+        return grid, num_speakers
+
+    # ---- At every step -----------------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        latents: torch.Tensor | None,
+        timestep: torch.Tensor | None,
+        condition: Condition | Mapping[str, Condition] | ConditionInputs,
+        *,
+        reuse: Sequence[Condition] = (),
+        keep_keys: bool = True,
+    ) -> torch.Tensor | dict[str, torch.Tensor] | Condition:
+        """Evaluate the network at one time.
+
+        Args:
+            latents: [B, 16, T, h, w], noisy, context latents already in place.
+            timestep: [B] (or [1]) in 0..1000.
+            condition: of one branch, or of several by name, which are then evaluated side by side.
+
+        Returns:
+            [B, 16, T, h, w], the network's own output (of the published weights: noise minus clean, negated); with
+            several branches, one such tensor by name.
+        """
+        if isinstance(condition, ConditionInputs):
+            return self._encode(condition, reuse, keep_keys)
+        conditions = list(condition.values()) if isinstance(condition, Mapping) else [condition]
+        frames, rows, columns = shape = conditions[0].shape
+        assert all(other.shape == shape for other in conditions), "branches differ in geometry"
+        rotary = self.rotary.table(shape, latents.device)
+        embedding, time = self.condition_embedder(timestep)
+
+        # What the first block sees is equal for all branches unless their references differ.
+        embedded = self.patch_embedding(latents, with_bias=False)
+        references = {id(c.reference_tokens): c.reference_tokens for c in conditions}
+        summed = {key: embedded + tokens for key, tokens in references.items()}
+        hidden = [summed[id(c.reference_tokens)] for c in conditions]
+
+        masks = [c.speaker_tokens for c in conditions]
+        num_speakers = [c.num_speakers for c in conditions]
+        for index, block in enumerate(self.blocks):
+            arguments = (hidden, [c.blocks[index] for c in conditions], time, rotary, masks, frames, num_speakers)
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                hidden = self._gradient_checkpointing_func(block, *arguments)
+            else:
+                hidden = block(*arguments)
+
+        outputs = [self._project_out(tokens, embedding, shape) for tokens in hidden]
+        return dict(zip(condition, outputs, strict=True)) if isinstance(condition, Mapping) else outputs[0]
+
+    def _project_out(self, tokens: torch.Tensor, embedding: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+        """[B, N, dim] -> [B, 16, T, h, w]."""
+        shift, scale = (self.scale_shift_table.float() + embedding[:, None]).split(1, dim=1)
+        patches = self.proj_out(modulated_norm(tokens, shift, scale, self.config.eps))
+        # [B, T, rows, columns, pt, ph, pw, C] -> [B, C, T, pt, rows, ph, columns, pw]
+        patches = patches.unflatten(1, shape).unflatten(-1, (*self.config.patch_size, -1))
+        return patches.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
