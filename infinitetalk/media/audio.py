@@ -163,7 +163,7 @@ def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None =
         num_samples += block.shape[1]
         kept.append(np.ascontiguousarray(block[0], dtype="<f4"))
         if spill is None and num_samples > SPILL_SAMPLES:
-            spill = tempfile.TemporaryFile(dir=workdir, prefix="speech-")
+            spill = tempfile.TemporaryFile(dir=workdir, prefix="speech-")  # noqa: SIM115 (closed once mapped)
         if spill is not None:
             for samples in kept:
                 spill.write(samples.tobytes())

@@ -1,0 +1,225 @@
+"""A picture or a video as one thing: which frame is on screen at a given second."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorTrc
+
+from .images import MAX_SIDE, load_image
+from .probe import Kind, decode_errors, display_turn, open_container, require_source, video_stream
+
+FRAMES_PER_SECOND = 25
+TIME_TOLERANCE_SECONDS = 1e-3  # Matroska rounds timestamps to milliseconds; a frame due at 0.04 may say 0.0405
+SEEK_AHEAD_SECONDS = 4.0  # a nearer frame is reached faster by decoding on than by seeking back to a keyframe
+DECODER_THREADS = 2  # each holds a few frames in memory
+
+
+class Source(Protocol):
+    """What the engine needs to know of a picture or a video.
+
+    duration_seconds: math.inf for a picture. num_frames_25: frames at 25 fps, None for a picture.
+    width, height: of the frames that are returned, in pixels.
+    """
+
+    path: Path
+    kind: Kind
+    width: int
+    height: int
+    duration_seconds: float
+    num_frames_25: int | None
+
+    def frame_at(self, seconds: float) -> np.ndarray: ...
+
+    def frames(self, start_seconds: float, count: int, fps: float = FRAMES_PER_SECOND) -> Iterator[np.ndarray]: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+def open_source(path: str | os.PathLike, max_side: int = MAX_SIDE) -> Source:
+    """A picture or a video, whichever `path` is. Raises MediaError if it is neither or damaged."""
+    info = require_source(path)
+    return StillSource(path, max_side) if info.kind == "image" else VideoSource(path, max_side)
+
+
+def first_frame(path: str | os.PathLike, max_side: int = MAX_SIDE) -> np.ndarray:
+    """The picture, or the first frame of the video: uint8 [height, width, 3], RGB. Raises MediaError."""
+    with open_source(path, max_side) as source:
+        return source.frame_at(0.0)
+
+
+class _ContextManaged:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def frames(self, start_seconds: float, count: int, fps: float = FRAMES_PER_SECOND) -> Iterator[np.ndarray]:
+        """`count` frames, uint8 [height, width, 3], one at a time; the same array again where nothing changed."""
+        for index in range(count):
+            yield self.frame_at(start_seconds + index / fps)
+
+
+class StillSource(_ContextManaged):
+    """A picture: the same frame at any time."""
+
+    kind: Kind = "image"
+    duration_seconds = math.inf
+    num_frames_25 = None
+
+    def __init__(self, path: str | os.PathLike, max_side: int = MAX_SIDE) -> None:
+        self.path = Path(path)
+        self._image = load_image(path, max_side)
+        self._image.setflags(write=False)
+        self.height, self.width = self._image.shape[:2]
+
+    def frame_at(self, seconds: float) -> np.ndarray:
+        """uint8 [height, width, 3], RGB, read-only."""
+        return self._image
+
+    def close(self) -> None:
+        pass
+
+
+class VideoSource(_ContextManaged):
+    """A video of any frame rate, constant or variable, looked up by the timestamps of its frames.
+
+    Holds a few decoded frames, whatever its length. Reading forwards decodes each frame once; elsewhere it seeks.
+    Not for several threads at once.
+    """
+
+    kind: Kind = "video"
+
+    def __init__(self, path: str | os.PathLike, max_side: int = MAX_SIDE) -> None:
+        info = require_source(path)
+        self.path = info.path
+        self.fps = info.fps
+        scale = min(1.0, max_side / max(info.width, info.height))
+        self.width, self.height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+        self._opened = None
+        self._container = None
+        self._shown: av.VideoFrame | None = None
+        self._next: av.VideoFrame | None = None
+        self._converted: tuple[av.VideoFrame, np.ndarray] | None = None
+        self._rewind()
+        lead_seconds = self._first_seconds - self._origin_seconds
+        self.duration_seconds = lead_seconds + (info.duration_seconds or 1 / FRAMES_PER_SECOND)
+        # Every instant k/25 before the end shows a frame; a 4.00 s video has 100 of them, one of 4.01 s 101.
+        self.num_frames_25 = max(1, math.ceil(self.duration_seconds * FRAMES_PER_SECOND - 1e-2))
+
+    def frame_at(self, seconds: float) -> np.ndarray:
+        """The frame on screen `seconds` after the start: the latest that has begun by then.
+
+        Before the first frame begins that one is shown, after the end the last one.
+
+        Returns:
+            uint8 [height, width, 3], RGB, upright, read-only.
+
+        Raises:
+            MediaError: if the file is damaged there.
+        """
+        target = seconds + self._origin_seconds + TIME_TOLERANCE_SECONDS
+        if self._first_seconds < self._time(self._shown) and target < self._time(self._shown):
+            self._seek(target)
+        elif self._next is not None and target > self._time(self._next) + SEEK_AHEAD_SECONDS:
+            self._seek(target)
+        while self._next is not None and self._time(self._next) <= target:
+            self._shown, self._next = self._next, self._decode_one()
+        return self._convert(self._shown)
+
+    def close(self) -> None:
+        """Frees the decoder; the source cannot be used afterwards."""
+        self._shown = self._next = self._converted = None
+        if self._opened is not None:
+            self._opened.__exit__(None, None, None)
+            self._opened = None
+
+    def _rewind(self) -> None:
+        self.close()
+        self._opened = open_container(self.path)
+        self._container = self._opened.__enter__()
+        self._stream = video_stream(self._container)
+        self._stream.thread_type = "AUTO"
+        self._stream.thread_count = DECODER_THREADS
+        self._frames = self._container.decode(self._stream)
+        self._last_seconds = -math.inf
+        self._shown = self._decode_one()
+        assert self._shown is not None, "probe decoded a frame of this file"
+        # A player's 0 is the first thing to be seen or heard; a sound that starts earlier than the picture counts.
+        start = self._container.start_time
+        self._first_seconds = first = self._time(self._shown)
+        self._origin_seconds = first if start is None else min(first, max(0.0, start / av.time_base))
+        self._next = self._decode_one()
+
+    def _seek(self, target: float) -> None:
+        """Leaves the decoder at a frame that begins no later than `target`."""
+        if self._time(self._shown) <= target and self._next is None:
+            return
+        try:
+            self._container.seek(
+                int(target / self._stream.time_base), stream=self._stream, backward=True, any_frame=False
+            )
+            self._frames = self._container.decode(self._stream)
+            self._last_seconds = -math.inf
+            shown = self._decode_one()
+        except av.error.FFmpegError:
+            shown = None  # no index, as in raw streams
+        if shown is None or self._time(shown) > target:
+            self._rewind()  # an index that points too late: from the beginning it is certainly right
+            return
+        self._shown, self._next = shown, self._decode_one()
+
+    def _decode_one(self) -> av.VideoFrame | None:
+        try:
+            frame = next(self._frames, None)
+        except av.error.EOFError:
+            return None
+        except av.error.FFmpegError as error:
+            raise decode_errors(self.path, error) from error
+        if frame is not None and frame.pts is None:  # raw streams carry no timestamps: equal steps
+            step = 1 / (self.fps or FRAMES_PER_SECOND)
+            previous = self._last_seconds if math.isfinite(self._last_seconds) else -step
+            frame.pts = round((previous + step) / self._stream.time_base)
+            frame.time_base = self._stream.time_base
+        if frame is not None:
+            self._last_seconds = self._time(frame)
+        return frame
+
+    @staticmethod
+    def _time(frame: av.VideoFrame) -> float:
+        return float(frame.pts * frame.time_base)
+
+    def _convert(self, frame: av.VideoFrame) -> np.ndarray:
+        if self._converted is not None and self._converted[0] is frame:
+            return self._converted[1]
+        degrees, mirrored = display_turn(frame)
+        size = (self.height, self.width) if degrees in (90, 270) else (self.width, self.height)
+        rgb = frame.reformat(*size, format="rgb24", interpolation="BICUBIC", **_to_standard_range(frame)).to_ndarray()
+        if degrees:
+            rgb = np.rot90(rgb, degrees // 90)
+        if mirrored:
+            rgb = rgb[:, ::-1]
+        rgb = np.ascontiguousarray(rgb)
+        rgb.setflags(write=False)
+        self._converted = frame, rgb
+        return rgb
+
+
+def _to_standard_range(frame: av.VideoFrame) -> dict[str, object]:
+    """Options that turn HDR (PQ or HLG, BT.2020) into what an ordinary screen shows; nothing for other frames."""
+    if frame.color_trc in (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67):
+        standard = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
+        return {**standard, "dst_colorspace": "ITU709"}
+    return {}
