@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,28 +26,47 @@ Arrangement = Literal["together", "in-turn"]
 ShortSource = Literal["hold", "ping-pong", "stop"]
 
 
+_LONGEST_QUOTE = 60  # characters of a wrong value repeated in a sentence
+
+
+def _quoted(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write out whole numbers of thousands of digits
+        return "a number too long to print"
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+
+
 def _number(name: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{name} is {value!r}; give a number from {low:g} to {high:g}.")
-    if not low <= value <= high:
-        raise InputError(f"{name} is {value:g}; give a number from {low:g} to {high:g}.")
-    return value
+    # Comparing does not overflow for whole numbers beyond a float's range, and is false for nan.
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
+        raise InputError(f"{name} is {_quoted(value)}; give a number from {low:g} to {high:g}.")
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{name} is {value!r}; give a whole number from {low} to {high}.")
-    if not low <= value <= high:
-        raise InputError(f"{name} is {value}; give a whole number from {low} to {high}.")
-    return value
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+        raise InputError(f"{name} is {_quoted(value)}; give a whole number from {low} to {high}.")
+    return int(value)
 
 
 def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
-        raise InputError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
+        raise InputError(f"{name} is {_quoted(value)}; choose one of {', '.join(choices)}.")
     return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {_quoted(value)}; give text.")
+    return value
+
+
+def _path(value: Any) -> str:
+    """A path as text; empty for None."""
+    return "" if value is None else str(value).strip() and str(value)
 
 
 def parse_seed(text: Any) -> int:
@@ -55,10 +75,12 @@ def parse_seed(text: Any) -> int:
     Raises:
         InputError: if it is not a whole number from 0 to 2**63 - 1.
     """
+    if isinstance(text, float) and text.is_integer():  # a page's number field
+        text = int(text)
     try:
         value = int(str(text).strip())
     except ValueError:
-        raise InputError(f"The seed is {str(text)!r}; give a whole number such as 7.") from None
+        raise InputError(f"The seed is {_quoted(str(text))}; give a whole number such as 7.") from None
     return _integer("The seed", value, 0, MAX_SEED)
 
 
@@ -74,13 +96,18 @@ class Speaker:
     box: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not str(self.audio).strip():
+        object.__setattr__(self, "audio", _path(self.audio))
+        if not self.audio:
             raise InputError("No speech was given; choose a sound file, or a film with a sound track.")
-        object.__setattr__(self, "audio", str(self.audio))
         if self.box is not None:
-            box = tuple(float(v) for v in self.box)
-            if len(box) != 4 or box[0] >= box[2] or box[1] >= box[3] or min(box) < 0:
-                raise InputError(f"The speaker's box is {self.box!r}; give row_min, column_min, row_max, column_max.")
+            try:
+                box = tuple(float(v) for v in self.box)
+            except (TypeError, ValueError, OverflowError):
+                box = ()
+            if len(box) != 4 or not (0 <= box[0] < box[2] < math.inf and 0 <= box[1] < box[3] < math.inf):
+                raise InputError(
+                    f"The speaker's box is {_quoted(self.box)}; give row_min, column_min, row_max, column_max."
+                )
             object.__setattr__(self, "box", box)
 
 
@@ -97,6 +124,7 @@ class Keyframe:
 
     def __post_init__(self) -> None:
         _number("A keyframe's time", self.time_seconds, 0, 1e6)
+        object.__setattr__(self, "image", _path(self.image) or None)
         if (self.source_seconds is None) == (self.image is None):
             raise InputError("A keyframe needs either an instant of the source or a picture, not both and not neither.")
         if self.source_seconds is not None:
@@ -128,12 +156,16 @@ class Settings:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _integer("steps", self.steps, 1, MAX_STEPS)
-        _number("shift", self.shift, 0.01, 100)
-        _number("text_scale", self.text_scale, 0, 50)
-        _number("audio_scale", self.audio_scale, 0, 50)
-        _number("color_correction", self.color_correction, 0, 1)
-        _integer("detail_size", self.detail_size, 0, 2048)
+        for name in ("model", "size", "description"):
+            _text(name, getattr(self, name))
+        for name, low, high in (("steps", 1, MAX_STEPS), ("detail_size", 0, 2048)):
+            object.__setattr__(self, name, _integer(name, getattr(self, name), low, high))
+        for name, low, high in (
+            ("shift", 0.01, 100), ("text_scale", 0, 50), ("audio_scale", 0, 50), ("color_correction", 0, 1),
+        ):
+            object.__setattr__(self, name, float(_number(name, getattr(self, name), low, high)))
+        if not isinstance(self.adaptive_guidance, bool):
+            raise InputError(f"adaptive_guidance is {_quoted(self.adaptive_guidance)}; give true or false.")
         _choice("framing", self.framing, ("face", "whole"))
         _choice("dtype", self.dtype, ("float32", "bfloat16"))
 
@@ -171,11 +203,15 @@ class GenerationRequest:
     detail_size: int | None = None
 
     def __post_init__(self) -> None:
-        if not str(self.source or "").strip():
+        object.__setattr__(self, "source", _path(self.source))
+        if not self.source:
             raise InputError("No picture or film was given; choose a portrait to animate.")
-        object.__setattr__(self, "source", str(self.source))
-        object.__setattr__(self, "speakers", tuple(self.speakers))
-        object.__setattr__(self, "keyframes", tuple(sorted(self.keyframes, key=lambda k: k.time_seconds)))
+        object.__setattr__(self, "speakers", _all_of(Speaker, "speakers", self.speakers))
+        keyframes = _all_of(Keyframe, "keyframes", self.keyframes)
+        object.__setattr__(self, "keyframes", tuple(sorted(keyframes, key=lambda k: k.time_seconds)))
+        _text("The prompt", self.prompt)
+        if self.negative_prompt is not None:
+            _text("The negative prompt", self.negative_prompt)
         if not 1 <= len(self.speakers) <= 2:
             raise InputError(f"{len(self.speakers)} voices were given; give one or two.")
         object.__setattr__(self, "seed", _integer("The seed", self.seed, 0, MAX_SEED))
@@ -201,12 +237,23 @@ class GenerationRequest:
     def from_dict(cls, data: Mapping[str, Any], where: str = "the request") -> GenerationRequest:
         """The inverse of `to_dict`; an unknown key is an error naming `where` and the key."""
         data = dict(_known_keys(cls, data, where))
+        for key in ("source", "speakers"):
+            if key not in data:
+                raise InputError(f"{where} lacks {key!r}; give the picture or film as source and one or two speakers.")
         try:
             data["speakers"] = tuple(Speaker(**_known_keys(Speaker, s, where)) for s in data.get("speakers", ()))
             data["keyframes"] = tuple(Keyframe(**_known_keys(Keyframe, k, where)) for k in data.get("keyframes", ()))
             return cls(**data)
         except TypeError as error:
             raise InputError(f"{where} is incomplete or malformed ({error}).") from error
+
+
+def _all_of(kind: type, name: str, values: Any) -> tuple:
+    values = tuple(values) if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
+    for value in values:
+        if not isinstance(value, kind):
+            raise InputError(f"{name} holds {_quoted(value)}; give a list of {kind.__name__}(...).")
+    return values
 
 
 def _known_keys(cls: type, data: Any, where: str) -> Mapping[str, Any]:
@@ -234,33 +281,42 @@ def load_preset(name: str) -> Settings:
     import yaml
 
     name = str(name)
+    if "\0" in name:
+        raise PresetError(f"There is no preset {_quoted(name)}; choose one of {', '.join(preset_names())}.")
     path = Path(name) if name.endswith((".yaml", ".yml")) else presets_dir() / f"{name}.yaml"
     if path.stem != Path(name).stem or (path.parent == presets_dir() and path.stem not in preset_names()):
         raise PresetError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PresetError(f"The preset file {path} does not exist; known presets: {', '.join(preset_names())}.") from None
+        raise PresetError(f"The preset file {path} does not exist; presets are {', '.join(preset_names())}.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PresetError(f"The preset file {path} cannot be read ({str(error).splitlines()[0]}).") from error
     try:
-        return Settings(**_known_keys(Settings, data, f"preset file {path.name}"))
-    except TypeError as error:
-        missing = [f.name for f in fields(Settings)[:5] if f.name not in data]
-        raise PresetError(f"The preset file {path.name} lacks {', '.join(missing) or error}.") from error
+        known = _known_keys(Settings, data, f"The preset file {path}")
     except InputError as error:
-        raise PresetError(f"Preset file {path.name}: {error}") from error
+        raise PresetError(str(error)) from error
+    missing = [f.name for f in fields(Settings) if f.default is MISSING and f.name not in known]
+    if missing:
+        raise PresetError(f"The preset file {path} lacks {', '.join(missing)}; add what is missing.")
+    try:
+        return Settings(**known)
+    except InputError as error:
+        raise PresetError(f"In the preset file {path}, {error}") from error
 
 
 def read_project(path: Path) -> dict[str, Any]:
     """The contents of a `project.json`.
 
     Raises:
-        InputError: if it is missing or not JSON.
+        InputError: if it is missing, not JSON, or JSON of something else.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give a project.json written by an earlier run.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # not text, not JSON, a number too long
         raise InputError(f"{path} is not a project file ({error}).") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} is not a project file (it holds a {type(data).__name__}, not a table).")
+    return data

@@ -26,7 +26,12 @@ def num_latent_frames(num_frames: int) -> int:
 
 def num_film_frames(seconds: float) -> int:
     """Frames of a film exactly as long as `seconds` of speech, to the nearest frame and never none."""
-    return max(1, math.floor(seconds * FRAMES_PER_SECOND + 0.5))
+    return max(1, round(seconds * FRAMES_PER_SECOND))
+
+
+def frame_at(film_seconds: float) -> int:
+    """The film frame shown at an instant; a frame's own start time, such as 81 / 25, belongs to it despite rounding."""
+    return math.floor(film_seconds * FRAMES_PER_SECOND + 1e-6)
 
 
 @dataclass(frozen=True)
@@ -101,15 +106,17 @@ def plan_chunks(
     source_seconds: float = math.inf,
     keyframes: Sequence[Keyframe] = (),
     short_source: ShortSource = "hold",
+    trim_last: bool = False,
 ) -> tuple[Chunk, ...]:
     """The chunks of a film of `num_frames` frames.
 
     A keyframe at time t guides the chunk that adds the frame shown at t; of several in one chunk the first one does.
+    With `trim_last` the last chunk is only as long as the film needs (4 n + 1 frames), for models that can do that.
     """
     assert num_frames >= 1, num_frames
     pins: dict[int, int] = {}
     for i, keyframe in enumerate(keyframes):
-        frame = min(int(keyframe.time_seconds * FRAMES_PER_SECOND), num_frames - 1)
+        frame = min(frame_at(keyframe.time_seconds), num_frames - 1)
         pins.setdefault(_covering_chunk(frame), i)
 
     chunks = []
@@ -118,14 +125,15 @@ def plan_chunks(
         num_context = NUM_CONTEXT_FRAMES if k else 0
         if k in pins:
             pin = keyframes[pins[k]]
-            reference = Reference(pin.source_seconds or 0.0, pin.image, pins[k])
+            instant = reference_seconds(pin.source_seconds or 0.0, source_seconds, "hold")  # never past the source
+            reference = Reference(instant, pin.image, pins[k])
         else:
             reference = Reference(reference_seconds(start / FRAMES_PER_SECOND, source_seconds, short_source))
         chunks.append(
             Chunk(
                 index=k,
                 start_frame=start,
-                num_frames=NUM_CHUNK_FRAMES,
+                num_frames=min(NUM_CHUNK_FRAMES, _whole_groups(num_frames - start)) if trim_last else NUM_CHUNK_FRAMES,
                 num_context_frames=num_context,
                 new_start_frame=start + num_context,
                 new_stop_frame=min(start + NUM_CHUNK_FRAMES, num_frames),
@@ -133,6 +141,11 @@ def plan_chunks(
             )
         )
     return tuple(chunks)
+
+
+def _whole_groups(num_frames: int) -> int:
+    """The smallest 4 n + 1 that is at least `num_frames`."""
+    return 1 + VAE_TIME_STRIDE * math.ceil((num_frames - 1) / VAE_TIME_STRIDE)
 
 
 def _covering_chunk(frame: int) -> int:

@@ -1,0 +1,170 @@
+"""The chunk arithmetic for films of any length."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infinitetalk.request import FRAMES_PER_SECOND, Keyframe
+from infinitetalk.streaming.plan import (
+    NUM_CHUNK_FRAMES,
+    NUM_CONTEXT_FRAMES,
+    NUM_NEW_FRAMES,
+    frame_at,
+    num_chunks,
+    num_film_frames,
+    num_latent_frames,
+    plan_chunks,
+    reference_seconds,
+)
+
+THREE_HOURS = 3 * 3600.0
+film_lengths = st.floats(0.1, THREE_HOURS).map(num_film_frames) | st.integers(1, 400)
+short_sources = st.sampled_from(["hold", "ping-pong", "stop"])
+# Down to a film of a single frame, and exact multiples of frames and chunks.
+source_lengths = st.floats(0.04, THREE_HOURS) | st.integers(1, 3000).map(lambda frames: frames / FRAMES_PER_SECOND)
+
+
+@pytest.mark.parametrize(("frames", "latents"), [(1, 1), (5, 2), (9, 3), (13, 4), (81, 21)])
+def test_latent_frames(frames, latents):
+    assert num_latent_frames(frames) == latents
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames"), [(0.0, 1), (0.001, 1), (0.04, 1), (0.059, 1), (0.06, 2), (3.24, 81), (10, 250), (10800, 270_000)]
+)
+def test_film_is_as_long_as_the_speech(seconds, frames):
+    assert num_film_frames(seconds) == frames
+
+
+@pytest.mark.parametrize(
+    ("frames", "chunks"), [(1, 1), (80, 1), (81, 1), (82, 2), (153, 2), (154, 3), (225, 3), (226, 4), (270_000, 3750)]
+)
+def test_chunk_count(frames, chunks):
+    assert num_chunks(frames) == chunks
+    assert len(plan_chunks(frames)) == chunks
+
+
+@given(film_lengths)
+def test_every_frame_is_produced_exactly_once_and_in_order(num_frames):
+    expected = 0
+    for chunk in plan_chunks(num_frames):
+        assert chunk.new_start_frame == expected
+        assert chunk.new_stop_frame > chunk.new_start_frame
+        expected = chunk.new_stop_frame
+    assert expected == num_frames
+
+
+@given(film_lengths)
+def test_chunks_follow_the_published_arithmetic(num_frames):
+    chunks = plan_chunks(num_frames)
+    assert [c.index for c in chunks] == list(range(len(chunks)))
+    for chunk in chunks:
+        assert chunk.num_frames == NUM_CHUNK_FRAMES
+        assert chunk.start_frame == NUM_NEW_FRAMES * chunk.index
+        assert chunk.num_context_frames == (NUM_CONTEXT_FRAMES if chunk.index else 0)
+    # No chunk is there for nothing, and the last one is the first that reaches the end.
+    assert all(c.stop_frame < num_frames for c in chunks[:-1])
+    assert chunks[-1].stop_frame >= num_frames
+
+
+@given(film_lengths)
+def test_context_is_the_nine_frames_before_and_was_generated_by_the_predecessor(num_frames):
+    chunks = plan_chunks(num_frames)
+    for before, chunk in zip(chunks[:-1], chunks[1:], strict=True):
+        assert chunk.new_start_frame - chunk.start_frame == NUM_CONTEXT_FRAMES
+        assert before.start_frame <= chunk.start_frame
+        assert chunk.new_start_frame == before.stop_frame  # its last 9 frames are this chunk's first 9
+
+
+@given(film_lengths)
+def test_every_audio_frame_is_heard(num_frames):
+    heard = 0
+    for chunk in plan_chunks(num_frames):
+        assert chunk.start_frame <= heard  # no gap
+        heard = chunk.stop_frame
+    assert heard >= num_frames
+
+
+@given(film_lengths)
+def test_kept_selects_the_new_frames_among_the_generated(num_frames):
+    for chunk in plan_chunks(num_frames):
+        generated = range(chunk.start_frame, chunk.stop_frame)
+        kept = generated[chunk.kept]
+        assert (kept[0], kept[-1] + 1) == (chunk.new_start_frame, chunk.new_stop_frame)
+        assert len(kept) == chunk.num_new_frames
+        assert chunk.stop_seconds - chunk.start_seconds == pytest.approx(len(kept) / FRAMES_PER_SECOND)
+
+
+@given(film_lengths)
+def test_a_picture_is_its_own_reference_at_the_start_of_each_chunk(num_frames):
+    for chunk in plan_chunks(num_frames):
+        assert chunk.reference.source_seconds == pytest.approx(NUM_NEW_FRAMES * chunk.index / FRAMES_PER_SECOND)
+        assert chunk.reference.keyframe_index is None
+
+
+@given(film_lengths, source_lengths, short_sources)
+def test_references_lie_within_the_source(num_frames, source_seconds, short_source):
+    for chunk in plan_chunks(num_frames, source_seconds=source_seconds, short_source=short_source):
+        assert 0 <= chunk.reference.source_seconds < source_seconds
+        if chunk.start_frame / FRAMES_PER_SECOND < source_seconds:  # the source is long enough: frame 72 k
+            assert chunk.reference.source_seconds == chunk.start_frame / FRAMES_PER_SECOND
+
+
+@given(st.floats(0, THREE_HOURS), source_lengths)
+def test_hold_shows_the_last_frame_and_ping_pong_never_jumps(film_seconds, source_seconds):
+    last = max(0.0, source_seconds - 1 / FRAMES_PER_SECOND)
+    if film_seconds >= source_seconds:
+        assert reference_seconds(film_seconds, source_seconds, "hold") == last
+    here, soon = (reference_seconds(t, source_seconds, "ping-pong") for t in (film_seconds, film_seconds + 0.01))
+    assert abs(soon - here) <= 2 / FRAMES_PER_SECOND + 1e-6
+
+
+@given(film_lengths, st.data())
+def test_a_keyframe_guides_the_chunk_that_adds_the_frame_it_points_at(num_frames, data):
+    frame = data.draw(st.integers(0, num_frames - 1))
+    pin = Keyframe(frame / FRAMES_PER_SECOND, image="smile.png")
+    chunks = plan_chunks(num_frames, keyframes=[pin])
+    pinned = [c for c in chunks if c.reference.keyframe_index is not None]
+    assert len(pinned) == 1
+    assert pinned[0].new_start_frame <= frame < pinned[0].new_stop_frame
+    assert (pinned[0].reference.image, pinned[0].reference.keyframe_index) == ("smile.png", 0)
+
+
+@given(st.integers(0, 270_000))
+def test_a_frames_start_time_belongs_to_it(frame):
+    assert frame_at(frame / FRAMES_PER_SECOND) == frame
+    assert frame_at((frame + 0.99) / FRAMES_PER_SECOND) == frame
+
+
+def test_the_first_of_several_keyframes_in_one_chunk_counts():
+    pins = [Keyframe(0.5, 7.0), Keyframe(1.0, 8.0), Keyframe(3.24, 9.0)]
+    chunks = plan_chunks(200, source_seconds=20.0, keyframes=pins)
+    assert [c.reference.keyframe_index for c in chunks] == [0, 2, None]
+    assert [c.reference.source_seconds for c in chunks] == [7.0, 9.0, 5.76]
+
+
+def test_a_keyframe_past_the_end_guides_the_last_chunk():
+    chunks = plan_chunks(100, keyframes=[Keyframe(1e6, 0.0)])
+    assert [c.reference.keyframe_index for c in chunks] == [None, 0]
+
+
+@given(film_lengths, source_lengths, st.floats(0, 1e6))
+def test_a_keyframe_never_points_past_the_source(num_frames, source_seconds, instant):
+    chunks = plan_chunks(num_frames, source_seconds=source_seconds, keyframes=[Keyframe(0.0, instant)])
+    assert 0 <= chunks[0].reference.source_seconds < source_seconds
+    if instant < source_seconds:
+        assert chunks[0].reference.source_seconds == instant
+
+
+def test_an_endless_source_keeps_a_keyframes_instant():
+    assert plan_chunks(81, keyframes=[Keyframe(0.0, 12.5)])[0].reference.source_seconds == 12.5
+    assert reference_seconds(1e5, math.inf, "hold") == 1e5
+
+
+def test_no_frames_is_our_own_mistake():
+    with pytest.raises(AssertionError):
+        plan_chunks(0)
