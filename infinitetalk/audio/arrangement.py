@@ -1,7 +1,7 @@
 """When two speakers talk: at once ("together", officially "para") or one after the other ("in-turn", officially "add").
 
-Each stream is normalised on its own, then all are laid on one time line of the same length, silence elsewhere. Where the
-official code fails on streams of unequal length, the shorter one is followed by silence.
+Each stream is normalised on its own, then all are laid on one time line of the same length, silence elsewhere. Where
+the official code fails on streams of unequal length, the shorter one is followed by silence.
 """
 
 from __future__ import annotations

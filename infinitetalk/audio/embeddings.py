@@ -1,9 +1,10 @@
 """What the video network hears of a soundtrack: speech embeddings in windows around any span of frames.
 
-A `SpeechFeatures` encodes lazily. A soundtrack of up to 60 seconds goes through the encoder in one pass. A longer one is cut
-into pieces on a fixed grid; each piece is encoded with 5 seconds more on either side, which are thrown away, so that the
-encoder's attention never meets an edge where a listener hears none. Pieces depend on the soundtrack alone, not on the order
-in which they are asked for: a resumed job hears exactly what the first run heard. Two pieces stay in memory.
+A `SpeechFeatures` encodes lazily. A soundtrack of up to 60 seconds goes through the encoder in one pass. A longer one
+is cut into pieces on a fixed grid; each piece is encoded with 5 seconds more on either side, which are thrown away,
+so that the encoder's attention never meets an edge where a listener hears none. Pieces depend on the soundtrack
+alone, not on the order in which they are asked for: a resumed job hears exactly what the first run heard. Two pieces
+stay in memory.
 
 Shapes: F video frames, L layers, C channels.
 """
@@ -59,10 +60,11 @@ class SpeechFeatures:
 
     Args:
         encoder: in evaluation mode; runs on its own device.
-        samples: mono at 16 kHz and at the loudness wanted (`audio.loudness`): an array, a memory map, or a callable that
-            gives samples [start, stop) as numpy.
-        num_frames: video frames of the soundtrack. Where the samples end before them, silence follows; samples are stretched
-            over the frames by less than one frame otherwise, as in the official code. By default, whole frames in `samples`.
+        samples: mono at 16 kHz and at the loudness wanted (`audio.loudness`): an array, a memory map, or a callable
+            that gives samples [start, stop) as numpy.
+        num_frames: video frames of the soundtrack. Where the samples end before them, silence follows; otherwise
+            they are stretched over the frames by less than one frame, as in the official code. By default, as many
+            whole frames as they fill.
         num_samples: their number; needed where `samples` is a callable.
     """
 

@@ -17,8 +17,8 @@ def window_indices(start: int, stop: int, num_frames: int, *, mirror_tail: bool 
     """Audio frames heard by video frames [start, stop) of a soundtrack of `num_frames`.
 
     Args:
-        mirror_tail: the audio's last frames follow its end in reverse order, as far as the span reaches and a little more
-            (the rule for the last chunk). Otherwise, and past the mirrored part, the last frame is held.
+        mirror_tail: the audio's last frames follow its end in reverse order, as far as the span reaches and three
+            frames more (the rule for the last chunk). Otherwise, and past the mirrored part, the last frame is held.
     Returns:
         int64 [stop - start, 5], every value in [0, num_frames).
     """

@@ -1,7 +1,7 @@
 """Video autoencoder: key names of Wan2.1_VAE.pth → diffusers' `AutoencoderKLWan`.
 
-The official decoder numbers residual blocks and upsamplers in one row; diffusers groups them by resolution. Where a group ends
-follows from the keys themselves (an upsampler ends it), so that any number of residual blocks converts.
+The official decoder numbers residual blocks and upsamplers in one row; diffusers groups them by resolution. Where a
+group ends follows from the keys themselves (an upsampler ends it), so that any number of residual blocks converts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Speech encoder: key names of wav2vec2 checkpoints → `models.audio_encoder.SpeechEncoder`.
 
-Files of the pre-training class put "wav2vec2." in front and add the quantizer; the weight norm of the positional convolution
-has an old and a new spelling.
+Files of the pre-training class put "wav2vec2." in front and add the quantizer; the weight norm of the positional
+convolution has an old and a new spelling.
 """
 
 from __future__ import annotations

@@ -3,16 +3,16 @@
 Shapes: S samples at 16 kHz, F video frames, L transformer layers, C channels (12 and 768 in the base model).
 
 The network is transformers' own `Wav2Vec2Model`. What differs is one step (official file
-`src/audio_analysis/wav2vec2.py`): between the convolutional features (50 a second) and their projection the features are
-stretched linearly to one per video frame. All layers' outputs are kept, not the last one alone.
+`src/audio_analysis/wav2vec2.py`): between the convolutional features (50 a second) and their projection the features
+are stretched linearly to one per video frame. All layers' outputs are kept, not the last one alone.
 
 Two ways through the same weights:
 
 * `forward`: whole signals in a batch, differentiable; the training package uses it.
-* `embed` and `encode_span`: one signal without gradients, the convolutions in short blocks, so that memory does not grow
-  with length. Two steps of the network look at the whole signal: its normalisation to unit variance and the group norm
-  after the first convolution. Both only need moments of the samples, which `measure_signal` collects in one streaming pass;
-  with them every block yields what the whole signal would.
+* `embed` and `encode_span`: one signal without gradients, the convolutions in short blocks, so that memory does not
+  grow with length. Two steps of the network look at the whole signal: its normalisation to unit variance and the
+  group norm after the first convolution. Both only need moments of the samples, which `measure_signal` collects in one
+  streaming pass; with them every block yields what the whole signal would.
 """
 
 from __future__ import annotations
@@ -98,8 +98,9 @@ class SignalMoments:
 def linear_positions(start: int, stop: int, num_features: int, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Where frames [start, stop) of `num_frames` fall among `num_features` (end points coincide).
 
-    Returns the index of the feature before each frame and the weight of the one after it. Positions are single precision
-    because torch's `interpolate`, which the reference calls, has them so; over three hours they are off by 2 ms at most.
+    Returns the index of the feature before each frame and the weight of the one after it. Positions are single
+    precision because torch's `interpolate`, which the reference calls, has them so; over three hours they are off by
+    2 ms at most.
     """
     step = np.float32(num_features - 1) / np.float32(num_frames - 1) if num_frames > 1 else np.float32(0)
     position = np.arange(start, stop, dtype=np.float32) * step
@@ -200,8 +201,8 @@ class SpeechEncoder(Wav2Vec2Model):
     ) -> Tensor:
         """Encode frames [start, stop) of a soundtrack that lasts `num_frames` frames.
 
-        Convolutional features equal those of the whole soundtrack; the transformer sees `margin` frames more on each side
-        (where they exist) than it returns.
+        Convolutional features equal those of the whole soundtrack; the transformer sees `margin` frames more on each
+        side (where they exist) than it returns.
 
         Returns:
             [stop - start, L, C] float32 on the encoder's device.

@@ -1,7 +1,8 @@
 """Text encoder: UMT5, whose embeddings of the prompt the video network attends to (up to 512 tokens).
 
-The network is transformers' `UMT5EncoderModel`. Padding only ever fills up batches: padded positions are no one's keys, so a
-single prompt is encoded at its own length, and results are trimmed to it (official file `wan/modules/t5.py`).
+The network is transformers' `UMT5EncoderModel`. Padding only ever fills up batches: padded positions are no one's
+keys, so a single prompt is encoded at its own length, and results are trimmed to it (official file
+`wan/modules/t5.py`).
 """
 
 from __future__ import annotations

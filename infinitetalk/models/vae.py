@@ -2,9 +2,10 @@
 
 Shapes: video [B,3,F,H,W] in [-1,1], F = 4k+1; latents [B,16,T,h,w], T = k+1, h = H/8, w = W/8.
 
-Wan's autoencoder is causal: it takes 1, 4, 4, ... frames and remembers two frames per convolution. The functions below walk it
-group by group with a memory of their own, which makes three things possible: decoded frames leave as they are made, the same
-network can serve two threads, and the encoding of [reference, zeros, zeros, ...] stops as soon as it repeats itself.
+Wan's autoencoder is causal: it takes 1, 4, 4, ... frames and remembers two frames per convolution. The functions
+below walk it group by group with a memory of their own, which makes three things possible: decoded frames leave as
+they are made, the same network can serve two threads, and the encoding of [reference, zeros, zeros, ...] skips what
+repeats.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
+from .vae_steady import encode_then_constant
+
 FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
-# Latents are near 1; consecutive ones that differ by less than this many times their largest value differ by rounding alone.
+# Consecutive latents that differ by less than this many times their largest value differ by rounding alone.
 _STEADY = 1e-6
 
 
@@ -83,8 +86,8 @@ def decode_frames(vae: nn.Module, latents: Tensor) -> Iterator[Tensor]:
 def encode_reference(vae: nn.Module, frame: Tensor, num_frames: int) -> Tensor:
     """Encoding of a reference picture followed by zero (mid-grey) frames, as the network is conditioned on.
 
-    Equal to `encode_video` of all `num_frames` frames up to rounding: a causal autoencoder's latents settle on zeros, and once
-    two in a row agree the last one is repeated.
+    Equal to `encode_video` of all `num_frames` frames up to rounding, for a third of the work or less: what repeats on
+    constant frames is computed once (`models/vae_steady.py`).
 
     Args:
         frame: [B,3,H,W] in [-1,1].
@@ -92,51 +95,36 @@ def encode_reference(vae: nn.Module, frame: Tensor, num_frames: int) -> Tensor:
         normalised latents [B,16,T,h,w].
     """
     frame = frame.to(dtype=vae.dtype, device=vae.device)[:, :, None]
-    total = num_latent_frames_of(num_frames)
-    if _walkable(vae):
-        latents = _encode_until_steady(vae, frame, total)
-    else:
-        latents = _encode_prefix(vae, frame, total)
-    steady = latents[:, :, -1:].expand(-1, -1, total - latents.shape[2], -1, -1)
-    return normalize_latents(vae, torch.cat([latents, steady], dim=2))
+    num_latent_frames = num_latent_frames_of(num_frames)
+    if not _walkable(vae):
+        return normalize_latents(vae, _encode_prefix(vae, frame, num_latent_frames))
+    zeros = _zeros_after(frame, FRAMES_PER_GROUP)
+    moments = encode_then_constant(vae, frame, zeros, num_latent_frames)
+    return normalize_latents(vae, torch.cat([_mean(group) for group in moments], dim=2))
 
 
-def _encode_until_steady(vae: AutoencoderKLWan, frame: Tensor, total: int) -> Tensor:
-    """Raw latents [B,16,n,h,w], n <= total, the last of which every later one equals."""
-    zeros = frame.new_zeros(1).expand(*frame.shape[:2], FRAMES_PER_GROUP, *frame.shape[3:])
-    found: list[Tensor] = []
-    for latent in _encode_groups(vae, _first_and_then(frame, zeros, total)):
-        found.append(latent)
-        if len(found) > 2 and _agree(found[-1], found[-2]):
-            break
-    return torch.cat(found, dim=2)
+def _encode_prefix(vae: nn.Module, frame: Tensor, num_latent_frames: int) -> Tensor:
+    """The same for an autoencoder that only encodes whole videos: raw latents [B,16,T,h,w].
+
+    Three latent frames are tried first. Where the last two agree (nano's do, whose groups of frames do not see each
+    other), so do all others.
+    """
+    if num_latent_frames > 3:
+        latents = vae.encode(torch.cat([frame, _zeros_after(frame, 2 * FRAMES_PER_GROUP)], dim=2)).latent_dist.mode()
+        last, before = latents[:, :, -1:], latents[:, :, -2:-1]
+        if (last - before).abs().max() <= _STEADY * last.abs().max():
+            return torch.cat([latents, last.expand(-1, -1, num_latent_frames - 3, -1, -1)], dim=2)
+    zeros = _zeros_after(frame, (num_latent_frames - 1) * FRAMES_PER_GROUP)
+    return vae.encode(torch.cat([frame, zeros], dim=2)).latent_dist.mode()
 
 
-def _encode_prefix(vae: nn.Module, frame: Tensor, total: int) -> Tensor:
-    """The same for an autoencoder that only encodes whole videos: try three latent frames, else all."""
-    for num_latent_frames in (3, total):
-        if num_latent_frames <= total:
-            num_zeros = (num_latent_frames - 1) * FRAMES_PER_GROUP
-            zeros = frame.new_zeros(1).expand(*frame.shape[:2], num_zeros, *frame.shape[3:])
-            latents = vae.encode(torch.cat([frame, zeros], dim=2)).latent_dist.mode()
-            if _agree(latents[:, :, -1:], latents[:, :, -2:-1]):
-                return latents
-    return latents
-
-
-def _agree(one: Tensor, other: Tensor) -> bool:
-    return bool((one - other).abs().max() <= _STEADY * one.abs().max())
+def _zeros_after(frame: Tensor, num_frames: int) -> Tensor:
+    return frame.new_zeros(1).expand(*frame.shape[:2], num_frames, *frame.shape[3:])
 
 
 def _walkable(vae: nn.Module) -> bool:
     """Wan's own autoencoder, unless its tiling was switched on, which cuts pictures instead."""
     return isinstance(vae, AutoencoderKLWan) and not vae.use_tiling and vae.config.patch_size is None
-
-
-def _first_and_then(first: Tensor, rest: Tensor, total: int) -> Iterator[Tensor]:
-    yield first
-    for _ in range(total - 1):
-        yield rest
 
 
 def _groups_of(video: Tensor) -> Iterator[Tensor]:
@@ -150,8 +138,12 @@ def _encode_groups(vae: AutoencoderKLWan, groups: Iterator[Tensor]) -> Iterator[
     """One raw latent frame [B,16,1,h,w] for every group of frames."""
     memory: list[Tensor | None] = [None] * vae._cached_conv_counts["encoder"]
     for group in groups:
-        moments = vae.quant_conv(vae.encoder(group, feat_cache=memory, feat_idx=[0]))
-        yield moments.chunk(2, dim=1)[0]  # mean; the second half is the log variance
+        yield _mean(vae.quant_conv(vae.encoder(group, feat_cache=memory, feat_idx=[0])))
+
+
+def _mean(moments: Tensor) -> Tensor:
+    """The mean half of [B,2z,...]; the other half, the log variance, is never used."""
+    return moments.chunk(2, dim=1)[0]
 
 
 def _statistics(vae: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,8 @@ from tests.parity.seeded_weights import read_case
 
 def run(folder: Path) -> None:
     meta, weights, tensors = read_case(folder)
-    latent_bound, frame_bound = (float(number) for number in re.findall(r"<=\s*([\d.e-]+)", meta["tolerance"]["float32"]))
+    bounds = re.findall(r"<=\s*([\d.e-]+)", meta["tolerance"]["float32"])
+    latent_bound, frame_bound = float(bounds[0]), float(bounds[-1])
     vae = wan_vae(meta["config"]).eval()
     converted = keys_wan_vae.convert({key: torch.from_numpy(value) for key, value in weights["vae"].items()})
     load_strictly(vae, converted, folder)
