@@ -120,8 +120,7 @@ def convert_keys(official: Mapping[str, torch.Tensor], *, source: str) -> dict[s
     for key, value in official.items():
         name = to_ours(key)
         if name is None:
-            raise CheckpointError(f"{source}: unexpected weight {key!r}; this is not a Wan or InfiniteTalk
-            transformer.")
+            raise CheckpointError(f"{source}: unexpected weight {key!r}; not a Wan or InfiniteTalk transformer.")
         converted[name] = value
     return converted
 

@@ -152,10 +152,12 @@ class InfiniteTalkBlock(nn.Module):
         """
         if hidden_states is None:
             return self._encode(conditions[0], num_speakers[0], known)
-        shift_in, scale_in, gate_in, shift_out, scale_out, gate_out = (self.scale_shift_table.float() + time).split(1, 1)
+        modulation = self.scale_shift_table.float() + time
+        shift_in, scale_in, gate_in, shift_out, scale_out, gate_out = modulation.split(1, dim=1)
         keys = self._keys_of(conditions, num_speakers)
         # Branches with two speakers see the same picture, hence the same masks.
-        masks = {id(tokens): mask for tokens, mask in zip(hidden_states, speaker_tokens, strict=True) if mask is not None}
+        pairs = zip(hidden_states, speaker_tokens, strict=True)
+        masks = {id(tokens): mask for tokens, mask in pairs if mask is not None}
         attended: dict[int, tuple] = {}  # by the identity of what went in; all of it is alive until the end
         read: dict[tuple, torch.Tensor] = {}
         results = []
@@ -173,7 +175,8 @@ class InfiniteTalkBlock(nn.Module):
             tokens = tokens + self.audio_attn(
                 self.norm_audio(tokens), condition.audio, num_frames, speaker_map if speakers == 2 else None
             )
-            results.append(gated_sum(tokens, self.ffn(modulated_norm(tokens, shift_out, scale_out, self.eps)), gate_out))
+            mixed = self.ffn(modulated_norm(tokens, shift_out, scale_out, self.eps))
+            results.append(gated_sum(tokens, mixed, gate_out))
         return results
 
     def _keys_of(
@@ -381,7 +384,8 @@ class InfiniteTalkTransformer(
         """Token grid (T, rows, columns) and speakers per item, or an InputError naming what does not fit."""
         config = self.config
         batch, channels, *size = inputs.reference.shape
-        if channels != config.in_dim - config.out_dim or any(n % p for n, p in zip(size, config.patch_size, strict=True)):
+        uneven = any(length % patch for length, patch in zip(size, config.patch_size, strict=True))
+        if channels != config.in_dim - config.out_dim or uneven:
             raise InputError(
                 f"The encoded reference has shape {tuple(inputs.reference.shape)}; expected [batch, "
                 f"{config.in_dim - config.out_dim}, frames, rows, columns] with sizes that {config.patch_size} divides."
@@ -393,7 +397,8 @@ class InfiniteTalkTransformer(
             )
         if inputs.image.shape[2] != config.image_dim:
             raise InputError(
-                f"The encoded image has shape {tuple(inputs.image.shape)}; expected [batch, tokens, {config.image_dim}]."
+                f"The encoded image has shape {tuple(inputs.image.shape)}; expected [batch, tokens, "
+                f"{config.image_dim}]: use the image encoder of the same model."
             )
         num_speakers, left_over = divmod(inputs.audio.shape[0], batch)
         if left_over or num_speakers not in (1, 2):
@@ -401,7 +406,7 @@ class InfiniteTalkTransformer(
                 f"{inputs.audio.shape[0]} audio streams for {batch} items; expected one or two streams for each."
             )
         if num_speakers == 2 and inputs.speaker_masks is None:
-            raise InputError("Two audio streams arrived without speaker masks; say where each person is in the picture.")
+            raise InputError("Two voices arrived without speaker masks; say where each person is in the picture.")
         expected_frames = 1 + (size[0] - 1) * config.vae_scale
         if inputs.audio.shape[1] != expected_frames:
             raise InputError(

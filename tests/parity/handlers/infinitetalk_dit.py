@@ -56,7 +56,9 @@ def run(folder: Path) -> None:
         latents = torch.from_numpy(require(tensors, f"x.{geometry}"))[None]
         assert list(latents.shape[1:]) == call["latent_shape"], f"{name}: x.{geometry} is {list(latents.shape[1:])}"
         taps: dict[str, torch.Tensor] = {}
-        hook = model.blocks[0].register_forward_hook(lambda module, args, output, taps=taps: taps.update(block0=output[0]))
+        hook = model.blocks[0].register_forward_hook(
+            lambda module, arguments, output, taps=taps: taps.update(block0=output[0])
+        )
         output = model(latents, torch.tensor([call["t"]]), condition)
         hook.remove()
         assert_close(f"out.{name}", output[0], require(tensors, f"out.{name}"), relative_to_absmax=bound)
