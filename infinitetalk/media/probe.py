@@ -194,11 +194,14 @@ def _probe_image(path: Path) -> MediaInfo | None:
         if image.format in _MOVING_IMAGES and getattr(image, "n_frames", 1) > 1:
             return None
         check_image_size(path, image)
+        _check_complete(path)
         width, height = image.size
-        orientation = image.getexif().get(0x0112, 1)
         codec = image.format or ""
-        turned = orientation in (5, 6, 7, 8)
-    _check_complete(path)
+        try:
+            orientation = image.getexif().get(0x0112, 1)
+        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+            raise decode_errors(path, error) from error
+    turned = orientation in (5, 6, 7, 8)
     return MediaInfo(
         path=path,
         kind="image",
@@ -232,11 +235,11 @@ def _check_complete(path: Path) -> None:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
         with image:
-            if image.format in ("JPEG", "MPO"):
-                image.draft(None, (64, 64))
-                image.load()
+            if image.format == "PNG":
+                image.verify()  # checksums; other formats have none
             else:
-                image.verify()
+                image.draft(None, (64, 64))  # JPEG at an eighth; nothing for others
+                image.load()
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise decode_errors(path, error) from error
 
