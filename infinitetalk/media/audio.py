@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ SPILL_SAMPLES = 60 * SPEECH_RATE  # longer speech is kept in a temporary file (m
 SILENCE_DBFS = -60.0  # of the loudest tenth of a second; quieter than any room tone worth speaking in
 QUIET_DBFS = -40.0
 MIN_SPEECH_SECONDS = 0.3  # shorter than any word
+UNFINISHED_WAV_SIZE = 0x7FFF0000  # recorders that cannot go back to the header write this or more
 MAX_GAP_SECONDS = 0.1  # in the timestamps of a video's sound track; longer holes are filled with silence
 
 _STANDARD_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -62,7 +64,7 @@ def read_blocks(path: str | os.PathLike) -> Iterator[np.ndarray]:
         rate = stream.codec_context.sample_rate
         names = _channel_names(stream.codec_context.layout, stream.codec_context.channels)
         is_track = video_stream(container) is not None
-        declared = _declared_samples(container, stream, rate)
+        declared = _declared_samples(info.path, container, stream, rate)
         origin = _origin_seconds(container) if is_track else None
         position = 0
         for block, time_seconds in _decode(info.path, container, stream, rate, names):
@@ -90,14 +92,16 @@ class Resampler:
     def __init__(self, rate_in: int, rate_out: int, num_channels: int) -> None:
         self._rates = rate_in, rate_out
         self._layout = _STANDARD_LAYOUTS[num_channels]
-        self._filter = None if rate_in == rate_out else av.AudioResampler("fltp", self._layout, rate_out)
+        # Packed samples ("flt"), not planar: PyAV 18.1 reads past the planes of frames with 8 channels or more.
+        self._filter = None if rate_in == rate_out else av.AudioResampler("flt", self._layout, rate_out)
         self._num_in = self._num_out = 0
 
     def push(self, block: np.ndarray) -> np.ndarray:
         """float32 [channels, n] in, [channels, m] out; some of it may stay inside until more arrives."""
         if self._filter is None or not block.shape[1]:
             return block
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32), "fltp", self._layout)
+        packed = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "flt", self._layout)
         frame.sample_rate = self._rates[0]
         frame.pts, frame.time_base = self._num_in, Fraction(1, self._rates[0])
         self._num_in += block.shape[1]
@@ -113,7 +117,7 @@ class Resampler:
         return np.pad(rest, ((0, 0), (0, max(0, wanted - rest.shape[1]))))
 
     def _collect(self, frames: list[av.AudioFrame], num_channels: int) -> np.ndarray:
-        blocks = [frame.to_ndarray() for frame in frames]
+        blocks = [frame.to_ndarray().reshape(-1, num_channels).T for frame in frames]
         self._num_out += sum(block.shape[1] for block in blocks)
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((num_channels, 0), np.float32)
 
@@ -227,15 +231,18 @@ def _decode(
     """Decoded blocks with their times; a change of rate or channels in mid-stream is undone."""
     resampler: Resampler | None = None
     frame_rate = rate
+    pack = _Packer()
     try:
         for frame in container.decode(stream):
-            block = _to_float(frame)
+            block = _to_float(pack(frame))
             if block.shape[0] != len(names):
                 mono = mix_to_mono(block, _channel_names(frame.layout, block.shape[0]))
                 block = np.repeat(mono, len(names), axis=0)
             if frame.sample_rate != frame_rate:
                 if resampler is not None:
                     yield resampler.flush(len(names)), None
+                if len(names) not in _STANDARD_LAYOUTS:
+                    raise MediaError(f"{path.name} changes its sample rate in the middle; export it again at one rate.")
                 frame_rate = frame.sample_rate
                 resampler = None if frame_rate == rate else Resampler(frame_rate, rate, len(names))
             if resampler is not None:
@@ -245,6 +252,23 @@ def _decode(
             yield resampler.flush(len(names)), None
     except av.error.FFmpegError as error:
         raise decode_errors(path, error) from error
+
+
+class _Packer:
+    """Turns planar frames of 8 channels or more, in which PyAV 18.1 reads past the planes and crashes, into packed."""
+
+    def __init__(self) -> None:
+        self._filter: av.AudioResampler | None = None
+        self._given: tuple[str, str, int] | None = None
+
+    def __call__(self, frame: av.AudioFrame) -> av.AudioFrame:
+        if not frame.format.is_planar or len(frame.layout.channels) < 8:
+            return frame
+        given = frame.format.name, frame.layout.name, frame.sample_rate
+        if given != self._given:
+            self._given, self._filter = given, av.AudioResampler("flt", frame.layout, frame.sample_rate)
+        (packed,) = self._filter.resample(frame)  # no change of rate, so nothing is held back
+        return packed
 
 
 def _to_float(frame: av.AudioFrame) -> np.ndarray:
@@ -259,12 +283,32 @@ def _to_float(frame: av.AudioFrame) -> np.ndarray:
     return np.nan_to_num(samples.astype(np.float32), posinf=0.0, neginf=0.0)
 
 
-def _declared_samples(container: av.container.InputContainer, stream: av.AudioStream, rate: int) -> int | None:
+def _declared_samples(
+    path: Path, container: av.container.InputContainer, stream: av.AudioStream, rate: int
+) -> int | None:
     """What a header promises, of the formats whose headers can be relied on; others are estimated by FFmpeg."""
     exact = container.format.name.startswith(("mov", "wav", "flac", "aiff", "caf"))
     if not exact or not stream.duration:
         return None
-    return round(float(stream.duration * stream.time_base) * rate)
+    declared = round(float(stream.duration * stream.time_base) * rate)
+    # FFmpeg believes the size of a WAV file more than its header, which says whether a part is missing.
+    return round(declared * _wav_promise(path)) if container.format.name == "wav" else declared
+
+
+def _wav_promise(path: Path) -> float:
+    """Size of a WAV file's samples according to its header, as a multiple of what is there; at least 1."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        position = 12  # after "RIFF", a size, "WAVE"
+        while position + 8 <= size:
+            file.seek(position)
+            name, length = struct.unpack("<4sI", file.read(8))
+            if name == b"data":
+                present = size - position - 8
+                unfinished = length == 0 or length >= UNFINISHED_WAV_SIZE
+                return 1.0 if unfinished or present <= 0 else max(1.0, length / present)
+            position += 8 + length + length % 2
+    return 1.0
 
 
 def _origin_seconds(container: av.container.InputContainer) -> float:

@@ -304,8 +304,11 @@ def _duration_seconds(container: av.container.InputContainer, stream: av.stream.
     """Of `stream`; recordings of browsers carry none, then the packets are counted (fast: nothing is decoded)."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
+    start_seconds = float((stream.start_time or 0) * (stream.time_base or 0))
+    if (stop_seconds := _matroska_stop_seconds(stream)) is not None:
+        return max(0.0, stop_seconds - start_seconds)
     if container.duration is not None:
-        return container.duration / av.time_base
+        return max(0.0, (container.duration + (container.start_time or 0)) / av.time_base - start_seconds)
     stop, start = Fraction(0), None
     for packet in container.demux(stream):
         if packet.pts is None:
@@ -314,6 +317,15 @@ def _duration_seconds(container: av.container.InputContainer, stream: av.stream.
         stop = max(stop, (packet.pts + (packet.duration or 0)) * packet.time_base)
     container.seek(0)
     return float(stop - (start or 0))
+
+
+def _matroska_stop_seconds(stream: av.stream.Stream) -> float | None:
+    """Matroska has one duration for the whole file; most writers add each stream's end as a tag "00:00:04.040…"."""
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].rstrip("\0").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        return None
 
 
 def _check_not_cut(path: Path, container: av.container.InputContainer) -> None:

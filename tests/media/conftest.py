@@ -17,7 +17,8 @@ def write_sound(path: Path, samples: np.ndarray, rate: int, codec: str, layout: 
         stream = container.add_stream(codec, rate=rate, layout=layout)
         form = stream.codec_context.format.name
         resampler = av.AudioResampler(form, layout, rate, frame_size=stream.codec_context.frame_size or None)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), "fltp", layout)
+        packed = np.ascontiguousarray(samples.T, np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(piece))
@@ -33,6 +34,7 @@ def write_video(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     rotation: float = 0,
+    rate: Fraction | int = 25,
     options: dict[str, str] | None = None,
     sound: np.ndarray | None = None,
     sound_rate: int = 16000,
@@ -41,7 +43,7 @@ def write_video(
     """Frames uint8 [height, width, 3] shown from `times` (seconds) on, with a sound [1, samples] if there is one."""
     base = Fraction(1, 1000)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options={"crf": "4", **(options or {})})
+        stream = container.add_stream(codec, rate=rate, options={"crf": "4", **(options or {})})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.codec_context.time_base = pix_fmt, base
         if rotation:
@@ -63,7 +65,9 @@ def write_video(
     return path
 
 
-def beep(num_samples: int, rate: int, at_seconds: float = 1.0, num_channels: int = 1, width: float = 0.04) -> np.ndarray:
+def beep(
+    num_samples: int, rate: int, at_seconds: float = 1.0, num_channels: int = 1, width: float = 0.04
+) -> np.ndarray:
     """Silence with one 440 Hz tone of `width` seconds from `at_seconds` on: float32 [channels, samples]."""
     time = np.arange(num_samples) / rate
     tone = 0.5 * np.sin(2 * np.pi * 440 * time) * ((time >= at_seconds) & (time < at_seconds + width))
