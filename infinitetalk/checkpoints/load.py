@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from accelerate import init_empty_weights
@@ -48,8 +49,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
 def _read_pickled(path: Path) -> dict[str, Tensor]:
     try:
         # Files from before torch 1.6 are no zip archives and cannot be mapped.
-        mapped = torch.serialization._is_zipfile(path.open("rb")) if path.stat().st_size else False
-        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except Exception as error:  # the unpickler raises whatever a damaged stream makes it stumble over
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a readable torch file of plain weights ({reason}).") from error
