@@ -1,0 +1,127 @@
+"""The page for programs: what `gradio_client` can call, beside the page itself and through the same queue.
+
+    client = gradio_client.Client("http://127.0.0.1:7860")
+    client.predict(handle_file("portrait.png"), handle_file("speech.wav"), api_name="/generate")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from ..errors import InputError
+from ..events import Finished, Progress
+from ..models.specs import get_spec
+from ..request import GenerationRequest, load_preset, preset_names
+from .handlers import Form, film_name, served
+from .jobs import Failed, Studio, Waiting, failure
+
+SETTINGS = ("steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "short_source", "max_seconds")
+
+
+def presets() -> list[dict[str, Any]]:
+    """Every preset with its settings and what its model takes, the default first."""
+    with sentences():
+        return [_preset(name) for name in preset_names()]
+
+
+def _preset(name: str) -> dict[str, Any]:
+    settings = load_preset(name)
+    spec = get_spec(settings.model)
+    return {"name": name, "takes_prompt": spec.takes_prompt, "num_speakers": spec.num_speakers} | asdict(settings)
+
+
+def plan(
+    source: str | None,
+    voice: str | None,
+    second_voice: str | None,
+    preset: str,
+    seed: str,
+    prompt: str,
+    settings: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What a film will take: chunks, length, memory, disk, time range and warnings. Nothing is started."""
+    from .. import pipeline
+
+    with sentences():
+        return pipeline.plan(request_from(source, voice, second_voice, preset, seed, prompt, settings)).to_dict()
+
+
+def generator(studio: Studio) -> Callable[..., str]:
+    """The function behind `/generate`, making films in `studio`."""
+
+    def generate(
+        source: str | None,
+        voice: str | None,
+        second_voice: str | None,
+        preset: str,
+        seed: str,
+        prompt: str,
+        settings: dict[str, Any] | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  gradio finds it by this default
+    ) -> str:
+        """Make a film and return the finished file; waits its turn behind other films."""
+        from .. import pipeline
+
+        with sentences():
+            request = request_from(source, voice, second_voice, preset, seed, prompt, settings)
+            job = studio.submit(request, pipeline.plan(request))
+            for event in studio.follow(job):
+                if isinstance(event, Waiting):
+                    progress(0.0, desc=f"waiting for {event.place} other films")
+                elif isinstance(event, Progress):
+                    progress(event.fraction, desc=event.stage)
+                elif isinstance(event, Failed):
+                    raise gr.Error(event.message, print_exception=False)
+                elif isinstance(event, Finished):
+                    if event.output is None:
+                        raise InputError("The film was cancelled before its first chunk was finished; start it again.")
+                    return served(event.output, film_name(request))
+            raise AssertionError("a job ended without an event that says so")
+
+    return generate
+
+
+def request_from(
+    source: str | None,
+    voice: str | None,
+    second_voice: str | None,
+    preset: str,
+    seed: str,
+    prompt: str,
+    settings: dict[str, Any] | None,
+) -> GenerationRequest:
+    """Raises: UserError for anything missing, out of range or unknown."""
+    form = Form(
+        source=source,
+        voice=voice,
+        two_voices=bool(second_voice),
+        second_voice=second_voice,
+        preset=preset or preset_names()[0],
+        seed=seed if str(seed).strip() else "7",
+        prompt=prompt or "",
+    )
+    request = form.to_request()
+    if settings is None:
+        return request
+    if not isinstance(settings, dict):
+        raise InputError(f"settings is {settings!r}; give a table such as {{'steps': 4}}.")
+    for key in settings:
+        if key not in SETTINGS:
+            raise InputError(f"settings has the unknown key {key!r}; known are {', '.join(SETTINGS)}.")
+    return GenerationRequest.from_dict(request.to_dict() | settings)
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Errors reach a client as the same sentence as on the page, never as a traceback."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except Exception as error:
+        raise gr.Error(failure(error).message, print_exception=False) from error

@@ -1,0 +1,336 @@
+"""What happens when something on the page is used: plain functions from values to values.
+
+A handler that changes the page returns or yields a dict from names of components to values, which `page.py` wires up; a
+name that is absent stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from ..errors import InputError, UserError
+from ..events import ChunkFinished, Finished, Progress
+from ..models.specs import get_spec
+from ..paths import assets_dir
+from ..request import FRAMES_PER_SECOND, GenerationRequest, Speaker, load_preset, parse_seed, preset_names
+from . import rendering
+from .jobs import Failed, Job, Studio, Waiting, failure
+
+EXAMPLE_SOURCE = "portrait.png"
+EXAMPLE_VOICE = "speech.wav"
+PREVIEW_PIXELS = 720
+
+Updates = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """The page's inputs, in the order in which `page.py` passes them."""
+
+    source: str | None = None
+    voice: str | None = None
+    two_voices: bool = False
+    second_voice: str | None = None
+    arrangement: str = "together"
+    preset: str = "nano"
+    seed: Any = "7"
+    prompt: str = ""
+    steps: float | None = None
+    audio_scale: float | None = None
+    framing: str | None = None
+    short_source: str = "hold"
+
+    def missing(self) -> list[str]:
+        """What has to be added before anything can be planned, in the page's words."""
+        wanted = []
+        if not self.source:
+            wanted.append("a photo or video")
+        if not self.voice:
+            wanted.append("a voice")
+        if self.two_voices and not self.second_voice:
+            wanted.append("a second voice")
+        return wanted
+
+    def to_request(self) -> GenerationRequest:
+        """Raises: UserError if something is missing or out of range."""
+        if missing := self.missing():
+            raise InputError(f"Something is missing: add {' and '.join(missing)}, then press Generate.")
+        voices = [self.voice, self.second_voice] if self.two_voices else [self.voice]
+        spec = get_spec(load_preset(self.preset).model)
+        return GenerationRequest(
+            source=self.source or "",
+            speakers=tuple(Speaker(voice) for voice in voices if voice),
+            preset=self.preset,
+            seed=parse_seed(self.seed),
+            prompt=(self.prompt or "") if spec.takes_prompt else "",
+            arrangement=self.arrangement,
+            short_source=self.short_source,
+            steps=self.steps,
+            audio_scale=self.audio_scale,
+            framing=self.framing,
+        )
+
+
+FORM_FIELDS = tuple(field.name for field in fields(Form))
+REMEMBERED = ("arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", "short_source")
+
+
+# --- inputs --------------------------------------------------------------------------------------------------------
+
+
+def preview_source(path: str | None) -> Updates:
+    """The chosen picture, or the first frame of the chosen film; a file that is neither is said so at once."""
+    if not path:
+        return {"preview": gr.update(value="", visible=False), "source_notice": ""}
+    try:
+        info, picture = _first_picture(path)
+    except UserError as error:
+        return {"preview": gr.update(value="", visible=False), "source_notice": rendering.notice(str(error))}
+    return {
+        "preview": gr.update(value=rendering.source_preview(info, picture), visible=True),
+        "source_notice": "",
+    }
+
+
+def _first_picture(path: str) -> tuple[Any, Any]:
+    """(what the file is, uint8 [height, width, 3])"""
+    from ..media.probe import require_source
+    from ..media.video import open_source
+
+    info = require_source(path)
+    with open_source(path, max_side=PREVIEW_PIXELS) as source:
+        return info, source.frame_at(0.0)
+
+
+def source_changed(path: str | None, previous: str | None) -> Updates:
+    """The preview, and a way back when a file was taken out."""
+    updates = preview_source(path)
+    updates["put_back"] = gr.update(visible=not path and bool(previous))
+    if path:
+        updates["last_source"] = path
+    return updates
+
+
+def put_back(previous: str | None) -> Updates:
+    return {"source": previous}
+
+
+def example() -> Updates:
+    """The bundled portrait and sentence, for a first look.
+
+    Raises:
+        InputError: if the package came without them.
+    """
+    source, voice = assets_dir() / EXAMPLE_SOURCE, assets_dir() / EXAMPLE_VOICE
+    for path in (source, voice):
+        if not path.is_file():
+            raise InputError(f"The example file {path.name} is missing; get the package again or use your own files.")
+    return {"source": served(source, source.name), "voice": served(voice, voice.name), "two_voices": False}
+
+
+def dice() -> Updates:
+    return {"seed": str(random.randrange(1_000_000))}
+
+
+def preset_changed(preset: str) -> Updates:
+    """The preset's own values in the options, and only the options its model has."""
+    settings = load_preset(preset)
+    spec = get_spec(settings.model)
+    return {
+        "preset_help": f'<p class="help">{escape(settings.description)}</p>',
+        "prompt": gr.update(visible=spec.takes_prompt),
+        "steps": settings.steps,
+        "audio_scale": settings.audio_scale,
+        "framing": settings.framing,
+    }
+
+
+def voices_changed(two_voices: bool) -> Updates:
+    return {"second": gr.update(visible=bool(two_voices))}
+
+
+def plan_changed(*values: Any) -> Updates:
+    """The plan panel for the inputs as they are; problems are told here, before anything is started."""
+    form = Form(*values)
+    if missing := form.missing():
+        return {"plan": rendering.plan_hint(missing)}
+    try:
+        from ..pipeline import plan
+
+        return {"plan": rendering.plan_panel(plan(form.to_request()))}
+    except UserError as error:
+        return {"plan": rendering.plan_problem(str(error))}
+    except Exception as error:
+        return {"plan": rendering.plan_problem(failure(error).message)}
+
+
+# --- settings that the browser remembers ---------------------------------------------------------------------------
+
+
+def remember(*values: Any) -> Updates:
+    form = Form(*values)
+    return {"remembered": {name: getattr(form, name) for name in REMEMBERED}}
+
+
+def restore(remembered: Any, default_preset: str) -> Updates:
+    """The options of the last visit; whatever no longer makes sense falls back to the preset's own value."""
+    stored = remembered if isinstance(remembered, dict) else {}
+    preset = stored.get("preset")
+    if preset not in preset_names():
+        preset = default_preset
+    updates = preset_changed(preset) | {"preset": preset}
+    for name in REMEMBERED:
+        if name != "preset" and name in stored and _acceptable(preset, name, stored[name]):
+            kept = updates.get(name)
+            updates[name] = kept | {"value": stored[name]} if isinstance(kept, dict) else stored[name]
+    return updates
+
+
+def _acceptable(preset: str, name: str, value: Any) -> bool:
+    try:
+        Form(source="-", voice="-", **{"preset": preset, name: value}).to_request()
+    except UserError:
+        return False
+    return value is not None
+
+
+# --- making a film -------------------------------------------------------------------------------------------------
+
+
+def generate(studio: Studio, *values: Any) -> Iterator[Updates]:
+    """Start a film and show it as it grows."""
+    yield _started()
+    try:
+        from ..pipeline import plan
+
+        request = Form(*values).to_request()
+        job = studio.submit(request, plan(request))
+    except Exception as error:
+        yield _ended() | _show_failure(failure(error))
+        return
+    yield {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None)}
+    yield from watch(studio, job)
+
+
+def reattach(studio: Studio, job_id: Any) -> Iterator[Updates]:
+    """After a reload: the film that is being made for this browser, or was made last."""
+    yield {}  # a generator that yields nothing would empty every component
+    job = studio.find(job_id)
+    if job is None:
+        return
+    if not job.ended:
+        yield _started()
+    yield from watch(studio, job)
+
+
+def watch(studio: Studio, job: Job) -> Iterator[Updates]:
+    """A job's events as changes of the page, until it has ended."""
+    chunks = job.plan.chunks
+    finished: list[ChunkFinished] = []
+    running: int | None = None
+    seconds_elapsed = 0.0
+    replayed = job.ended  # the film is there: no need to stream it again piece by piece
+    for event in studio.follow(job):
+        if isinstance(event, Waiting):
+            yield {"progress": rendering.waiting(event.place)}
+        elif isinstance(event, Progress):
+            seconds_elapsed = event.seconds_elapsed
+            updates = {} if job.should_stop() else {"progress": rendering.progress(event)}
+            if event.chunk != running:
+                running = event.chunk
+                updates["strip"] = rendering.chunk_strip(chunks, finished, running)
+            if updates:
+                yield updates
+        elif isinstance(event, ChunkFinished):
+            finished.append(event)
+            if not replayed:
+                yield {
+                    "live": str(event.segment),
+                    "result": gr.update(elem_classes=["card", "has-film"]),
+                    "strip": rendering.chunk_strip(chunks, finished, running),
+                }
+        elif isinstance(event, Finished):
+            yield _ended() | _show_film(job, event, finished, seconds_elapsed)
+        else:
+            assert isinstance(event, Failed)
+            yield _ended() | _show_failure(event) | {"strip": rendering.chunk_strip(chunks, finished)}
+
+
+def cancel(studio: Studio, job_id: Any) -> Updates:
+    """Stop at the next step."""
+    job = studio.find(job_id)
+    if job is None or job.ended:
+        return {}
+    studio.cancel(job)
+    return {"progress": rendering.stopping()}
+
+
+def _started() -> Updates:
+    return {
+        "notice": "",
+        "progress": rendering.waiting(0),
+        "strip": "",
+        "facts": "",
+        "generate": gr.update(visible=False),
+        "cancel": gr.update(visible=True),
+        "download": gr.update(visible=False),
+        "players": gr.update(selected="live"),
+        "result": gr.update(elem_classes=["card", "busy"]),
+    }
+
+
+def _ended() -> Updates:
+    return {"progress": "", "generate": gr.update(visible=True), "cancel": gr.update(visible=False)}
+
+
+def _show_failure(failed: Failed) -> Updates:
+    return {"notice": rendering.notice(failed.message)}
+
+
+def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds_elapsed: float) -> Updates:
+    strip = rendering.chunk_strip(job.plan.chunks, finished) if finished else ""
+    if event.output is None:
+        return {"notice": rendering.notice("Cancelled before the first chunk was finished.", "note"), "strip": strip}
+    film = served(event.output, film_name(job.request))
+    updates: Updates = {
+        "film": film,
+        "download": gr.update(value=film, visible=True),
+        "facts": rendering.film_facts(event, job.request.seed, Path(film).stat().st_size, seconds_elapsed),
+        "strip": strip,
+        "result": gr.update(elem_classes=["card", "has-film"]),
+    }
+    if not event.complete:
+        kept = rendering.duration(event.num_frames / FRAMES_PER_SECOND)
+        updates["notice"] = rendering.notice(f"Cancelled; the first {kept} are finished and kept.", "note")
+    return updates
+
+
+def film_name(request: GenerationRequest) -> str:
+    """What the downloaded film is called: anna.png -> anna-talking.mp4."""
+    return f"{Path(request.source).stem}-talking.mp4"
+
+
+def served(path: Path, name: str) -> str:
+    """`path` under `name` where gradio may hand it out: a folder that nobody can guess, and no other file of ours.
+
+    A link where the disk allows it, so a long film is not stored twice.
+    """
+    folder = Path(get_upload_folder()) / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    target = folder / name
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+    return str(target)

@@ -1,0 +1,225 @@
+"""Events, plans and files as the HTML the page shows. Every function is plain: values in, a string out."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from ..events import ChunkFinished, Finished, Progress
+from ..request import FRAMES_PER_SECOND
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..media.probe import MediaInfo
+    from ..streaming.plan import Chunk
+
+STAGES = {
+    "loading": "Loading the model",
+    "preparing": "Looking at the picture",
+    "listening": "Listening to the voice",
+    "denoising": "Drawing",
+    "decoding": "Developing the frames",
+    "finishing": "Writing the film",
+}
+
+MAX_BANDS = 400  # an hour of film has 1250 chunks; beyond this many they are shown in groups
+
+
+def duration(seconds: float) -> str:
+    """0.4 -> "0.4 s", 7.26 -> "7.3 s", 75 -> "1 min 15 s", 7260 -> "2 h 1 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+
+
+def span(low: float, high: float) -> str:
+    """A range of times, one number where both read alike: "8 to 15 s"."""
+    low, high = _rounded(low), _rounded(high)
+    if duration(low) == duration(high):
+        return duration(low)
+    if high < 60:
+        return f"{low:g} to {duration(high)}"
+    return f"{duration(low)} to {duration(high)}"
+
+
+def _rounded(seconds: float) -> float:
+    """To about two digits: an estimate is no stopwatch."""
+    for limit, step in ((3, 0.5), (20, 1), (60, 5), (600, 15), (3600, 60)):
+        if seconds < limit:
+            return max(step, round(seconds / step) * step)
+    return round(seconds / 300) * 300
+
+
+def clock(seconds: float) -> str:
+    """Where in a film: 75.4 -> "1:15"."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def size(megabytes: float) -> str:
+    if megabytes < 1:
+        return "under 1 MB"
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def counted(number: int, one: str) -> str:
+    return f"{number} {one}" + ("" if number == 1 else "s")
+
+
+# --- notices -------------------------------------------------------------------------------------------------------
+
+
+def notice(message: str, kind: str = "error") -> str:
+    """One sentence where it cannot be overlooked. kind: error | note; errors are read out at once."""
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="notice {kind}" role="{role}">{_icon(kind)}<p>{escape(message)}</p></div>'
+
+
+def _icon(kind: str) -> str:
+    mark = {"error": "!", "warning": "!", "note": "i"}[kind]
+    return f'<span class="mark" aria-hidden="true">{mark}</span>'
+
+
+# --- the source ----------------------------------------------------------------------------------------------------
+
+
+def source_preview(info: MediaInfo, picture: np.ndarray) -> str:
+    """The picture (uint8 [height, width, 3]) as it will be used, with what the file is."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=82)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    facts = [("Photo" if info.kind == "image" else "Video"), f"{info.width} × {info.height}"]
+    if info.kind == "video":
+        facts.append(duration(info.duration_seconds or 0))
+        if info.fps:
+            facts.append(f"{info.fps:.4g} frames per second")
+    return (
+        f'<figure class="preview"><img src="data:image/jpeg;base64,{data}" alt="The chosen {facts[0].lower()}">'
+        f"<figcaption>{escape(' · '.join(facts))}</figcaption></figure>"
+    )
+
+
+# --- the plan ------------------------------------------------------------------------------------------------------
+
+
+def plan_hint(missing: Sequence[str]) -> str:
+    """What is still needed: "a photo or video", "a voice"."""
+    wanted = " and ".join(missing)
+    return f'<div class="plan empty"><p>Add {escape(wanted)} to see how long this will take.</p></div>'
+
+
+def plan_problem(message: str) -> str:
+    return f'<div class="plan problem" role="status">{_icon("warning")}<p>{escape(message)}</p></div>'
+
+
+def plan_panel(plan: Any) -> str:
+    """A `FilmPlan` as four facts and its warnings."""
+    facts = (
+        ("Film", duration(plan.duration_seconds), counted(plan.num_frames, "frame")),
+        ("Time", span(plan.seconds_low, plan.seconds_high), f"first pictures after {_about(plan.first_chunk_seconds)}"),
+        ("Chunks", str(len(plan.chunks)), "each plays as soon as it is done"),
+        ("Needs", size(plan.memory_mb), f"of memory, {size(plan.disk_mb)} of disk"),
+    )
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
+        for name, value, note in facts
+    )
+    warnings = "".join(f"<li>{_icon('warning')}<span>{escape(text)}</span></li>" for text in plan.warnings)
+    listed = f'<ul class="warnings" aria-label="Worth knowing">{warnings}</ul>' if warnings else ""
+    return f'<div class="plan"><dl>{cells}</dl>{listed}</div>'
+
+
+def _about(seconds: float) -> str:
+    return f"about {duration(_rounded(seconds))}"
+
+
+# --- a running job -------------------------------------------------------------------------------------------------
+
+
+def waiting(place: int) -> str:
+    """place: films that are made before this one."""
+    text = "Starting" if place == 0 else f"Waiting: {counted(place, 'film')} before yours"
+    return _meter(text, "", None)
+
+
+def progress(event: Progress) -> str:
+    """Stage, chunk and step above a bar, times at its side."""
+    title = STAGES.get(event.stage, event.stage.capitalize())
+    if event.chunk is not None and event.num_chunks:
+        title += f" chunk {event.chunk + 1} of {event.num_chunks}"
+    if event.step is not None and event.num_steps:
+        title += f", step {event.step + 1} of {event.num_steps}"
+    times = f"{duration(event.seconds_elapsed)} so far"
+    if event.seconds_left is not None:
+        times += f" · about {duration(_rounded(event.seconds_left))} left"
+    return _meter(title, times, event.fraction)
+
+
+def stopping() -> str:
+    return _meter("Stopping after this step; finished chunks are kept", "", None)
+
+
+def _meter(title: str, times: str, fraction: float | None) -> str:
+    """A bar with its words; without a fraction it only moves."""
+    if fraction is None:
+        bar = '<div class="bar" role="progressbar" aria-label="Progress"><i class="unknown"></i></div>'
+    else:
+        percent = round(100 * min(1.0, max(0.0, fraction)))
+        bar = (
+            f'<div class="bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
+            f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+        )
+    return (
+        f'<div class="meter"><div class="words"><span>{escape(title)}</span><span class="times">{escape(times)}</span>'
+        f"</div>{bar}</div>"
+    )
+
+
+def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], running: int | None = None) -> str:
+    """The film as bands, one a chunk, as wide as it is long; a finished one is a button that plays it."""
+    done = {event.index: event for event in finished}
+    group = -(-len(chunks) // MAX_BANDS)
+    bands = []
+    for first in range(0, len(chunks), group):
+        members = chunks[first : first + group]
+        start, stop = members[0].start_seconds, members[-1].stop_seconds
+        name = f"Chunk {first + 1}" if group == 1 else f"Chunks {first + 1} to {first + len(members)}"
+        label = f"{name}, {clock(start)} to {clock(stop)}"
+        width = f'style="flex-grow:{stop - start:.2f}"'
+        if all(chunk.index in done for chunk in members):
+            bands.append(
+                f'<button type="button" class="band done" {width} data-start="{start:.2f}" title="Play {label}" '
+                f'aria-label="Play {label}"></button>'
+            )
+        else:
+            state = "running" if running is not None and first <= running < first + group else "planned"
+            bands.append(f'<span class="band {state}" {width} title="{label}: {state}"></span>')
+    count = f"{len(done)} of {counted(len(chunks), 'chunk')} finished"
+    return (
+        f'<div class="strip"><div class="bands" role="group" aria-label="Chunks of the film">{"".join(bands)}</div>'
+        f'<div class="words"><span>{count}</span><span class="times">{clock(0)} to '
+        f"{clock(chunks[-1].stop_seconds)}</span></div></div>"
+    )
+
+
+def film_facts(event: Finished, seed: int, num_bytes: int, seconds_elapsed: float) -> str:
+    """One line under the finished film."""
+    length = duration(event.num_frames / FRAMES_PER_SECOND)
+    facts = [length, counted(event.num_frames, "frame"), size(num_bytes / 1e6), f"seed {seed}"]
+    if seconds_elapsed:
+        facts.append(f"made in {duration(seconds_elapsed)}")
+    title = "Your film" if event.complete else "Your film so far"
+    return f'<p class="facts"><strong>{title}</strong> {escape(" · ".join(facts))}</p>'
