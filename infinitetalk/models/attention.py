@@ -34,6 +34,8 @@ class AttentionDispatch:
     def __call__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, parallel: bool = False
     ) -> torch.Tensor:
+        if key.shape[1] == 1:  # a single key gets all the attention (a model without a prompt has one text token)
+            return value.expand_as(query)
         return dispatch_attention_fn(
             query,
             key,
@@ -88,13 +90,20 @@ class SelfAttention(Attention):
         self.norm_k = query_key_norm(dim, eps, qk_norm)
 
     def forward(
-        self, tokens: torch.Tensor, rotary: torch.Tensor, speaker_tokens: torch.Tensor | None = None
+        self,
+        tokens: torch.Tensor,
+        rotary: torch.Tensor,
+        speaker_tokens: torch.Tensor | None = None,
+        skip_tokens: int = 0,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The attended tokens and, if `speaker_tokens` [B, 3, P] is given, `speaker_map` [B, 3, N]."""
-        query = rotate(self.split(self.norm_q(self.to_q(tokens))), rotary)
+        """The attended tokens without the first `skip_tokens` and, given `speaker_tokens`, `speaker_map` [B, 3, N]."""
+        # The map is scaled between its extremes over all tokens, so it needs the query of each.
+        skip_query = skip_tokens if speaker_tokens is None else 0
+        query = rotate(self.split(self.norm_q(self.to_q(tokens[:, skip_query:]))), rotary[skip_query:])
         key = rotate(self.split(self.norm_k(self.to_k(tokens))), rotary)
         value = self.split(self.to_v(tokens))
-        attended = self.project(self.processor(query, key, value, parallel=True), tokens)
+        wanted = query[:, skip_tokens - skip_query :]
+        attended = self.project(self.processor(wanted, key, value, parallel=True), tokens)
         if speaker_tokens is None:
             return attended, None
         return attended, speaker_map(query, key, speaker_tokens)
@@ -166,11 +175,15 @@ class AudioAttention(Attention):
     def forward(
         self, tokens: torch.Tensor, audio: KeysAndValues, num_frames: int, speakers: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """`speakers` is `speaker_map`'s [B, 3, N]; given, tokens are placed nearer the person they attend to."""
+        """`speakers` is `speaker_map`'s [B, 3, N]; given, tokens are placed nearer the person they attend to.
+
+        Tokens and keys may be those of the last `num_frames` latent frames only.
+        """
         query = self.split(self.to_q(tokens))
         if speakers is not None:
-            query = rotate(query, position_table(speaker_positions(speakers), self.head_dim))
-        key, value = (part.flatten(0, 1) for part in match_batch(audio, len(tokens)))
+            positions = speaker_positions(speakers)[:, -tokens.shape[1] :]
+            query = rotate(query, position_table(positions, self.head_dim))
+        key, value = (part[:, -num_frames:].flatten(0, 1) for part in match_batch(audio, len(tokens)))
         attended = self.processor(query.unflatten(1, (num_frames, -1)).flatten(0, 1), key, value)
         return self.project(attended.view(query.shape), tokens)
 

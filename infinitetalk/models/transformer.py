@@ -13,12 +13,14 @@ quantizers, casting and offloading apply; `checkpoints/transformer_keys.py` tran
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.loaders import FromOriginalModelMixin, PeftAdapterMixin
-from diffusers.models.attention import AttentionMixin, FeedForward
+from diffusers.models.attention import AttentionMixin
+from diffusers.models.attention import FeedForward as DiffusersFeedForward
 from diffusers.models.cache_utils import CacheMixin
 from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbedding
 from diffusers.models.modeling_utils import ModelMixin
@@ -69,13 +71,41 @@ class PatchEmbedding(nn.Conv3d):
         return functional.linear(patches.to(weight.dtype), weight, self.bias if with_bias else None)
 
 
+class FeedForward(nn.Module):
+    """Two layers around a GELU (tanh form), named as diffusers names them: [..., dim] -> [..., dim]."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.net = nn.ModuleList([GELUProjection(dim, hidden_dim), nn.Identity(), nn.Linear(hidden_dim, dim)])
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.net[2](self.net[0](tokens))
+
+
+class GELUProjection(nn.Module):
+    """A layer and the GELU after it, with the name diffusers gives the layer."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dim, hidden_dim)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden = self.proj(tokens)
+        if torch.is_grad_enabled() or hidden.device.type != "cpu":
+            return functional.gelu(hidden, approximate="tanh")
+        # 0.5 x (1 + tanh u) is x sigmoid(2u); on a CPU torch's sigmoid takes less than half the time of its tanh GELU.
+        slope = 2 * (2 / math.pi) ** 0.5
+        gate = (hidden * hidden).mul_(0.044715 * slope).add_(slope).mul_(hidden).sigmoid_()
+        return gate.mul_(hidden)
+
+
 class ImageEmbedding(nn.Module):
     """Image tokens to the model's width: [B, tokens, image_dim] -> [B, tokens, dim]."""
 
     def __init__(self, image_dim: int, dim: int) -> None:
         super().__init__()
         self.norm1 = LayerNorm32(image_dim)
-        self.ff = FeedForward(image_dim, dim, mult=1, activation_fn="gelu")
+        self.ff = DiffusersFeedForward(image_dim, dim, mult=1, activation_fn="gelu")
         self.norm2 = LayerNorm32(dim)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -127,7 +157,7 @@ class InfiniteTalkBlock(nn.Module):
         self.attn2 = CrossAttention(dim, num_heads, qk_norm, eps)
         self.norm_audio = LayerNorm32(dim, eps) if norm_input_visual else nn.Identity()
         self.audio_attn = AudioAttention(dim, num_heads, audio_dim)
-        self.ffn = FeedForward(dim, inner_dim=ffn_dim, activation_fn="gelu-approximate")
+        self.ffn = FeedForward(dim, ffn_dim)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
     def forward(
@@ -139,6 +169,7 @@ class InfiniteTalkBlock(nn.Module):
         speaker_tokens: Sequence[torch.Tensor | None] = (),
         num_frames: int = 0,
         num_speakers: Sequence[int] = (),
+        skip_tokens: int = 0,
         known: Mapping[str, KeysAndValues] | None = None,
     ) -> list[torch.Tensor] | BlockKeys:
         """One [B, N, dim] per branch -> the same; or, without `hidden_states`, the keys and values of one condition.
@@ -148,6 +179,8 @@ class InfiniteTalkBlock(nn.Module):
 
         Args:
             time: [B, 6, dim]; rotary: [N, D / 2]; speaker_tokens: per branch [B, 3, P] or None.
+            num_frames: latent frames of the tokens that come out.
+            skip_tokens: leave out that many first tokens of the result; the others still attend to them.
             known: keys and values that need not be encoded, by name.
         """
         if hidden_states is None:
@@ -165,8 +198,8 @@ class InfiniteTalkBlock(nn.Module):
             own = id(tokens)
             if own not in attended:
                 normed = modulated_norm(tokens, shift_in, scale_in, self.eps)
-                seen, speaker_map = self.attn1(normed, rotary, masks.get(own))
-                attended[own] = gated_sum(tokens, seen, gate_in), speaker_map
+                seen, speaker_map = self.attn1(normed, rotary, masks.get(own), skip_tokens)
+                attended[own] = gated_sum(tokens[:, skip_tokens:], seen, gate_in), speaker_map
             after_self, speaker_map = attended[own]
             prompt = (own, id(condition.text[0]), id(condition.image[0]))
             if prompt not in read:
@@ -423,6 +456,7 @@ class InfiniteTalkTransformer(
         timestep: torch.Tensor | None,
         condition: Condition | Mapping[str, Condition] | ConditionInputs,
         *,
+        skip_frames: int = 0,
         reuse: Sequence[Condition] = (),
         keep_keys: bool = True,
     ) -> torch.Tensor | dict[str, torch.Tensor] | Condition:
@@ -432,10 +466,12 @@ class InfiniteTalkTransformer(
             latents: [B, 16, T, h, w], noisy, context latents already in place.
             timestep: [B] (or [1]) in 0..1000.
             condition: of one branch, or of several by name, which are then evaluated side by side.
+            skip_frames: first latent frames whose output nobody will read, as context frames are overwritten: the
+                last block leaves them out, and they come back as zeros.
 
         Returns:
-            [B, 16, T, h, w], the network's own output (of the published weights: noise minus clean, negated); with
-            several branches, one such tensor by name.
+            [B, 16, T, h, w], the network's own output (of the published weights: noise minus clean); with several
+            branches, one such tensor by name.
         """
         if isinstance(condition, ConditionInputs):
             return self._encode(condition, reuse, keep_keys)
@@ -454,13 +490,19 @@ class InfiniteTalkTransformer(
         masks = [c.speaker_tokens for c in conditions]
         num_speakers = [c.num_speakers for c in conditions]
         for index, block in enumerate(self.blocks):
-            arguments = (hidden, [c.blocks[index] for c in conditions], time, rotary, masks, frames, num_speakers)
+            skip = skip_frames if index == len(self.blocks) - 1 else 0
+            keys = [c.blocks[index] for c in conditions]
+            arguments = (hidden, keys, time, rotary, masks, frames - skip, num_speakers, skip * rows * columns)
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 hidden = self._gradient_checkpointing_func(block, *arguments)
             else:
                 hidden = block(*arguments)
 
+        shape = (frames - skip_frames, rows, columns)
         outputs = [self._project_out(tokens, embedding, shape) for tokens in hidden]
+        if skip_frames:
+            missing = skip_frames * self.config.patch_size[0]
+            outputs = [functional.pad(output, (0, 0, 0, 0, missing, 0)) for output in outputs]
         return dict(zip(condition, outputs, strict=True)) if isinstance(condition, Mapping) else outputs[0]
 
     def _project_out(self, tokens: torch.Tensor, embedding: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:

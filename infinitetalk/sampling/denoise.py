@@ -14,10 +14,13 @@ Prediction = Literal["velocity", "sample"]
 
 
 class Network(Protocol):
-    """latents [B, 16, T, h, w], timestep [B] in 0..1000, a condition per branch -> an output per branch."""
+    """latents [B, 16, T, h, w], timestep [B] in 0..1000, a condition per branch -> an output per branch.
+
+    What it gives for the first `skip_frames` latent frames does not matter, as long as it is finite.
+    """
 
     def __call__(
-        self, latents: torch.Tensor, timestep: torch.Tensor, conditions: Mapping[Branch, Any]
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditions: Mapping[Branch, Any], *, skip_frames: int
     ) -> Mapping[Branch, torch.Tensor]: ...
 
 
@@ -49,11 +52,14 @@ def denoise(
     latents, context = noise.float().clone(), context_latents.float()
     num_context = context.shape[2]
     latents[:, :, :num_context] = context
+    # The context frames' outputs are overwritten, so only a guidance that looks at the whole wants them.
+    skip_frames = num_context if guidance.is_elementwise else 0
     for index, (now, following) in enumerate(zip(timesteps[:-1].tolist(), timesteps[1:].tolist(), strict=True)):
         if should_stop is not None and should_stop():
             return None
         timestep = torch.full(latents.shape[:1], now, dtype=torch.float32, device=latents.device)
-        outputs = {branch: output.float() for branch, output in model(latents, timestep, conditions).items()}
+        outputs = model(latents, timestep, conditions, skip_frames=skip_frames)
+        outputs = {branch: output.float() for branch, output in outputs.items()}
         if prediction == "sample":
             outputs = {branch: sample_to_velocity(latents, output, now) for branch, output in outputs.items()}
         latents = euler_step(latents, guidance(outputs), now, following)

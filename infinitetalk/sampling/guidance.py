@@ -48,13 +48,21 @@ def combine(velocities: Mapping[Branch, torch.Tensor], text_scale: float, audio_
 
 
 class Guidance(Protocol):
-    """What `denoise` needs: called once a step with one velocity per branch. May remember; make one per chunk."""
+    """What `denoise` needs: called once a step with one velocity per branch. May remember; make one per chunk.
+
+    is_elementwise: each value depends on the same place of the velocities only, so that places nobody reads need not
+        be computed.
+    """
+
+    is_elementwise: bool
 
     def __call__(self, velocities: Mapping[Branch, torch.Tensor]) -> torch.Tensor: ...
 
 
 class PlainGuidance:
     """`combine` at fixed scales."""
+
+    is_elementwise = True
 
     def __init__(self, text_scale: float, audio_scale: float) -> None:
         self.text_scale = text_scale
@@ -74,6 +82,8 @@ class AdaptiveProjectedGuidance:
         momentum: weight of the running difference.
         norm_threshold: largest L2 norm of a difference, over everything but the batch; 0 or less for no bound.
     """
+
+    is_elementwise = False
 
     def __init__(
         self,

@@ -1,0 +1,216 @@
+"""What encoding a chunk's constants once saves: our way of denoising against one that recomputes them each time.
+
+Both walk the same `denoise` loop with the same weights in one process. The plain way is what a network without a
+memory must do: at each step and for each branch it projects text, image, audio and reference anew, computes every
+block's keys and values, rebuilds the rotary table, and evaluates one branch after the other from its first layer on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from infinitetalk.models.condition import Condition, ConditionInputs
+from infinitetalk.models.transformer import InfiniteTalkTransformer
+from infinitetalk.sampling.denoise import denoise
+from infinitetalk.sampling.guidance import Branch, branches_for, make_guidance
+from infinitetalk.sampling.schedule import timesteps
+
+NANO_CONFIG = {
+    "text_len": 1, "text_dim": 8, "dim": 192, "ffn_dim": 768, "freq_dim": 64, "num_heads": 6, "num_layers": 6,
+    "audio_blocks": 4, "audio_channels": 96, "intermediate_dim": 128, "output_dim": 96, "context_tokens": 8,
+    "image_dim": 64,
+}  # fmt: skip
+MEDIUM_CONFIG = {
+    "text_len": 512, "text_dim": 512, "dim": 384, "ffn_dim": 1536, "freq_dim": 128, "num_heads": 6, "num_layers": 8,
+    "audio_blocks": 12, "audio_channels": 768, "intermediate_dim": 256, "output_dim": 384, "context_tokens": 32,
+    "image_dim": 640,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One chunk to denoise. latent_shape: (T, h, w); context_frames: latent frames given clean."""
+
+    name: str
+    config: Mapping[str, Any]
+    latent_shape: tuple[int, int, int] = (21, 16, 16)
+    image_tokens: int = 65
+    text_tokens: int = 0
+    steps: int = 4
+    text_scale: float = 1.0
+    audio_scale: float = 2.0
+    context_frames: int = 3
+
+
+NANO = Workload("nano", NANO_CONFIG)
+MEDIUM = Workload(
+    "medium", MEDIUM_CONFIG, latent_shape=(5, 24, 24), image_tokens=257, text_tokens=77, steps=2, text_scale=5.0,
+    audio_scale=4.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds per chunk of both ways, best of the repeats; `ratio` is ours divided by plain.
+
+    Seconds are of processor time on a CPU, so that other programs disturb them little, and of the clock on a GPU.
+    largest_difference: between the two results, as a fraction of their largest magnitude.
+    """
+
+    name: str
+    ours_seconds: float
+    plain_seconds: float
+    ratio: float
+    largest_difference: float
+    branches: int
+    steps: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+class PlainNetwork:
+    """The same network without a memory: every evaluation of every branch starts from the raw inputs."""
+
+    def __init__(self, model: InfiniteTalkTransformer) -> None:
+        self.model = model
+
+    def __call__(
+        self, latents: torch.Tensor, timestep: torch.Tensor, inputs: Mapping[Branch, ConditionInputs], **unused: Any
+    ) -> dict[Branch, torch.Tensor]:
+        outputs = {}
+        for branch, given in inputs.items():
+            self.model.rotary.clear()
+            outputs[branch] = self.model(latents, timestep, encode(self.model, given))
+        return outputs
+
+
+def encode(
+    model: InfiniteTalkTransformer, given: ConditionInputs, reuse: tuple[Condition, ...] = ()
+) -> Condition:
+    """`encode_condition` of gathered inputs."""
+    return model.encode_condition(
+        text=given.text, image=given.image, audio=given.audio, reference=given.reference,
+        speaker_masks=given.speaker_masks, reuse=reuse,
+    )  # fmt: skip
+
+
+def random_inputs(
+    workload: Workload, model: InfiniteTalkTransformer, generator: torch.Generator
+) -> dict[Branch, ConditionInputs]:
+    """Inputs of every branch the workload's scales ask for, sharing tensors as a real chunk's branches do."""
+    config = model.config
+    device, dtype = model.proj_out.weight.device, model.proj_out.weight.dtype
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(device, dtype)
+
+    num_frames = 1 + (workload.latent_shape[0] - 1) * config.vae_scale
+    text, negative = (normal(1, workload.text_tokens, config.text_dim) for _ in range(2))
+    image = normal(1, workload.image_tokens, config.image_dim)
+    audio = normal(1, num_frames, config.audio_window, config.audio_blocks, config.audio_channels)
+    reference = normal(1, config.in_dim - config.out_dim, *workload.latent_shape)
+    silence = torch.zeros_like(audio)
+    return {
+        branch: ConditionInputs(
+            text=text if branch in ("cond", "drop_audio") else negative,
+            image=image,
+            audio=audio if branch in ("cond", "drop_text") else silence,
+            reference=reference,
+        )
+        for branch in branches_for(workload.text_scale, workload.audio_scale)
+    }
+
+
+def compare_with_plain(
+    workload: Workload = NANO,
+    *,
+    model: InfiniteTalkTransformer | None = None,
+    repeats: int = 3,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Comparison:
+    """Denoise one chunk both ways, alternating, `repeats` times after a warm-up.
+
+    Args:
+        model: measured instead of a network of random weights, e.g. the trained one; must fit the workload's inputs.
+
+    Raises:
+        AssertionError: if the two ways disagree by more than rounding: then the comparison means nothing.
+    """
+    generator = torch.Generator().manual_seed(0)
+    if model is None:
+        model = InfiniteTalkTransformer(**workload.config).to(device=device, dtype=dtype).eval()
+    inputs = random_inputs(workload, model, generator)
+    weight = model.proj_out.weight
+    shape = (1, model.config.out_dim, *workload.latent_shape)
+    noise = torch.randn(shape, generator=generator).to(weight.device)
+    context = torch.randn(shape, generator=generator)[:, :, : workload.context_frames].to(weight.device)
+
+    def chunk(network: Callable[..., Any], conditions: Mapping[Branch, Any]) -> torch.Tensor:
+        times = timesteps(workload.steps, 7.0)
+        guidance = make_guidance(workload.text_scale, workload.audio_scale)
+        return denoise(network, conditions, noise, context, timesteps=times, guidance=guidance)
+
+    def ours() -> torch.Tensor:
+        conditions: dict[Branch, Condition] = {}
+        for branch, given in inputs.items():
+            conditions[branch] = encode(model, given, tuple(conditions.values()))
+        return chunk(model, conditions)
+
+    def plain() -> torch.Tensor:
+        return chunk(PlainNetwork(model), inputs)
+
+    ways = {"ours": ours, "plain": plain}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    with torch.inference_mode():
+        results = {name: way() for name, way in ways.items()}
+        scale = float(results["plain"].abs().max())
+        difference = float((results["ours"] - results["plain"]).abs().max()) / scale
+        assert difference < (1e-4 if weight.dtype == torch.float32 else 5e-2), f"results differ by {difference:.2g}"
+        for _ in range(repeats):
+            for name, way in ways.items():
+                seconds[name].append(_timed(way, weight.device))
+    best = {name: min(values) for name, values in seconds.items()}
+    return Comparison(
+        name=workload.name,
+        ours_seconds=best["ours"],
+        plain_seconds=best["plain"],
+        ratio=best["ours"] / best["plain"],
+        largest_difference=difference,
+        branches=len(inputs),
+        steps=workload.steps,
+    )
+
+
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    if device.type != "cuda":
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    work()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the comparison for the nano size and a medium one."""
+    for workload in (NANO, MEDIUM):
+        result = compare_with_plain(workload)
+        print(
+            f"{result.name}: {result.branches} branches, {result.steps} steps: ours {result.ours_seconds:.2f} s, "
+            f"plain {result.plain_seconds:.2f} s, ratio {result.ratio:.3f} "
+            f"(results differ by {result.largest_difference:.1e})"
+        )
+
+
+if __name__ == "__main__":
+    main()
