@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,11 +69,11 @@ def load_folder(spec: ModelSpec, folder: Path, dtype: torch.dtype, device: str =
 
             networks[component] = AutoTokenizer.from_pretrained(path, local_files_only=True)
         else:
-            networks[component] = _load_network(path).to(device=device, dtype=dtype).eval().requires_grad_(False)
+            networks[component] = _load_network(path, dtype).to(device).eval().requires_grad_(False)
     return Models(spec=spec, **networks)
 
 
-def _load_network(path: Path) -> nn.Module:
+def _load_network(path: Path, dtype: torch.dtype) -> nn.Module:
     config_path = path / "config.json"
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
@@ -83,17 +85,30 @@ def _load_network(path: Path) -> nn.Module:
         raise CheckpointError(f"{config_path} names the network {name!r}, which is not one of {', '.join(_classes())}.")
     if not list(path.glob("*.safetensors")):
         raise CheckpointError(f"{path} holds no .safetensors file; other formats are not read.")
-    transformers_model = "architectures" in config
-    info_names = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    dtype_name = "dtype" if "architectures" in config else "torch_dtype"  # transformers' spelling, diffusers' spelling
     try:
-        model, info = cls.from_pretrained(
-            path, output_loading_info=True, use_safetensors=True, local_files_only=True,
-            **({"dtype": "auto"} if transformers_model else {}),
-        )
+        with _without_progress_bars():
+            model, info = cls.from_pretrained(
+                path, output_loading_info=True, use_safetensors=True, local_files_only=True, **{dtype_name: dtype}
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"The weights in {path} cannot be loaded ({str(error).splitlines()[0]}).") from error
-    for kind in info_names:
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if keys := sorted(str(k) for k in info.get(kind, ())):
             raise CheckpointError(f"{path}: {kind.replace('_', ' ')} {', '.join(keys[:3])}"
                                   + (f" and {len(keys) - 3} more." if len(keys) > 3 else "."))
     return model
+
+
+@contextlib.contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Files of a second's work need no bar, and a page or a pipe has no place for one."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -33,6 +33,7 @@ class ModelSpec:
     reference_scale: float | None = None
     takes_prompt: bool = True
     num_speakers: int = 1
+    any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
     sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     components: tuple[str, ...] = ("transformer", "vae", "image_encoder", "audio_encoder", "text_encoder", "tokenizer")
     shipped_in: str | None = None
@@ -69,6 +70,7 @@ SPECS: dict[str, ModelSpec] = {
             prediction="sample",
             reference_scale=1.0,
             takes_prompt=False,
+            any_length=True,
             sizes=NANO_SIZES,
             components=("transformer", "vae", "image_encoder", "audio_encoder"),
             shipped_in="nano",

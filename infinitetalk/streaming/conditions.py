@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.image_encoder import encode_image
+from ..models.condition import Condition
 from ..models.loading import Models
 from ..models.vae import encode_reference
 from ..sampling.guidance import Branch
-
-VAE_TIME_STRIDE = 4
+from .plan import VAE_TIME_STRIDE
 
 
 @dataclass(frozen=True)
@@ -57,31 +56,30 @@ def branch_conditions(
     branches: tuple[Branch, ...],
     *,
     text: TextPair,
-    reference: Tensor,
     y: Tensor,
     audio: Tensor,
     speaker_masks: Tensor | None,
-    image_tokens: Tensor | None = None,
-) -> Mapping[Branch, object]:
+    image_tokens: Tensor,
+) -> Mapping[Branch, Condition]:
     """What the transformer needs for each guidance branch, with everything that does not change between steps done.
 
     A branch without audio hears one stream of zeros, as in the reference, even with two speakers.
 
-    audio: [S, num_frames, 5, L, C]. image_tokens: given only by tests that replace the image encoder.
+    y: of `reference_latents`. audio: [S, num_frames, 5, L, C]. image_tokens: the image encoder's view of the reference.
     """
     dtype, device = models.dtype, models.device
-    if image_tokens is None:
-        image_tokens = encode_image(models.image_encoder, reference)
+    image, y, audio = (tensor.to(device, dtype) for tensor in (image_tokens, y, audio))
+    positive, negative = (prompt[None].to(device, dtype) for prompt in (text.positive, text.negative))
     silence = torch.zeros_like(audio[:1])
-    conditions = {}
+    conditions: dict[Branch, Condition] = {}
     for branch in branches:
-        wanted_text = branch in ("cond", "drop_audio")
         heard = branch in ("cond", "drop_text")
         conditions[branch] = models.transformer.encode_condition(
-            text=(text.positive if wanted_text else text.negative)[None].to(device, dtype),
-            image=image_tokens.to(device, dtype),
-            audio=(audio if heard else silence).to(device, dtype),
-            reference=y.to(device, dtype),
-            speaker_masks=speaker_masks,
+            text=positive if branch in ("cond", "drop_audio") else negative,
+            image=image,
+            audio=audio if heard else silence,
+            reference=y,
+            speaker_masks=speaker_masks if len(audio) == 2 and heard else None,
+            reuse=tuple(conditions.values()),  # branches share what is equal
         )
     return conditions

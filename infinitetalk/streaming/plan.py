@@ -107,22 +107,27 @@ def plan_chunks(
     keyframes: Sequence[Keyframe] = (),
     short_source: ShortSource = "hold",
     trim_last: bool = False,
+    num_chunk_frames: int = NUM_CHUNK_FRAMES,
+    num_context_frames: int = NUM_CONTEXT_FRAMES,
 ) -> tuple[Chunk, ...]:
     """The chunks of a film of `num_frames` frames.
 
     A keyframe at time t guides the chunk that adds the frame shown at t; of several in one chunk the first one does.
     With `trim_last` the last chunk is only as long as the film needs (4 n + 1 frames), for models that can do that.
     """
-    assert num_frames >= 1, num_frames
+    assert num_frames >= 1 and num_chunk_frames > num_context_frames > 0, (num_frames, num_chunk_frames)
+    num_new_frames = num_chunk_frames - num_context_frames
+    count = 1 + max(0, math.ceil((num_frames - num_chunk_frames) / num_new_frames))
     pins: dict[int, int] = {}
     for i, keyframe in enumerate(keyframes):
         frame = min(frame_at(keyframe.time_seconds), num_frames - 1)
-        pins.setdefault(_covering_chunk(frame), i)
+        pins.setdefault(max(0, (frame - num_context_frames) // num_new_frames), i)  # context belongs to the chunk before
 
     chunks = []
-    for k in range(num_chunks(num_frames)):
-        start = k * NUM_NEW_FRAMES
-        num_context = NUM_CONTEXT_FRAMES if k else 0
+    for k in range(count):
+        start = k * num_new_frames
+        num_context = num_context_frames if k else 0
+        needed = _whole_groups(num_frames - start) if trim_last else num_chunk_frames
         if k in pins:
             pin = keyframes[pins[k]]
             instant = reference_seconds(pin.source_seconds or 0.0, source_seconds, "hold")  # never past the source
@@ -133,10 +138,10 @@ def plan_chunks(
             Chunk(
                 index=k,
                 start_frame=start,
-                num_frames=min(NUM_CHUNK_FRAMES, _whole_groups(num_frames - start)) if trim_last else NUM_CHUNK_FRAMES,
+                num_frames=min(num_chunk_frames, needed),
                 num_context_frames=num_context,
                 new_start_frame=start + num_context,
-                new_stop_frame=min(start + NUM_CHUNK_FRAMES, num_frames),
+                new_stop_frame=min(start + num_chunk_frames, num_frames),
                 reference=reference,
             )
         )
@@ -146,8 +151,3 @@ def plan_chunks(
 def _whole_groups(num_frames: int) -> int:
     """The smallest 4 n + 1 that is at least `num_frames`."""
     return 1 + VAE_TIME_STRIDE * math.ceil((num_frames - 1) / VAE_TIME_STRIDE)
-
-
-def _covering_chunk(frame: int) -> int:
-    """The chunk that adds film frame `frame` (context frames belong to the chunk before)."""
-    return max(0, (frame - NUM_CONTEXT_FRAMES) // NUM_NEW_FRAMES)

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..media.color import match_colors
+from ..models.image_encoder import encode_image
 from ..models.loading import Models
 from ..models.vae import decode_video, encode_video
 from ..request import Settings
@@ -50,13 +52,22 @@ class FilmStream:
     color_anchor: [1, 3, H, W], the reference that colours are matched to: the first of the current shot.
     """
 
-    def __init__(self, models: Models, settings: Settings, text: TextPair, speaker_masks: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        models: Models,
+        settings: Settings,
+        text: TextPair,
+        speaker_masks: Tensor | None = None,
+        num_context_frames: int = NUM_CONTEXT_FRAMES,
+    ) -> None:
         self.models = models
         self.settings = settings
         self.text = text
         self.speaker_masks = speaker_masks
+        self.num_context_frames = num_context_frames
         self.context_latents: Tensor | None = None
         self.color_anchor: Tensor | None = None
+        self._seen: tuple[Tensor, Tensor, Tensor] | None = None  # reference, its y, its image tokens
 
     @torch.inference_mode()
     def generate_chunk(
@@ -69,10 +80,13 @@ class FilmStream:
         on_step: Callable[[int, Tensor], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
         image_tokens: Tensor | None = None,
+        keep_context: bool = True,
     ) -> ChunkPictures:
         """One turn of the loop; leaves the state ready for the next chunk.
 
         reference: [1, 3, H, W] in [-1, 1]. audio: [S, num_frames, 5, L, C]. noise: [1, 16, T, h, w].
+        image_tokens: instead of the image encoder's, for the parity suite.
+        keep_context: False after the last chunk, when nothing starts from it.
 
         Raises:
             Cancelled: if `should_stop` said so; the state is as before the call.
@@ -82,13 +96,13 @@ class FilmStream:
         clock = _Stopwatch()
 
         # 1. What the network is told.
-        y = reference_latents(models, reference, chunk.num_frames)
+        y, image_tokens = self._see(reference, chunk.num_frames, image_tokens)
         space = LatentSpace(y[:, -16:, :1], spec.reference_scale)
         context = space.reference if self.context_latents is None else self.context_latents
         branches = branches_for(settings.text_scale, settings.audio_scale)
         conditions = branch_conditions(
-            models, branches, text=self.text, reference=reference, y=y, audio=audio,
-            speaker_masks=self.speaker_masks, image_tokens=image_tokens,
+            models, branches, text=self.text, y=y, audio=audio, speaker_masks=self.speaker_masks,
+            image_tokens=image_tokens,
         )
         clock.lap("conditioning")
 
@@ -118,14 +132,30 @@ class FilmStream:
             clock.lap("color")
 
         # 4. What the next chunk starts from.
-        if self.color_anchor is None:
-            self.color_anchor = reference
-        self.context_latents = encode_video(models.vae, frames[:, :, -NUM_CONTEXT_FRAMES:])
+        end = frames[:, :, -self.num_context_frames :]
+        self.carry_on(reference, encode_video(models.vae, end) if keep_context else None)
         clock.lap("context")
         return ChunkPictures(frames[0], latents, clock.seconds)
 
-    def noise_shape(self, height: int, width: int, num_frames: int) -> tuple[int, ...]:
-        return (1, 16, num_latent_frames(num_frames), height // SPATIAL_STRIDE, width // SPATIAL_STRIDE)
+    def _see(self, reference: Tensor, num_frames: int, image_tokens: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The reference as `y` and as image tokens; a picture that guides several chunks is encoded once."""
+        seen = self._seen
+        if seen is None or seen[0] is not reference or seen[1].shape[2] != num_latent_frames(num_frames):
+            y = reference_latents(self.models, reference, num_frames)
+            if image_tokens is None:
+                image_tokens = encode_image(self.models.image_encoder, reference)
+            seen = self._seen = (reference, y, image_tokens)
+        return seen[1], seen[2]
+
+    def carry_on(self, reference: Tensor, context_latents: Tensor | None) -> None:
+        """Take over what a chunk left behind, just made or found on disk."""
+        self.context_latents = context_latents
+        if self.color_anchor is None:
+            self.color_anchor = reference
+
+    def begin_shot(self) -> None:
+        """Colours are matched to the next reference from here on."""
+        self.color_anchor = None
 
 
 class _Stopwatch:
@@ -137,3 +167,7 @@ class _Stopwatch:
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._start
         self._start = now
+
+def to_bytes(frames: Tensor) -> np.ndarray:
+    """[3, F, H, W] in [-1, 1] -> uint8 [F, H, W, 3], rounded as the reference rounds."""
+    return ((frames + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 3, 0).contiguous().cpu().numpy()

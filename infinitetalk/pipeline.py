@@ -1,0 +1,193 @@
+"""The main path: a request becomes a film, chunk by chunk. Read this first.
+
+    for event in generate(request, load_models(request), job_dir="jobs/a"):
+        ...                               # Progress | ChunkFinished | Finished
+
+The work runs in a thread of its own and a second one encodes each finished chunk while the next is denoised, so that
+events arrive when they happen.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .events import ChunkFinished, Event, Finished, Progress
+from .request import GenerationRequest
+
+if TYPE_CHECKING:
+    from .models.loading import Models
+    from .streaming.film import FilmPlan
+
+ShouldStop = Callable[[], bool]
+
+
+def plan(request: GenerationRequest) -> FilmPlan:
+    """What the film will be and take; reads no weights.
+
+    Raises:
+        UserError: in the user's words, for whatever cannot be used.
+    """
+    from .streaming.film import prepare
+
+    film = prepare(request)
+    film.source.close()
+    return film.plan
+
+
+def load_models(request: GenerationRequest) -> Models:
+    """The networks that `request` needs.
+
+    Raises:
+        CheckpointError: weights are missing or do not fit; names the file and the key.
+    """
+    import torch
+
+    from .models.loading import load_folder
+    from .models.specs import get_spec
+
+    settings = request.resolve()
+    spec = get_spec(settings.model)
+    return load_folder(spec, spec.weights_dir(request.checkpoints_dir), getattr(torch, settings.dtype))
+
+
+def generate(
+    request: GenerationRequest,
+    models: Models,
+    job_dir: str | Path,
+    *,
+    should_stop: ShouldStop | None = None,
+) -> Iterator[Event]:
+    """Make the film of `request` in the new folder `job_dir`.
+
+    Args:
+        should_stop: asked between two steps; when it says True the job ends with a playable film of what is finished.
+
+    Raises:
+        UserError: an input, the folder or the disk cannot be used. What was finished stays; `resume` continues.
+    """
+    from .streaming.job import JobFolder
+
+    film_plan = plan(request)  # nothing is written for a request that cannot work
+    job = JobFolder.create(job_dir, request)
+    yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high, num_chunks=len(film_plan.chunks))
+    yield from _events(job, models, should_stop)
+
+
+def resume(
+    job_dir: str | Path, models: Models | None = None, *, should_stop: ShouldStop | None = None
+) -> Iterator[Event]:
+    """Continue a job after a crash or a cancel: finished chunks are kept, the result is that of an unbroken run."""
+    from .streaming.job import JobFolder
+
+    job = JobFolder.open(job_dir)
+    yield from _events(job, models or load_models(job.request), should_stop)
+
+
+def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Event]:
+    """What `_FilmMaker` reports from its threads, in order, until it ends or fails."""
+    abandoned = threading.Event()
+    reported: queue.Queue[Event | BaseException | None] = queue.Queue()
+
+    def stop() -> bool:
+        return abandoned.is_set() or (should_stop is not None and should_stop())
+
+    def work() -> None:
+        try:
+            with job.locked():
+                _make_film(job, models, reported.put, stop)
+        except BaseException as error:  # raised again where the events are read
+            reported.put(error)
+        else:
+            reported.put(None)
+
+    worker = threading.Thread(target=work, name="film", daemon=True)
+    worker.start()
+    try:
+        while (event := reported.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+    finally:
+        abandoned.set()
+        worker.join()
+
+
+def _make_film(job, models: Models, report: Callable[[Event], None], should_stop: ShouldStop) -> None:
+    """The table of contents."""
+    from .media.mux import mux_film
+    from .media.soundtrack import Soundtrack
+    from .media.writer import BackgroundWriter
+    from .runtime.timing import remember_chunk_seconds
+    from .streaming.film import prepare
+    from .streaming.inputs import FilmInputs
+    from .streaming.progress import Clock
+    from .streaming.stream import Cancelled, FilmStream, chunk_noise
+    from .streaming.takes import Takes
+
+    # 1. Open the inputs and plan.
+    film = prepare(job.request, str(job.path))
+    settings, spec, chunks = film.plan.settings, film.spec, film.plan.chunks
+    clock = Clock(film.plan, report)
+    with film.source:
+        # 2. What stays the same for the whole film: prompt, speakers' masks, how to hear and see.
+        inputs = FilmInputs(film, models)
+        stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks())
+        sound = [speaker.audio for speaker in job.request.speakers]
+        starts = [voice.start_seconds for voice in film.voices]
+        soundtrack = Soundtrack(sound, film.plan.duration_seconds, starts)
+        takes = Takes(job, film, soundtrack, models)
+        cancelled = False
+
+        with BackgroundWriter() as background:
+            for chunk in chunks:
+                # 3. Condition: the reference and what is heard. A cut in the source begins a new shot.
+                clock.begin(chunk)
+                reference = inputs.reference(chunk)
+                if inputs.begins_shot(chunk):
+                    stream.begin_shot()
+                digest = takes.digest(chunk)
+                if (kept := takes.kept(chunk, digest)) is not None:
+                    stream.carry_on(reference, kept.context_latents)
+                    clock.skip(chunk)
+                    report(kept.event)
+                    continue
+                audio = inputs.audio(chunk)
+                noise = chunk_noise(job.request.seed, chunk.index, 0, inputs.noise_shape(chunk))
+
+                # 4. Denoise and decode.
+                try:
+                    pictures = stream.generate_chunk(
+                        chunk, reference, audio, noise, on_step=clock.step, should_stop=should_stop,
+                        keep_context=chunk is not chunks[-1],
+                    )
+                except Cancelled:
+                    cancelled = True
+                    break
+                if chunk.num_frames == chunks[0].num_frames == 81:
+                    remember_chunk_seconds(spec, settings, sum(pictures.seconds.values()))
+
+                # 5. Append: encoded and stored beside the next chunk's denoising.
+                background.submit(takes.store, chunk, digest, pictures, stream.context_latents, inputs.detail(), report)
+
+    # 6. Join the segments with the user's own sound.
+    finished = takes.finished_chunks()
+    if not finished:
+        report(Finished(None, job.path, False, 0, clock.seconds))
+        return
+    clock.finishing()
+    num_frames = finished[-1].new_stop_frame
+    duration = film.plan.duration_seconds if not cancelled else num_frames / 25
+    mux_film(
+        [takes.segment(chunk) for chunk in finished],
+        soundtrack if not cancelled else sound,
+        duration,
+        job.output,
+        start_seconds=starts,
+        metadata={"title": "InfiniteTalk Studio", "comment": {"request": job.request.to_dict(), "settings": asdict(settings)}},
+    )
+    report(Finished(job.output, job.path, not cancelled, num_frames, clock.seconds))

@@ -1,0 +1,196 @@
+"""What a request comes to before any weight is read: its inputs opened and checked, its chunks, its cost, its warnings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..audio.arrangement import Placement, place_speakers
+from ..errors import InputError, PresetError
+from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
+from ..media.buckets import BUCKETS
+from ..media.framing import choose_bucket
+from ..media.video import open_source
+from ..models.specs import ModelSpec, get_spec
+from ..request import GenerationRequest, Settings
+from ..runtime.timing import estimate_chunk_seconds
+from .plan import NUM_CHUNK_FRAMES, Chunk, num_film_frames, plan_chunks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..media.faces import Square
+    from ..media.video import Source
+
+_SEGMENT_KB_PER_FRAME = 6.0  # of a 256-pixel segment at its quality, sound included; measured on nano's films
+_LOW, _HIGH = 0.7, 1.6  # of the estimated time: other programs, other clip lengths
+
+
+@dataclass(frozen=True)
+class FilmPlan:
+    """What a film will be and take. memory_mb: peak of the whole process; 0 where it is not known."""
+
+    settings: Settings
+    chunks: tuple[Chunk, ...]
+    num_frames: int
+    duration_seconds: float
+    width: int
+    height: int
+    warnings: tuple[str, ...]
+    memory_mb: float
+    disk_mb: float
+    seconds_low: float
+    seconds_high: float
+    first_chunk_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def describe(self) -> str:
+        """A few lines for a terminal."""
+        lines = [
+            f"{self.duration_seconds:.2f} s of film, {self.num_frames} frames of {self.width} x {self.height}, "
+            f"{len(self.chunks)} chunk{'s' if len(self.chunks) > 1 else ''}",
+            f"about {self.seconds_low:.0f} to {self.seconds_high:.0f} s of work, first chunk after about "
+            f"{self.first_chunk_seconds:.0f} s",
+            f"{self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB of disk",
+        ]
+        for chunk in self.chunks:
+            reference = chunk.reference
+            picture = reference.image or f"source at {reference.source_seconds:.2f} s"
+            pin = "" if reference.keyframe_index is None else " (keyframe)"
+            lines.append(f"  {chunk.index:4d}  {chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s  {picture}{pin}")
+        return "\n".join(lines + [f"Note: {warning}" for warning in self.warnings])
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One speaker's sound, float32 mono at 16 kHz, and its place in the film in samples of it."""
+
+    samples: np.ndarray
+    placement: Placement
+
+    @property
+    def start_seconds(self) -> float:
+        return self.placement.start / SPEECH_RATE
+
+
+@dataclass(frozen=True)
+class Film:
+    """A checked request with its inputs open. `square` is the cut of the source, None for the whole picture."""
+
+    request: GenerationRequest
+    spec: ModelSpec
+    plan: FilmPlan
+    source: Source
+    voices: tuple[Voice, ...]
+    square: Square | None
+
+
+def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
+    """Open and check everything that `request` names.
+
+    Raises:
+        UserError: in the user's words, for whatever cannot be used.
+    """
+    settings = request.resolve()
+    spec = get_spec(settings.model)
+    spec.weights_dir(request.checkpoints_dir)
+    source = open_source(request.source)
+    warnings: list[str] = []
+
+    samples = [load_speech_16k(speaker.audio, workdir) for speaker in request.speakers]
+    for speaker, signal in zip(request.speakers, samples, strict=True):
+        warnings += sound_warnings(signal, _name(speaker.audio))
+    placements = place_speakers([len(signal) for signal in samples], request.arrangement)
+    voices = tuple(Voice(signal, place) for signal, place in zip(samples, placements, strict=True))
+    speech_seconds = placements[0].total / SPEECH_RATE
+    duration = speech_seconds if request.max_seconds is None else min(speech_seconds, request.max_seconds)
+    if duration > source.duration_seconds:
+        if request.short_source == "stop":
+            duration = source.duration_seconds
+        ending = {"hold": "its last picture then stays", "ping-pong": "it then runs backwards and forwards",
+                  "stop": "the film stops there"}[request.short_source]
+        warnings.append(
+            f"The source lasts {source.duration_seconds:.1f} s and the speech {speech_seconds:.1f} s; {ending}."
+        )
+    if len(voices) > spec.num_speakers:
+        warnings.append(f"{spec.title} animates one face; both voices move it.")
+    if request.prompt and not spec.takes_prompt:
+        warnings.append(f"{spec.title} reads no prompt; yours has no effect.")
+
+    square, found = _frame(settings, source)
+    warnings += found
+    for keyframe in request.keyframes:
+        if keyframe.time_seconds >= duration:
+            raise InputError(
+                f"A keyframe stands at {keyframe.time_seconds:g} s but the film lasts {duration:.2f} s; move or remove it."
+            )
+        if keyframe.image is not None:
+            open_source(keyframe.image).close()
+
+    num_frames = num_film_frames(duration)
+    chunks = plan_chunks(
+        num_frames,
+        source_seconds=source.duration_seconds,
+        keyframes=request.keyframes,
+        short_source=request.short_source,
+        trim_last=spec.any_length,
+    )
+    height, width = output_size(settings, spec, source)
+    chunk_seconds = estimate_chunk_seconds(spec, settings)
+    work = chunk_seconds * sum(chunk.num_frames for chunk in chunks) / NUM_CHUNK_FRAMES
+    plan = FilmPlan(
+        settings=settings,
+        chunks=chunks,
+        num_frames=num_frames,
+        duration_seconds=duration,
+        width=width,
+        height=height,
+        warnings=tuple(warnings),
+        memory_mb=spec.memory_mb,
+        disk_mb=2 * num_frames * _SEGMENT_KB_PER_FRAME * (width * height) / 256**2 / 1024 + 0.2 * len(chunks),
+        seconds_low=_LOW * work,
+        seconds_high=_HIGH * work,
+        first_chunk_seconds=chunk_seconds * chunks[0].num_frames / NUM_CHUNK_FRAMES,
+    )
+    return Film(request, spec, plan, source, voices, square)
+
+
+def output_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
+    """Height and width of the finished picture."""
+    height, width = generated_size(settings, spec, source)
+    if settings.detail_size:
+        scale = settings.detail_size / max(height, width)
+        return round(height * scale / 2) * 2, round(width * scale / 2) * 2
+    return height, width
+
+
+def generated_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
+    """Height and width of what the network generates: the bucket nearest to the picture's shape."""
+    shape = (1, 1) if settings.framing == "face" else (source.height, source.width)
+    sizes = spec.sizes or BUCKETS
+    if settings.size not in sizes:
+        raise PresetError(f"{spec.title} has no size {settings.size!r}; choose one of {', '.join(sizes)}.")
+    return choose_bucket(*shape, sizes[settings.size])
+
+
+def _frame(settings: Settings, source: Source) -> tuple[Square | None, list[str]]:
+    """The cut of the source, and what to say about the faces in it."""
+    from ..media.faces import centre_square, face_square, find_faces
+
+    picture = source.frame_at(0.0)
+    faces = find_faces(picture)
+    warnings = []
+    if not faces:
+        warnings.append("No face was found in the source; the result may not move a mouth.")
+    elif len(faces) > 1 and settings.framing == "face":
+        warnings.append(f"{len(faces)} faces were found; the largest one is animated.")
+    if settings.framing == "whole":
+        return None, warnings
+    return (face_square(faces[0]) if faces else centre_square(*picture.shape[:2])), warnings
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
+

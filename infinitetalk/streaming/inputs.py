@@ -1,0 +1,165 @@
+"""A film's inputs as tensors, chunk by chunk: what the network is shown, told and lets hear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..audio.arrangement import placed
+from ..audio.embeddings import SpeechFeatures
+from ..audio.loudness import loudness_gain, measure_loudness, with_gain
+from ..media.detail import DetailCarrier
+from ..media.faces import Square, centre_square, cut, face_square, find_faces
+from ..media.framing import person_masks, resize_and_crop, to_network_range
+from ..media.images import load_image
+from ..models.audio_encoder import reader_of
+from ..models.loading import Models
+from ..models.text_encoder import encode_text
+from ..models.vae import decode_video, encode_video
+from .conditions import TextPair
+from .film import Film, generated_size
+from .plan import Chunk, num_latent_frames
+from .stream import SPATIAL_STRIDE, to_bytes
+
+LATENT_CHANNELS = 16
+_SHOT_DISTANCE = 0.5  # of coarse colour histograms; 0 the same, 1 nothing in common
+
+# What the published command line asks the network to avoid is nothing but quality words, in these terms.
+DEFAULT_NEGATIVE_PROMPT = (
+    "bright tones, overexposed, static, blurred details, subtitles, style, works, paintings, images, static, overall "
+    "gray, worst quality, low quality, JPEG compression residue, ugly, incomplete, extra fingers, poorly drawn hands, "
+    "poorly drawn faces, deformed, disfigured, misshapen limbs, fused fingers, still picture, messy background, three "
+    "legs, many people in the background, walking backwards"
+)
+
+
+@dataclass
+class _Reference:
+    """The current reference: the source's picture, cut but at full size, and what is made from it."""
+
+    key: str | float
+    picture: np.ndarray
+    pixels: Tensor
+    carrier: DetailCarrier | None = None
+
+
+class FilmInputs:
+    """Serves one film; keeps the last reference and the encoder's pieces in memory, nothing that grows."""
+
+    def __init__(self, film: Film, models: Models) -> None:
+        self.film = film
+        self.models = models
+        self.height, self.width = generated_size(film.plan.settings, film.spec, film.source)
+        self._voices = self._listen()
+        self._reference: _Reference | None = None
+        self._shot_colors: np.ndarray | None = None
+
+    def text(self) -> TextPair:
+        """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all."""
+        models, request = self.models, self.film.request
+        if models.text_encoder is None:
+            empty = torch.zeros(0, models.transformer.config.text_dim)
+            return TextPair(empty, empty)
+        negative = DEFAULT_NEGATIVE_PROMPT if request.negative_prompt is None else request.negative_prompt
+        return TextPair(
+            *(encode_text(models.text_encoder, models.tokenizer, prompt) for prompt in (request.prompt, negative))
+        )
+
+    def speaker_masks(self) -> Tensor | None:
+        """[3, h, w]: person one, person two, background; None for one voice."""
+        if len(self._voices) == 1:
+            return None
+        boxes = [speaker.box for speaker in self.film.request.speakers]
+        source = self.film.source
+        masks = person_masks(
+            len(boxes), (source.height, source.width), (self.height, self.width),
+            boxes if all(box is not None for box in boxes) else None,
+        )
+        return torch.from_numpy(masks)
+
+    def noise_shape(self, chunk: Chunk) -> tuple[int, ...]:
+        return (
+            1, LATENT_CHANNELS, num_latent_frames(chunk.num_frames),
+            self.height // SPATIAL_STRIDE, self.width // SPATIAL_STRIDE,
+        )
+
+    def reference(self, chunk: Chunk) -> Tensor:
+        """The picture that guides the chunk: [1, 3, H, W] in [-1, 1]; the same tensor while the picture is the same."""
+        wanted = chunk.reference
+        still = self.film.source.kind == "image"
+        key = wanted.image or ("" if still else wanted.source_seconds)
+        if self._reference is None or self._reference.key != key:
+            picture = self.film.source.frame_at(wanted.source_seconds) if wanted.image is None else load_image(wanted.image)
+            if self.film.square is not None:
+                picture = cut(picture, self.film.square if wanted.image is None else _face_or_centre(picture))
+            pixels = to_network_range(resize_and_crop(picture, (self.height, self.width)))
+            self._reference = _Reference(key, picture, torch.from_numpy(pixels)[None])
+        return self._reference.pixels
+
+    def begins_shot(self, chunk: Chunk) -> bool:
+        """Whether the reference just made shows another scene than the shot's first one: colours are matched per shot."""
+        assert self._reference is not None
+        colors = _color_histogram(self._reference.picture)
+        new = self._shot_colors is None or float(np.abs(colors - self._shot_colors).sum()) / 2 > _SHOT_DISTANCE
+        if new:
+            self._shot_colors = colors
+        return new and chunk.index > 0
+
+    def audio(self, chunk: Chunk) -> Tensor:
+        """What each speaker's part of the chunk sounds like: [S, num_frames, 5, L, C]."""
+        last = chunk.index == len(self.film.plan.chunks) - 1
+        windows = [v.window(chunk.start_frame, chunk.stop_frame, mirror_tail=last) for v in self._voices]
+        return torch.stack(windows)
+
+    def detail(self) -> DetailCarrier | None:
+        """Carries the current reference's fine detail to the finished pictures; None where the preset does not."""
+        size = self.film.plan.settings.detail_size
+        if not size:
+            return None
+        reference = self._reference
+        assert reference is not None
+        if reference.carrier is None:
+            sharp = resize_and_crop(reference.picture, (self.film.plan.height, self.film.plan.width))
+            with torch.inference_mode():
+                latent = encode_video(self.models.vae, reference.pixels[:, :, None])
+                rendering = to_bytes(decode_video(self.models.vae, latent)[0])[0]
+            reference.carrier = DetailCarrier(sharp, rendering)
+        return reference.carrier
+
+    def _listen(self) -> list[SpeechFeatures]:
+        """A soundtrack of embeddings per person: each voice brought to -23 LUFS and laid on the film's time line."""
+        readers = []
+        for voice in self.film.voices:
+            read = reader_of(voice.samples)
+            gain = loudness_gain(measure_loudness(read, len(voice.samples)))
+            readers.append(placed(with_gain(read, gain), voice.placement))
+        if len(readers) > self.film.spec.num_speakers:
+            readers = [_sum(readers)]
+        num_samples = self.film.voices[0].placement.total
+        return [
+            SpeechFeatures(
+                self.models.audio_encoder, read, self.film.plan.num_frames,
+                num_samples=num_samples,
+            )
+            for read in readers
+        ]
+
+
+def _face_or_centre(picture: np.ndarray) -> Square:
+    faces = find_faces(picture)
+    return face_square(faces[0]) if faces else centre_square(*picture.shape[:2])
+
+
+def _sum(readers: list) -> object:
+    return lambda start, stop: np.sum([read(start, stop) for read in readers], axis=0)
+
+
+def _color_histogram(picture: np.ndarray) -> np.ndarray:
+    """Shares of 512 colours among a sample of the pixels; float64 [512]."""
+    step = max(1, min(picture.shape[:2]) // 64)
+    bins = (picture[::step, ::step] >> 5).astype(np.int64).reshape(-1, 3)
+    counts = np.bincount(bins @ np.array([64, 8, 1]), minlength=512)
+    return counts / counts.sum()

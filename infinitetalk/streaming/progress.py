@@ -1,0 +1,86 @@
+"""Where the job stands and how long it will take, from what its steps have taken so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ..events import Progress
+from .film import FilmPlan
+from .plan import Chunk
+
+_DECODE_STEPS = 1.0  # decoding and encoding a chunk, in steps of the transformer; only the bar's evenness depends on it
+_TRUST_AFTER = 0.15  # share of the job after which its own pace counts alone
+
+
+class Clock:
+    """Turns the loop's calls into `Progress` events. Work is counted in transformer steps times frames."""
+
+    def __init__(self, plan: FilmPlan, report: Callable[[Progress], None]) -> None:
+        self._report = report
+        self._num_chunks = len(plan.chunks)
+        self._num_steps = plan.settings.steps
+        self._per_chunk = self._num_steps + _DECODE_STEPS
+        self._total = sum(chunk.num_frames for chunk in plan.chunks) * self._per_chunk
+        self._expected_seconds = (plan.seconds_low + plan.seconds_high) / 2
+        self._done = 0.0
+        self._skipped = 0.0  # finished by an earlier run; says nothing about this run's pace
+        self._chunk: Chunk | None = None
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {"total": time.perf_counter() - self._start}
+
+    def begin(self, chunk: Chunk) -> None:
+        self._complete_chunk()
+        self._chunk = chunk
+        self._tell("preparing", 0.0)
+
+    def skip(self, chunk: Chunk) -> None:
+        """`chunk` was finished by an earlier run."""
+        self._skipped += chunk.num_frames * self._per_chunk
+
+    def step(self, index: int, latents: Tensor) -> None:
+        """Step `index` of the current chunk is done."""
+        last = index + 1 == self._num_steps
+        self._tell("decoding" if last else "denoising", index + 1.0, None if last else index + 1)
+
+    def finishing(self) -> None:
+        self._complete_chunk()
+        self._tell("finishing", 0.0)
+
+    def _complete_chunk(self) -> None:
+        if self._chunk is not None:
+            self._done += self._chunk.num_frames * self._per_chunk
+            self._chunk = None
+
+    def _tell(self, stage: str, steps: float, step: int | None = None) -> None:
+        chunk = self._chunk
+        done = self._done + (chunk.num_frames * steps if chunk else 0.0)
+        fraction = min(1.0, done / self._total)
+        elapsed = time.perf_counter() - self._start
+        self._report(
+            Progress(
+                stage=stage,
+                fraction=fraction,
+                seconds_elapsed=elapsed,
+                seconds_left=self._seconds_left(done, elapsed),
+                chunk=None if chunk is None else chunk.index,
+                num_chunks=self._num_chunks,
+                step=step if chunk else None,
+                num_steps=self._num_steps if chunk else None,
+            )
+        )
+
+    def _seconds_left(self, done: float, elapsed: float) -> float:
+        """The plan's estimate at first, then more and more this run's own pace."""
+        own = done - self._skipped
+        left = (self._total - done) / self._total
+        expected = self._expected_seconds * left
+        if own <= 0:
+            return expected
+        trust = min(1.0, own / self._total / _TRUST_AFTER)
+        return trust * elapsed * (self._total - done) / own + (1 - trust) * expected
