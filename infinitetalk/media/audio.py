@@ -340,4 +340,3 @@ def _mono_weight(name: str) -> float:
 
 def _decibels(amplitude: float) -> float:
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
-

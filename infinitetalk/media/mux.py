@@ -141,9 +141,7 @@ def _sound_blocks(soundtrack: Soundtrack) -> Iterator[np.ndarray]:
         yield soundtrack.read(start, min(AAC_BLOCK, soundtrack.num_samples - start))
 
 
-def _encode(
-    container: av.container.OutputContainer, stream: av.AudioStream, block: np.ndarray, position: int
-) -> int:
+def _encode(container: av.container.OutputContainer, stream: av.AudioStream, block: np.ndarray, position: int) -> int:
     """Encodes float32 [channels, samples] that begins at sample `position`; returns its length."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", stream.codec_context.layout)
     frame.sample_rate = stream.rate

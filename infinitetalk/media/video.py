@@ -11,7 +11,7 @@ from typing import Protocol
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 
 from .images import MAX_SIDE, load_image
 from .probe import Kind, decode_errors, display_turn, open_container, require_source, video_stream
@@ -108,6 +108,7 @@ class VideoSource(_ContextManaged):
         self.fps = info.fps
         scale = min(1.0, max_side / max(info.width, info.height))
         self.width, self.height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+        self._reformatter = VideoReformatter()  # kept: for HDR it makes a table that takes seconds
         self._opened = None
         self._container = None
         self._shown: av.VideoFrame | None = None
@@ -206,7 +207,8 @@ class VideoSource(_ContextManaged):
             return self._converted[1]
         degrees, mirrored = display_turn(frame)
         size = (self.height, self.width) if degrees in (90, 270) else (self.width, self.height)
-        rgb = frame.reformat(*size, format="rgb24", interpolation="BICUBIC", **_to_standard_range(frame)).to_ndarray()
+        options = {"format": "rgb24", "interpolation": "BICUBIC", **_to_standard_range(frame)}
+        rgb = self._reformatter.reformat(frame, *size, **options).to_ndarray()
         if degrees:
             rgb = np.rot90(rgb, degrees // 90)
         if mirrored:

@@ -229,4 +229,3 @@ def _encode_sound(container: av.container.OutputContainer, stream: av.AudioStrea
         frame.pts, frame.time_base = start, Fraction(1, stream.rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
-

@@ -90,9 +90,8 @@ def test_10_bit(tmp_path, quadrants, corners):
     assert corners(frame) == "RGBW" and np.abs(frame[10, 10].astype(int) - (255, 0, 0)).max() <= 6
 
 
-@pytest.mark.parametrize("transfer", ["arib-std-b67", "smpte2084"])
-def test_hdr_keeps_an_order_of_brightness(tmp_path, transfer):
-    params = f"log-level=none:transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc"
+def test_hdr_keeps_an_order_of_brightness(tmp_path):
+    params = "log-level=none:transfer=arib-std-b67:colorprim=bt2020:colormatrix=bt2020nc"
     ramp = np.repeat(np.repeat(np.linspace(0, 255, 8).astype(np.uint8), 8)[None, :, None], 48, axis=0)
     frames = [np.repeat(ramp, 3, axis=2)] * 2
     path = write_video(
