@@ -23,7 +23,7 @@ BLOCK_OVERLAP = 0.75
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 _LARGEST_LUFS = 100.0  # beyond this the official code takes a measurement for meaningless
-_SAMPLES_PER_READ = 1 << 20
+_SAMPLES_PER_READ = 1 << 17  # 8 seconds at 16 kHz
 
 # Samples [start, stop) of a mono soundtrack.
 SampleReader = Callable[[int, int], np.ndarray]

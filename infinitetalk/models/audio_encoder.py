@@ -18,6 +18,7 @@ Two ways through the same weights:
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ FRAMES_PER_SECOND = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 _VARIANCE_FLOOR = 1e-7  # of the official feature extractor's normalisation
 _FEATURES_PER_BLOCK = 200  # 4 seconds; the first convolution's output is the largest tensor of the encoder
-_SAMPLES_PER_READ = 1 << 20
+_SAMPLES_PER_READ = 1 << 17  # 8 seconds
 
 # Samples [start, stop) of a 16 kHz mono soundtrack. A numpy array or memmap serves through `reader_of`.
 SampleReader = Callable[[int, int], np.ndarray]
@@ -69,12 +70,24 @@ def num_frames_of(num_samples: int) -> int:
 
 
 def reader_of(samples: np.ndarray | Tensor) -> SampleReader:
-    """Wrap samples held in an array, a tensor or a memory map."""
+    """Wrap samples held in an array, a tensor or a memory map.
+
+    Pages of a memory map are given back as soon as they are read, so that hours of sound do not count as memory in use.
+    """
     if isinstance(samples, Tensor):
         samples = samples.detach().cpu().numpy()
     if samples.ndim != 1:
         raise ValueError(f"Samples have shape {tuple(samples.shape)}; expected one mono channel of shape [samples].")
-    return lambda start, stop: samples[start:stop]
+    mapped = getattr(samples, "_mmap", None)
+    if not isinstance(samples, np.memmap) or samples.mode != "r" or not hasattr(mapped, "madvise"):
+        return lambda start, stop: samples[start:stop]
+
+    def read(start: int, stop: int) -> np.ndarray:
+        block = np.array(samples[start:stop])
+        mapped.madvise(mmap.MADV_DONTNEED)
+        return block
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -170,30 +183,33 @@ class SpeechEncoder(Wav2Vec2Model):
         return self.encode_span(read, self.measure_signal(read, num_samples), num_frames, 0, num_frames)
 
     def measure_signal(self, read: SampleReader, num_samples: int) -> SignalMoments:
-        """Collect the moments of a soundtrack in one streaming pass (about a second for an hour of sound)."""
+        """Collect the moments of a soundtrack in one streaming pass."""
         kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
         padded_length = max(num_samples, self.receptive_field)
-        total = squares = 0.0
-        for start in range(0, num_samples, _SAMPLES_PER_READ):
-            block = np.asarray(read(start, min(start + _SAMPLES_PER_READ, num_samples)), dtype=np.float64)
-            total += block.sum()
-            squares += block @ block
-        mean = total / padded_length
-        variance = max(0.0, squares / padded_length - mean * mean)
-
         num_windows = (padded_length - kernel) // stride + 1
-        window_sum = np.zeros(kernel)
-        window_products = np.zeros((kernel, kernel))
+        # Sums of differences from a typical sample: a constant offset would cost all digits of the small variances.
+        beginning = _read_padded(read, 0, min(padded_length, _SAMPLES_PER_READ), num_samples)
+        base = float(beginning.mean(dtype=np.float64))
+        total = squares = 0.0
+        window_sum, window_products = np.zeros(kernel), np.zeros((kernel, kernel))
         windows_per_read = _SAMPLES_PER_READ // stride
         for first in range(0, num_windows, windows_per_read):
-            last = min(first + windows_per_read, num_windows) - 1
-            block = _read_padded(read, first * stride, last * stride + kernel, num_samples).astype(np.float64) - mean
-            windows = np.lib.stride_tricks.sliding_window_view(block, kernel)[::stride]
+            count = min(windows_per_read, num_windows - first)
+            is_last = first + count == num_windows
+            start = first * stride
+            stop = padded_length if is_last else start + (count - 1) * stride + kernel
+            block = _read_padded(read, start, stop, num_samples).astype(np.float64) - base
+            own = block if is_last else block[: count * stride]  # the rest belongs to the next read as well
+            total += own.sum()
+            squares += own @ own
+            windows = np.lib.stride_tricks.sliding_window_view(block, kernel)[::stride][:count]
             window_sum += windows.sum(axis=0)
             window_products += windows.T @ windows
+        shift = total / padded_length
+        variance = max(0.0, squares / padded_length - shift * shift)
         window_mean = window_sum / num_windows
         covariance = window_products / num_windows - np.outer(window_mean, window_mean)
-        return SignalMoments(padded_length, mean, variance, window_mean + mean, covariance)
+        return SignalMoments(padded_length, base + shift, variance, base + window_mean, covariance)
 
     @torch.no_grad()
     def encode_span(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infinitetalk.audio.windows import WINDOW_SIZE, window_indices
@@ -18,12 +18,14 @@ def spelled_out(start: int, stop: int, num_frames: int, mirror_tail: bool) -> li
     return [[frames[min(max(t + k, 0), len(frames) - 1)] for k in (-2, -1, 0, 1, 2)] for t in range(start, stop)]
 
 
+@settings(deadline=None)
 @given(span=spans, num_frames=st.integers(1, 400), mirror_tail=st.booleans())
 def test_equals_the_reference_rule(span: tuple[int, int], num_frames: int, mirror_tail: bool) -> None:
     indices = window_indices(*span, num_frames, mirror_tail=mirror_tail)
     assert indices.tolist() == spelled_out(*span, num_frames, mirror_tail)
 
 
+@settings(deadline=None)
 @given(num_frames=st.integers(1, 270_000))
 def test_every_audio_frame_is_heard_at_its_own_time(num_frames: int) -> None:
     indices = window_indices(0, num_frames, num_frames)
@@ -33,6 +35,7 @@ def test_every_audio_frame_is_heard_at_its_own_time(num_frames: int) -> None:
     assert indices.max() == num_frames - 1
 
 
+@settings(deadline=None)
 @given(cut=st.integers(1, 80), num_frames=st.integers(82, 300))
 def test_spans_agree_where_they_overlap(cut: int, num_frames: int) -> None:
     whole = window_indices(0, 81, num_frames)

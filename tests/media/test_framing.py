@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,6 +20,7 @@ from infinitetalk.media.framing import (
 sides = st.integers(1, 5_000)
 
 
+@settings(deadline=None)
 @given(height=sides, width=sides, size=st.sampled_from(sorted(BUCKETS)))
 def test_every_picture_has_a_size_it_covers(height: int, width: int, size: str) -> None:
     target = choose_bucket(height, width, BUCKETS[size])
@@ -30,6 +31,7 @@ def test_every_picture_has_a_size_it_covers(height: int, width: int, size: str) 
     assert min(have - want for have, want in zip(resized, target)) <= 1
 
 
+@settings(deadline=None)
 @given(height=sides, width=sides)
 def test_the_nearest_ratio_wins(height: int, width: int) -> None:
     sizes = BUCKETS["480p"]

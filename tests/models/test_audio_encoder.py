@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,11 +12,13 @@ from torch.nn import functional
 
 from infinitetalk.checkpoints import keys_wav2vec2
 from infinitetalk.checkpoints.load import load_strictly
+from infinitetalk.models import audio_encoder
 from infinitetalk.models.audio_encoder import (
     SpeechEncoder,
     linear_positions,
     nano_speech_config,
     num_frames_of,
+    reader_of,
     speech_encoder_config,
 )
 
@@ -100,6 +103,7 @@ def test_shortest_signals_are_padded(encoder: SpeechEncoder) -> None:
         assert encoder.embed(sound(num_samples)).shape == (1, 3, 32)
 
 
+@settings(deadline=None)
 @given(num_features=st.integers(1, 3_000), num_frames=st.integers(1, 3_000))
 def test_resampling_is_torchs(num_features: int, num_frames: int) -> None:
     before, weight = linear_positions(0, num_frames, num_features, num_frames)
@@ -112,3 +116,33 @@ def test_resampling_is_torchs(num_features: int, num_frames: int) -> None:
 def test_nothing_is_masked_or_dropped() -> None:
     config = speech_encoder_config(hidden_size=32, num_attention_heads=2)
     assert config.mask_time_prob == config.layerdrop == config.hidden_dropout == 0.0
+
+
+@settings(deadline=None, max_examples=20)
+@given(num_samples=st.integers(1, 9_000), samples_per_read=st.integers(20, 5_000), offset=st.sampled_from([0.0, 7.0]))
+def test_moments_do_not_depend_on_how_they_are_read(
+    encoder: SpeechEncoder, num_samples: int, samples_per_read: int, offset: float
+) -> None:
+    signal = sound(num_samples, offset=offset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio_encoder, "_SAMPLES_PER_READ", samples_per_read)
+        moments = encoder.measure_signal(reader_of(signal), num_samples)
+    padded = np.pad(signal.astype(np.float64), (0, max(0, 400 - num_samples)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 10)[::5]
+    assert moments.num_samples == len(padded)
+    assert moments.mean == pytest.approx(padded.mean(), abs=1e-9)
+    assert moments.variance == pytest.approx(padded.var(), rel=1e-6, abs=1e-12)
+    np.testing.assert_allclose(moments.window_mean, windows.mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(moments.window_covariance, np.cov(windows.T, bias=True), atol=1e-9)
+
+
+def test_memory_maps_are_read_as_they_are_and_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "speech.f32"
+    signal = sound(2_000_000)
+    signal.tofile(path)
+    resident = lambda: psutil.Process().memory_info().shared  # noqa: E731 (mapped pages count as shared)
+    read = reader_of(np.memmap(path, dtype=np.float32, mode="r"))
+    before = resident()
+    for start in range(0, 2_000_000, 100_000):
+        assert np.array_equal(read(start, start + 100_000), signal[start : start + 100_000])
+    assert resident() - before < 2 << 20
