@@ -139,7 +139,7 @@ class Job:
                     seen_progress = progress
                     yield progress
                     time.sleep(PROGRESS_INTERVAL_SECONDS)
-                elif progress is None and (now := place()) != seen_place:
+                elif progress is None and num_seen == 0 and (now := place()) != seen_place:
                     seen_place = now
                     yield Waiting(now)
 

@@ -144,9 +144,7 @@ def _result_zone(c: dict[str, Any]) -> None:
                     )
             c["strip"] = gr.HTML(elem_id="strip")
             c["facts"] = gr.HTML(elem_id="facts")
-            c["download"] = gr.DownloadButton(
-                "Download the film", variant="primary", visible=False, elem_id="download"
-            )
+            c["download"] = gr.DownloadButton("Download the film", variant="primary", visible=False, elem_id="download")
 
 
 # --- wiring --------------------------------------------------------------------------------------------------------

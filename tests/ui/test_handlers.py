@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infinitetalk.errors import InputError, PresetError
+from infinitetalk.request import load_preset
+from infinitetalk.ui import handlers
+from infinitetalk.ui.handlers import FORM_FIELDS, Form
+
+
+def _values(**changes: object) -> list[object]:
+    form = Form(**changes)
+    return [getattr(form, name) for name in FORM_FIELDS]
+
+
+def test_a_form_becomes_the_request_it_shows() -> None:
+    form = Form("p.png", "a.wav", True, "b.wav", "in-turn", "nano", " 12 ", "dancing", 6, 3.0, "whole", "ping-pong")
+    request = form.to_request()
+    assert [s.audio for s in request.speakers] == ["a.wav", "b.wav"]
+    assert (request.seed, request.steps, request.audio_scale, request.framing) == (12, 6, 3.0, "whole")
+    assert (request.arrangement, request.short_source) == ("in-turn", "ping-pong")
+    assert request.prompt == "", "nano takes no prompt"
+
+
+def test_a_second_voice_counts_only_when_two_people_speak() -> None:
+    assert len(Form("p.png", "a.wav", False, "b.wav").to_request().speakers) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (Form(), "a photo or video and a voice"),
+        (Form(source="p.png"), "add a voice"),
+        (Form(voice="a.wav"), "add a photo or video"),
+        (Form("p.png", "a.wav", True), "add a second voice"),
+        (Form("p.png", "a.wav", seed="tomorrow"), "The seed is 'tomorrow'"),
+        (Form("p.png", "a.wav", seed="-1"), "The seed is -1"),
+        (Form("p.png", "a.wav", steps=0), "steps is 0"),
+        (Form("p.png", "a.wav", framing="sideways"), "framing is 'sideways'"),
+    ],
+)
+def test_what_is_wrong_with_a_form_is_said(form: Form, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        form.to_request()
+    assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_an_unknown_preset_is_said() -> None:
+    with pytest.raises(PresetError, match="no preset 'huge'"):
+        Form("p.png", "a.wav", preset="huge").to_request()
+
+
+def test_a_picture_is_shown(picture: Path) -> None:
+    updates = handlers.source_changed(str(picture), None)
+    assert "Photo · 64 × 96" in updates["preview"]["value"] and updates["preview"]["visible"]
+    assert updates["source_notice"] == "" and updates["last_source"] == str(picture)
+
+
+def test_a_file_that_is_no_picture_is_told_at_once(text_file: Path) -> None:
+    updates = handlers.source_changed(str(text_file), None)
+    assert not updates["preview"]["visible"]
+    assert "letter.png" in updates["source_notice"] and 'role="alert"' in updates["source_notice"]
+
+
+def test_a_voice_in_the_place_of_the_face_is_told(voice: Path) -> None:
+    assert "is a sound, a picture or video was expected" in handlers.source_changed(str(voice), None)["source_notice"]
+
+
+def test_a_removed_file_can_be_put_back(picture: Path) -> None:
+    removed = handlers.source_changed(None, str(picture))
+    assert removed["put_back"]["visible"] and "last_source" not in removed
+    assert handlers.put_back(str(picture)) == {"source": str(picture)}
+    assert not handlers.source_changed(str(picture), str(picture))["put_back"]["visible"]
+
+
+def test_the_plan_asks_for_what_is_missing_before_it_complains(picture: Path) -> None:
+    assert "Add a photo or video and a voice" in handlers.plan_changed(*_values())["plan"]
+    assert "Add a voice" in handlers.plan_changed(*_values(source=str(picture)))["plan"]
+
+
+def test_the_plan_counts_chunks_and_frames(picture: Path, voice: Path) -> None:
+    html = handlers.plan_changed(*_values(source=str(picture), voice=str(voice)))["plan"]
+    assert "175 frames" in html and "<dd>3<small>" in html
+
+
+@pytest.mark.parametrize("name", ["empty.wav", "text.wav"])
+def test_the_plan_says_what_is_wrong_with_a_voice(picture: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("" if name == "empty.wav" else "not a sound at all")
+    html = handlers.plan_changed(*_values(source=str(picture), voice=str(path)))["plan"]
+    assert "plan problem" in html and name in html and "Sorry" not in html
+
+
+def test_a_preset_brings_its_own_values_and_hides_what_its_model_lacks() -> None:
+    updates, settings = handlers.preset_changed("nano"), load_preset("nano")
+    assert (updates["steps"], updates["framing"]) == (settings.steps, settings.framing)
+    assert updates["prompt"]["visible"] is False
+    assert settings.description in updates["preset_help"]
+
+
+def test_what_the_browser_remembers_comes_back() -> None:
+    form = Form(seed="99", steps=9, audio_scale=3.5, framing="whole", arrangement="in-turn", short_source="stop")
+    stored = handlers.remember(*[getattr(form, name) for name in FORM_FIELDS])["remembered"]
+    assert "source" not in stored and "voice" not in stored
+    restored = handlers.restore(stored, "nano")
+    assert (restored["seed"], restored["steps"], restored["framing"]) == ("99", 9, "whole")
+    assert (restored["arrangement"], restored["short_source"], restored["preset"]) == ("in-turn", "stop", "nano")
+
+
+@pytest.mark.parametrize("stored", [None, {}, [], "x", {"preset": "gone", "steps": 4000, "seed": "no", "framing": 3}])
+def test_memories_that_make_no_sense_fall_back_to_the_preset(stored: object) -> None:
+    restored, settings = handlers.restore(stored, "nano"), load_preset("nano")
+    assert (restored["preset"], restored["steps"], restored["framing"]) == ("nano", settings.steps, settings.framing)
+    assert "seed" not in restored
+
+
+def test_the_dice_throw_a_seed_that_can_be_used() -> None:
+    seeds = {handlers.dice()["seed"] for _ in range(20)}
+    assert len(seeds) > 1
+    assert all(Form("p.png", "a.wav", seed=seed).to_request().seed >= 0 for seed in seeds)
+
+
+def test_a_served_file_keeps_its_name_in_a_folder_nobody_can_guess(picture: Path) -> None:
+    one, two = Path(handlers.served(picture, "face.png")), Path(handlers.served(picture, "face.png"))
+    assert one.name == "face.png" and one.read_bytes() == picture.read_bytes()
+    assert one.parent != two.parent and len(one.parent.name) >= 32
