@@ -22,7 +22,7 @@ def group_windows(audio: torch.Tensor, scale: int) -> torch.Tensor:
     """
     window = audio.shape[2]
     centre = window // 2
-    groups = audio[:, 1:].unflatten(1, (-1, scale))
+    groups = audio[:, 1:].unflatten(1, ((audio.shape[1] - 1) // scale, scale))
     if scale == 1:
         return groups[:, :, 0]
     first = groups[:, :, 0, : centre + 1]

@@ -46,12 +46,13 @@ def run(folder: Path) -> None:
             window(require(tensors, stream), call["audio_start"], call["audio_frames"], model.config.audio_window)
             for stream in call["audio_full"]
         ]
+        masks = call.get("ref_target_masks")
         condition = model.encode_condition(
             text=torch.from_numpy(require(tensors, call["context"]))[None],
             image=torch.from_numpy(require(tensors, call.get("clip_fea", "clip_fea"))),
             audio=torch.from_numpy(np.stack(audio)),
             reference=torch.from_numpy(require(tensors, f"y.{geometry}")),
-            speaker_masks=torch.from_numpy(require(tensors, call["ref_target_masks"])),
+            speaker_masks=torch.from_numpy(require(tensors, masks)) if masks else None,
         )
         latents = torch.from_numpy(require(tensors, f"x.{geometry}"))[None]
         assert list(latents.shape[1:]) == call["latent_shape"], f"{name}: x.{geometry} is {list(latents.shape[1:])}"
