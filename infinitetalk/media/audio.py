@@ -280,7 +280,8 @@ def _to_float(frame: av.AudioFrame) -> np.ndarray:
         return (samples.astype(np.float32) - 128) / 128
     if np.issubdtype(samples.dtype, np.integer):
         return samples.astype(np.float32) / float(2 ** (8 * samples.dtype.itemsize - 1))
-    return np.nan_to_num(samples.astype(np.float32), posinf=0.0, neginf=0.0)
+    samples = samples.astype(np.float32, copy=False)
+    return samples if np.isfinite(samples).all() else np.nan_to_num(samples, posinf=0.0, neginf=0.0)
 
 
 def _declared_samples(

@@ -89,7 +89,8 @@ class Soundtrack:
             self._ahead = self._ahead[:, take:]
             self._position += take
         found = np.concatenate(parts, axis=1) if parts else np.zeros((self.num_channels, 0), np.float32)
-        return np.pad(found, ((0, 0), (0, num_samples - found.shape[1])))
+        missing = num_samples - found.shape[1]
+        return np.pad(found, ((0, 0), (0, missing))) if missing else found
 
     def read_frames(self, first_frame: int, num_frames: int) -> np.ndarray:
         """The sound of frames [first_frame, first_frame + num_frames) at 25 fps: float32 [channels, samples]."""

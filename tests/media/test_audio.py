@@ -124,6 +124,14 @@ def test_recording_with_an_unfinished_header(tmp_path):
         assert len(load_speech_16k(path)) >= 31_900
 
 
+def test_samples_that_are_no_numbers_become_silence(tmp_path):
+    signal = beep(1600, 16000, 0)
+    signal[0, 10:20], signal[0, 30] = np.nan, np.inf
+    path = write_sound(tmp_path / "a.wav", signal, 16000, "pcm_f32le")
+    speech = load_speech_16k(path)
+    assert np.isfinite(speech).all() and not speech[10:20].any() and speech[30] == 0 and speech.any()
+
+
 def test_levels():
     loud, quiet, silence = beep(32000, 16000, width=0.5)[0], 0.01 * beep(32000, 16000, width=0.5)[0], np.zeros(1600)
     assert measure_level(loud).peak_dbfs == pytest.approx(-6.02, abs=0.05)
