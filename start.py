@@ -83,8 +83,8 @@ PIP_TROUBLES = (
     (
         ("No matching distribution found", "Could not find a version"),
         True,
-        "The package index has no build of a package for this Python and machine; use 64-bit Python 3.11 on Linux, "
-        "macOS or Windows.",
+        "The package index could not be reached, or has no build of a package for this machine; check the network and "
+        "use 64-bit Python 3.11 on Linux, macOS or Windows.",
     ),
 )
 
@@ -537,5 +537,5 @@ if __name__ == "__main__":
         print(error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("Stopped; the same command goes on from here.", file=sys.stderr)
+        print("Stopped; run the same command again to go on.", file=sys.stderr)
         sys.exit(130)

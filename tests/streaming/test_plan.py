@@ -34,7 +34,8 @@ def test_latent_frames(frames, latents):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "frames"), [(0.0, 1), (0.001, 1), (0.04, 1), (0.059, 1), (0.06, 2), (3.24, 81), (10, 250), (10800, 270_000)]
+    ("seconds", "frames"),
+    [(0.0, 1), (0.001, 1), (0.04, 1), (0.059, 1), (0.06, 2), (3.24, 81), (10, 250), (10800, 270_000)],
 )
 def test_film_is_as_long_as_the_speech(seconds, frames):
     assert num_film_frames(seconds) == frames
