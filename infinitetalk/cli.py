@@ -140,7 +140,9 @@ def _keyframe(text: str) -> Keyframe:
     try:
         seconds = float(time_text)
     except ValueError:
-        raise InputError(f"--keyframe is {text!r}; give TIME=PICTURE or TIME=SOURCE_SECONDS, such as 3.5=smile.png.") from None
+        raise InputError(
+            f"--keyframe is {text!r}; give TIME=PICTURE or TIME=SOURCE_SECONDS, such as 3.5=smile.png."
+        ) from None
     try:
         return Keyframe(seconds, source_seconds=float(target))
     except InputError:
@@ -153,8 +155,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
     data: dict[str, Any] = {}
     if options.project:
         path = Path(options.project)
-        data = dict(read_project(path).get("request", {}))
-        base = GenerationRequest.from_dict(data, str(path))
+        base = GenerationRequest.from_dict(read_project(path).get("request"), str(path))
         folder = path.absolute().parent
         data = base.to_dict() | {
             "source": str(folder / base.source),
@@ -199,11 +200,20 @@ def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
     from .pipeline import generate, load_models, plan
 
     output = _checked_output(options.output)
+    _keep_inputs(request, output)
     film = plan(request)
     for warning in film.warnings:
         print(f"Note: {warning}", file=sys.stderr)
     job_dir = Path(options.job_dir) if options.job_dir else new_job_dir(Path("jobs"), request.source)
     return _render(generate(request, load_models(request), job_dir), output, options.json)
+
+
+def _keep_inputs(request: GenerationRequest, output: Path | None) -> None:
+    """Refuse an output that would take the place of an input."""
+    keyframes = [keyframe.image for keyframe in request.keyframes if keyframe.image]
+    for name in (request.source, *(speaker.audio for speaker in request.speakers), *keyframes):
+        if output is not None and output.exists() and Path(name).exists() and output.samefile(name):
+            raise OutputError(f"The output {output.name} is the source or speech itself; choose another name for it.")
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -260,6 +270,7 @@ def _bench(options: argparse.Namespace) -> None:
     seconds = _number(options, "seconds")
     if not 0 < seconds <= 36_000:
         raise InputError(f"--seconds is {seconds:g}; give a length from 0.1 to 36000.")
+    load_preset(options.preset)  # a wrong name is told here and not by the measuring process
     result = bench(options.preset, seconds, compare=not options.skip_comparison)
     if options.json:
         print(json.dumps(result, indent=2))
