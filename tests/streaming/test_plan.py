@@ -169,3 +169,31 @@ def test_an_endless_source_keeps_a_keyframes_instant():
 def test_no_frames_is_our_own_mistake():
     with pytest.raises(AssertionError):
         plan_chunks(0)
+
+
+@given(film_lengths)
+def test_a_trimmed_last_chunk_is_as_short_as_the_film_allows(num_frames):
+    trimmed, whole = plan_chunks(num_frames, trim_last=True), plan_chunks(num_frames)
+    assert trimmed[:-1] == whole[:-1]
+    last = trimmed[-1]
+    assert (last.start_frame, last.new_stop_frame, last.reference) == (
+        whole[-1].start_frame, whole[-1].new_stop_frame, whole[-1].reference
+    )
+    assert last.num_frames % 4 == 1  # whole latent frames
+    assert last.num_context_frames < last.num_frames <= NUM_CHUNK_FRAMES
+    assert 0 <= last.stop_frame - num_frames < 4
+
+
+@given(film_lengths, st.integers(2, 40), st.integers(1, 10), st.booleans())
+def test_chunks_of_other_lengths_cover_the_film_too(num_frames, num_new_groups, num_context_groups, trim):
+    num_context = 1 + 4 * (num_context_groups - 1)
+    num_chunk = num_context + 4 * num_new_groups
+    num_frames = min(num_frames, 20_000)
+    chunks = plan_chunks(num_frames, trim_last=trim, num_chunk_frames=num_chunk, num_context_frames=num_context)
+    expected = 0
+    for chunk in chunks:
+        assert chunk.new_start_frame == expected
+        assert chunk.num_frames <= num_chunk
+        assert chunk.start_frame + chunk.num_context_frames == chunk.new_start_frame
+        expected = chunk.new_stop_frame
+    assert expected == num_frames
