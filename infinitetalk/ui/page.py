@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -274,6 +275,9 @@ def launch(
     log_to(jobs_dir)
     ensure_ffmpeg_on_path()
     _let_live_sound_finish()
+    # gradio asks itself whether it is up, which a proxy for the outside world would not answer.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     studio = Studio(jobs_dir)
     page = build_page(studio, preset)
     try:
@@ -292,6 +296,7 @@ def launch(
             max_file_size=MAX_UPLOAD,
             ssr_mode=False,
             enable_monitoring=False,
+            _frontend=False,  # gradio would give up where its own first answer takes 3 s, as on a busy machine
         )
     except OSError as error:
         raise OutputError(

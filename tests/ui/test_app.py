@@ -13,9 +13,8 @@ from .conftest import REPOSITORY
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = dict(os.environ, OMP_NUM_THREADS="1")
-    return subprocess.run(
-        [sys.executable, "app.py", *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, "app.py", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def test_building_the_page_imports_no_network_library(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_bad_settings_are_one_sentence(
     assert words in str(raised.value) and "Traceback" not in str(raised.value)
 
 
-def test_bad_files_are_one_sentence(client: Client, picture: Path, voice: Path, text_file: Path, tmp_path: Path) -> None:
+def test_bad_files_are_one_sentence(
+    client: Client, picture: Path, voice: Path, text_file: Path, tmp_path: Path
+) -> None:
     empty = tmp_path / "empty.wav"
     empty.write_bytes(b"")
     cut = tmp_path / "cut.png"

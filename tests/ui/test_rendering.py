@@ -81,7 +81,8 @@ def test_hours_of_film_do_not_become_thousands_of_bands() -> None:
 
 def test_the_plan_shows_its_numbers_and_every_warning() -> None:
     plan = SimpleNamespace(
-        chunks=plan_chunks(250), num_frames=250, duration_seconds=10.0, warnings=("The sound is silent.", "Short <film>."),
+        chunks=plan_chunks(250), num_frames=250, duration_seconds=10.0,
+        warnings=("The sound is silent.", "Short <film>."),
         memory_mb=1234.0, disk_mb=0.4, seconds_low=6.0, seconds_high=11.0, first_chunk_seconds=2.6,
     )  # fmt: skip
     html = rendering.plan_panel(plan)
