@@ -1,0 +1,157 @@
+"""What the transformer is trained on, computed once: latents of every frame and group, and the sound's features.
+
+Each clip is encoded several times, as rendered and as varied pictures of it (mirrored, moved, enlarged, recoloured):
+encoding costs a twentieth of rendering, and every variation is another face in another place.
+
+Nano's encoder codes each group of four frames by itself, so a chunk starting at any frame is put together from stored
+pieces: the latent of its first frame alone, then those of the groups that follow.  Groups are kept for odd starts
+only; chunks therefore start at even frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..models.audio_encoder import SpeechEncoder
+from ..models.nano_vae import FRAMES_PER_GROUP, NanoVAE
+from .audio_stage import vary_sound
+from .clips import ClipSet
+from .vae_stage import load_video
+
+GROUP_STRIDE = 2
+AUDIO_REACH = 2  # frames of sound on each side of a frame's own
+NUM_VARIATIONS = 2  # of each clip's pictures and sound, the first as rendered
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One way to change a clip's pictures, the same for all its frames.
+
+    top, left, zoom: the part that is kept starts there (pixels) and is enlarged `zoom` times to fill the picture.
+    colors: [3,4], matrix and offset on colours in [-1,1].
+    """
+
+    mirrored: bool
+    top: float
+    left: float
+    zoom: float
+    colors: np.ndarray
+
+    @classmethod
+    def of(cls, clip: int, number: int, size: int) -> Variation:
+        """The clip's variation `number`; number 0 changes nothing."""
+        if number == 0:
+            return cls(False, 0.0, 0.0, 1.0, np.eye(3, 4))
+        rng = np.random.default_rng([clip, number, 5])
+        zoom = float(np.exp(rng.uniform(0, 0.14)))
+        slack = size - size / zoom
+        colors = np.eye(3, 4)
+        colors[:, :3] += rng.normal(0, 0.08, (3, 3))
+        colors *= np.exp(rng.normal(0, 0.12))
+        colors[:, 3] = rng.normal(0, 0.08) + rng.normal(0, 0.04, 3)
+        top, left = rng.uniform(0.3, 1) * slack, rng.uniform(0.2, 0.8) * slack  # the chin stays in the picture
+        return cls(bool(rng.random() < 0.5), top, left, zoom, colors)
+
+    def pictures(self, frames: Tensor) -> Tensor:
+        """[N,3,S,S] in [-1,1], changed."""
+        size = frames.shape[-1]
+        if self.zoom != 1:
+            step = 2 / (size * self.zoom)
+            rows = torch.arange(size) * step + step / 2 + 2 * self.top / size - 1
+            columns = torch.arange(size) * step + step / 2 + 2 * self.left / size - 1
+            grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).float()
+            grid = grid[None].expand(len(frames), -1, -1, -1)
+            frames = F.grid_sample(frames, grid, mode="bicubic", padding_mode="border", align_corners=False)
+        if self.mirrored:
+            frames = frames.flip(-1)
+        colors = torch.from_numpy(self.colors).float()
+        return (torch.einsum("ij,njhw->nihw", colors[:, :3], frames) + colors[:, 3:, None]).clamp(-1, 1)
+
+    def boxes(self, boxes: np.ndarray, size: int) -> np.ndarray:
+        """Mouth boxes [...,4] of the changed pictures."""
+        moved = (boxes - np.array([self.top, self.left, self.top, self.left])) * self.zoom
+        if self.mirrored:
+            moved = moved[..., [0, 3, 2, 1]] * np.array([1, -1, 1, -1]) + np.array([0, size, 0, size])
+        return moved
+
+
+@dataclass(frozen=True)
+class Features:
+    """Normalised latents and speech features of all clips in V variations, memory-mapped.
+
+    single: [N,V,F,16,h,w] float16, every frame alone. groups: [N,V,G,16,h,w], group g covers frames 1+2g to 4+2g.
+    speech: [N,V,F,L,C] float16. tail: [16,h,w] float32, latent of a mid-grey frame (the reference's zero tail).
+    """
+
+    single: np.ndarray
+    groups: np.ndarray
+    speech: np.ndarray
+    tail: Tensor
+
+    def chunk(self, clip: int, start: int, num_latent_frames: int, variation: int = 0) -> np.ndarray:
+        """Latents [T,16,h,w] of the chunk that starts at the even frame `start`."""
+        assert start % GROUP_STRIDE == 0, start
+        step = FRAMES_PER_GROUP // GROUP_STRIDE
+        first = start // GROUP_STRIDE
+        groups = self.groups[clip, variation, first : first + step * (num_latent_frames - 1) : step]
+        return np.concatenate([self.single[clip, variation, start : start + 1], groups]).astype(np.float32)
+
+    def windows(self, clip: int, start: int, num_frames: int, variation: int = 0) -> np.ndarray:
+        """Speech features [F,5,L,C] of frames from `start`, each with its neighbours, clamped at the clip's ends."""
+        index = np.arange(start, start + num_frames)[:, None] + np.arange(-AUDIO_REACH, AUDIO_REACH + 1)
+        speech = self.speech[clip, variation]
+        return speech[np.clip(index, 0, len(speech) - 1)].astype(np.float32)
+
+
+@torch.inference_mode()
+def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder, folder: Path) -> Features:
+    """Encode the clips that have been rendered since the last run; the arrays have room for all from the start."""
+    folder.mkdir(parents=True, exist_ok=True)
+    height = width = clips.size // 8
+    num_groups = (clips.num_frames - 1 - FRAMES_PER_GROUP) // GROUP_STRIDE + 1
+    config = speech_encoder.config
+    shapes = {
+        "single": (clips.num_clips, NUM_VARIATIONS, clips.num_frames, 16, height, width),
+        "groups": (clips.num_clips, NUM_VARIATIONS, num_groups, 16, height, width),
+        "speech": (clips.num_clips, NUM_VARIATIONS, clips.num_frames, config.num_hidden_layers, config.hidden_size),
+    }
+    arrays = {
+        name: np.lib.format.open_memmap(path, mode="r+")
+        if (path := folder / f"{name}.npy").exists()
+        else np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+        for name, shape in shapes.items()
+    }
+    done = folder / "finished.npy"
+    finished = np.load(done) if done.exists() else np.zeros(clips.num_clips, bool)
+    mean = torch.tensor(vae.config.latents_mean)[:, None, None]
+    std = torch.tensor(vae.config.latents_std)[:, None, None]
+    grey = vae.encode(torch.zeros(1, 3, 1, clips.size, clips.size)).latent_dist.mode()[0, :, 0]
+    vae = vae.to(memory_format=torch.channels_last)
+    starts = torch.arange(num_groups)[:, None] * GROUP_STRIDE + 1 + torch.arange(FRAMES_PER_GROUP)
+    rng = np.random.default_rng(0)
+    missing = np.flatnonzero(clips.is_finished & ~finished)
+    for count, clip in enumerate(missing, start=1):
+        frames = load_video(clips, clip, 0, clips.num_frames)[0].transpose(0, 1)
+        signal = torch.from_numpy(np.array(clips.samples(clip), np.float32))[None]
+        for number in range(1 if clips.is_test[clip] else NUM_VARIATIONS):
+            pictures = Variation.of(clip, number, clips.size).pictures(frames)
+            hidden, patches = vae.encoder.frame_features(pictures)
+            single = vae.encoder.group_latents(hidden[:, None], patches[:, None])
+            groups = vae.encoder.group_latents(hidden[starts], patches[starts])
+            arrays["single"][clip, number] = ((single - mean) / std).numpy()
+            arrays["groups"][clip, number] = ((groups - mean) / std).numpy()
+            heard = signal if number == 0 else vary_sound(signal, rng)
+            arrays["speech"][clip, number] = speech_encoder(heard, clips.num_frames)[0].numpy()
+        finished[clip] = True
+        if count % 40 == 0 or count == len(missing):
+            print(f"features of {count} of {len(missing)} new clips", flush=True)
+            for array in arrays.values():
+                array.flush()
+            np.save(done, finished)
+    return Features(tail=((grey - mean) / std).clone(), **arrays)
