@@ -16,5 +16,6 @@ def test_both_ways_agree_and_are_timed():
     result = compare_with_plain(workload, repeats=1)
     assert result.largest_difference < 1e-5
     assert result.branches == 2 and result.steps == 2
+    assert result.arithmetic_ratio < 0.95
     assert result.ours_seconds > 0 and result.ratio == result.ours_seconds / result.plain_seconds
     assert set(result.as_dict()) >= {"ratio", "ours_seconds", "plain_seconds"}
