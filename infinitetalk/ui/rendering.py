@@ -159,7 +159,7 @@ def progress(event: Progress) -> str:
     """Stage, chunk and step above a bar, times at its side."""
     title = STAGES.get(event.stage, event.stage.capitalize())
     if event.chunk is not None and event.num_chunks:
-        title += f" chunk {event.chunk + 1} of {event.num_chunks}"
+        title += f", chunk {event.chunk + 1} of {event.num_chunks}"
     if event.step is not None and event.num_steps:
         title += f", step {event.step + 1} of {event.num_steps}"
     times = f"{duration(event.seconds_elapsed)} so far"
