@@ -126,3 +126,11 @@ def test_a_clip_is_true_and_the_same_after_a_stop(tmp_path, monkeypatch) -> None
 
     with pytest.raises(ValueError, match="other settings"):
         clips.make_clips(folder, clips.ClipSettings(1, 6, "heldout", 50, 64), report=lambda line: None)
+
+
+@needs_heads
+def test_a_portrait_is_never_of_a_training_head() -> None:
+    from infinitetalk.training.synthetic.portrait import render_portrait
+
+    with pytest.raises(ValueError, match="training split"):
+        render_portrait(3)

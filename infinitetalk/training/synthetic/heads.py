@@ -19,7 +19,7 @@ import numpy as np
 from infinitetalk.training.synthetic.render import EYE, HAIR, LASH, SKIN, TEETH, TONGUE
 
 HELD_OUT_START = 100_000
-BANK_VERSION = 3
+BANK_VERSION = 4
 
 # Face actions used, in the order of `HeadBank.actions`; left and right are always moved together.
 ACTIONS = (
@@ -221,8 +221,12 @@ def _build_surface(data) -> tuple[Surface, np.ndarray]:
 
     template = data.template_vertices.numpy()
     quads = data.faces.numpy()
-    teeth = _read_group_faces(("helper-upper-teeth", "helper-lower-teeth", "helper-l-eyelashes-1",
-                               "helper-r-eyelashes-1", "helper-l-eyelashes-2", "helper-r-eyelashes-2"))
+    lash_groups = tuple(f"helper-{side}-eyelashes-{row}" for side in "lr" for row in (1, 2))
+    groups = _read_group_faces(("helper-upper-teeth", "helper-lower-teeth", *lash_groups))
+    teeth = np.concatenate([groups["helper-upper-teeth"], groups["helper-lower-teeth"]])
+    # Upper lashes alone: the lower ones are cards without their picture of hairs and look like thick paint.
+    eye_height = template[EYE_RANGES[0][0] : EYE_RANGES[0][1], 2].mean()
+    lashes = np.concatenate([groups[name] for name in lash_groups if template[groups[name], 2].mean() > eye_height])
 
     def in_range(faces: np.ndarray, start: int, end: int) -> np.ndarray:
         return faces[np.all((faces >= start) & (faces < end), axis=1)]
@@ -230,11 +234,10 @@ def _build_surface(data) -> tuple[Surface, np.ndarray]:
     body = in_range(quads, 0, BODY_END)
     kept = np.all((template[body, 2] > SHOULDER_CUT_Z) & (np.abs(template[body, 0]) < SHOULDER_CUT_X), axis=1)
     body = body[kept]
-    lashes = np.concatenate([faces for name, faces in teeth.items() if "lashes" in name])
     parts = [
         (_triangles_of(body), SKIN, False),
         (_triangles_of(np.concatenate([in_range(quads, *r) for r in EYE_RANGES])), EYE, False),
-        (_triangles_of(np.concatenate([teeth["helper-upper-teeth"], teeth["helper-lower-teeth"]])), TEETH, True),
+        (_triangles_of(teeth), TEETH, True),
         (_triangles_of(in_range(quads, *TONGUE_RANGE)), TONGUE, False),
         (_triangles_of(lashes), LASH, True),
     ]

@@ -19,7 +19,7 @@ from infinitetalk.training.synthetic.heads import (
     Surface,
     hairline_height,
 )
-from infinitetalk.training.synthetic.render import Lighting, from_srgb, rasterize
+from infinitetalk.training.synthetic.render import TWO_SIDED, Lighting, from_srgb, rasterize
 
 TEXTURE_HEIGHT, TEXTURE_WIDTH = 768, 1024
 
@@ -79,7 +79,7 @@ def surface_maps(surface: Surface) -> dict[str, np.ndarray]:
     skin = surface.triangles[surface.materials == 0]
     extent = screen[skin, 0].max(1) - screen[skin, 0].min(1)
     skin = skin[(extent < TEXTURE_WIDTH / 3) & (surface.interior[skin].max(1) < 0.9)]
-    index, weights = rasterize(screen, skin, np.ones(len(skin), bool), size)
+    index, weights = rasterize(screen, skin, np.full(len(skin), TWO_SIDED, np.uint8), size)
     corners = skin[np.maximum(index, 0)]
     barycentric = np.stack([1 - weights.sum(-1), weights[..., 0], weights[..., 1]], -1)
 
@@ -198,7 +198,7 @@ def make_look(bank: HeadBank, maps: dict[str, np.ndarray], head_id: int, seed: i
     iris_weights = np.asarray([5, 4, 1, 0.3, 0.1, 0, 4] if dark_person else [2, 3, 2, 2, 2.5, 2, 0.5])
     iris = from_srgb(_IRIS_COLOURS[rng.choice(len(_IRIS_COLOURS), p=iris_weights / iris_weights.sum())])
     palette = np.stack([
-        from_srgb(hair), from_srgb(hair) * 0.25, iris, iris * 0.3,
+        from_srgb(hair), from_srgb(hair) * 0.12, iris, iris * 0.3,
         from_srgb(np.asarray([0.90, 0.87, 0.85])), from_srgb(np.asarray([0.90, 0.86, 0.78]) * rng.uniform(0.9, 1.02)),
     ])  # fmt: skip
     texture = np.concatenate([np.clip(colour, 0, 1), gloss[..., None], strand[..., None]], -1)
@@ -269,7 +269,8 @@ def make_background(rng: np.random.Generator, side: int) -> np.ndarray:
             top, left = rng.uniform(-0.2, 0.9, 2)
             inside = (row > top) & (row < top + rng.uniform(0.1, 0.7))
             inside &= (column > left) & (column < left + rng.uniform(0.05, 0.4))
-            picture[inside] = picture[inside] * 0.25 + 0.75 * np.clip(tone + rng.normal(0, 0.17) + rng.normal(0, 0.06, 3), 0.03, 0.97)
+            paint = np.clip(tone + rng.normal(0, 0.17) + rng.normal(0, 0.06, 3), 0.03, 0.97)
+            picture[inside] = picture[inside] * 0.25 + 0.75 * paint
     elif kind == "street":
         columns = gaussian_filter(rng.standard_normal((1, side)).astype(np.float32), (0, side / 24), mode="nearest")
         columns = columns / columns.std()
@@ -289,7 +290,7 @@ def make_background(rng: np.random.Generator, side: int) -> np.ndarray:
             warm = np.asarray([1.0, 0.88, 0.7])
             light = np.clip(warm * rng.uniform(0.5, 1.0) + rng.normal(0, 0.08, 3), 0, 1)
             picture += (rng.uniform(0.15, 0.5) * disc)[..., None] * (light - picture)
-    grain = gaussian_filter(rng.standard_normal((side, side)).astype(np.float32), side / 256)
+    grain = gaussian_filter(rng.standard_normal((side, side)).astype(np.float32), 0.6)
     picture = picture * (1 + 0.02 * rng.random() * (grain / grain.std())[..., None])
     return from_srgb(np.clip(picture, 0, 1))
 

@@ -9,11 +9,17 @@ import numpy as np
 from infinitetalk.training.synthetic.heads import ACTIONS, AXIS_Y, HeadBank
 from infinitetalk.training.synthetic.looks import enlarge, make_background, make_lighting, make_look
 from infinitetalk.training.synthetic.render import (
+    LASH,
+    ONE_SIDED,
+    SPARSE,
     SUPERSAMPLING,
+    TWO_SIDED,
     Camera,
     project,
     rasterize,
+    round_middles,
     shade,
+    split_triangles,
     to_srgb,
     vertex_normals,
 )
@@ -39,10 +45,12 @@ class Frame:
 class Person:
     """A head of the bank with its look, light, background and framing, ready to be drawn.
 
-    `head_id` decides who it is; `take_seed` decides light, background and framing of this clip.
+    `head_id` decides who it is; `take_seed` decides light, background and framing of this clip; `smooth` rounds the
+    mesh, for stills so large that its edges show.
     """
 
-    def __init__(self, bank: HeadBank, maps: dict[str, np.ndarray], head_id: int, seed: int, take_seed: int, side: int):
+    def __init__(self, bank: HeadBank, maps: dict[str, np.ndarray], head_id: int, seed: int, take_seed: int, side: int,
+                 smooth: bool = False):  # fmt: skip
         rng = np.random.default_rng([seed, head_id, take_seed, 31])
         self.surface, self.actions, self.side = bank.surface, bank.actions, side
         look = make_look(bank, maps, head_id, seed)
@@ -67,6 +75,27 @@ class Person:
         self.eye_slices = [slice(int(start), int(end)) for start, end in self.surface.eyes]
         self.eye_centres = [self.rest[part].mean(0) for part in self.eye_slices]
         self.lip_vertices = np.flatnonzero(self.surface.lips > 0.5)
+        self._build_mesh(smooth)
+
+    def _build_mesh(self, smooth: bool) -> None:
+        """What is drawn: the surface's triangles, or each cut into four, and what the shader knows of each vertex."""
+        surface = self.surface
+        self.triangles, self.materials = surface.triangles, surface.materials
+        sides = np.where(surface.double_sided, TWO_SIDED, ONE_SIDED)
+        self.sides = np.where(surface.materials == LASH, SPARSE, sides).astype(np.uint8)
+        self.texels = surface.texture_uv * np.asarray(self.texture.shape[1::-1], np.float32)
+        self.interior, self.occlusion = surface.interior, surface.occlusion
+        self.edges = np.empty((0, 2), np.int64)
+        if smooth:
+            self.edges, self.triangles = split_triangles(self.triangles, len(surface.template))
+            self.materials, self.sides = np.repeat(self.materials, 4), np.repeat(self.sides, 4)
+            self.texels, self.interior, self.occlusion = map(
+                self._with_middles, (self.texels, self.interior, self.occlusion)
+            )
+
+    def _with_middles(self, values: np.ndarray) -> np.ndarray:
+        """Values of the surface's vertices, followed by their averages at the middles of the edges."""
+        return np.concatenate([values, values[self.edges].mean(1)]).astype(np.float32)
 
     def draw(self, weights: dict[str, float], pose: np.ndarray, gaze: np.ndarray) -> Frame:
         """Draw one frame.
@@ -88,22 +117,25 @@ class Person:
         vertices = np.ascontiguousarray(vertices + self.follows * (turned - vertices), np.float32)
 
         samples = self.side * SUPERSAMPLING
+        light = self.lighting
+        upper, lower = vertices[self.surface.inner_lips]
+        if len(self.edges):
+            coarse = vertex_normals(vertices, self.surface.triangles)
+            vertices = np.concatenate([vertices, round_middles(vertices, coarse, self.edges)]).astype(np.float32)
+            eye_directions = self._with_middles(eye_directions)
         screen = project(vertices, self.camera, samples)
-        surface, light = self.surface, self.lighting
-        normals = vertex_normals(vertices, surface.triangles)
-        index, barycentric = rasterize(screen, surface.triangles, surface.double_sided, samples)
-        texel = surface.texture_uv * np.asarray([self.texture.shape[1], self.texture.shape[0]], np.float32)
+        normals = vertex_normals(vertices, self.triangles)
+        index, barycentric = rasterize(screen, self.triangles, self.sides, samples)
         camera = np.asarray(
             [self.camera.centre_x, self.camera.face_y - self.camera.distance, self.camera.centre_z], np.float32
         )
         linear = shade(
-            index, barycentric, surface.triangles, surface.materials, vertices, normals, texel, surface.interior,
-            surface.occlusion, eye_directions, self.texture, self.palette, self.mouth_y, camera, light.key_direction,
+            index, barycentric, self.triangles, self.materials, vertices, normals, self.texels, self.interior,
+            self.occlusion, eye_directions, self.texture, self.palette, self.mouth_y, camera, light.key_direction,
             light.key, light.fill_direction, light.fill, light.sky, light.ground, self.background,
         )  # fmt: skip
         lips = screen[self.lip_vertices] / SUPERSAMPLING
         box = np.asarray([lips[:, 1].min(), lips[:, 0].min(), lips[:, 1].max(), lips[:, 0].max()], np.float32)
-        upper, lower = vertices[surface.inner_lips]
         gap = float(np.linalg.norm(upper - lower) / self.mouth_width)
         return Frame(to_srgb(linear, SUPERSAMPLING), box, gap)
 

@@ -16,6 +16,9 @@ import numpy as np
 # What a triangle is made of; the shader branches on it.
 SKIN, EYE, TEETH, TONGUE, HAIR, LASH = range(6)
 
+# How a triangle covers samples, see `rasterize`.
+ONE_SIDED, TWO_SIDED, SPARSE = range(3)
+
 SUPERSAMPLING = 2
 
 
@@ -81,12 +84,34 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return normals
 
 
+def split_triangles(triangles: np.ndarray, num_vertices: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut every triangle into four at its edges' middles, which follow the old vertices in order.
+
+    Returns edges [E, 2] (middle e is vertex num_vertices + e) and triangles [4 F, 3] int32.
+    """
+    corners = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]], axis=-1)
+    edges, index = np.unique(corners.reshape(-1, 2), axis=0, return_inverse=True)
+    ab, bc, ca = (num_vertices + index.reshape(-1, 3)).T
+    a, b, c = triangles.T
+    quarters = np.stack([[a, ab, ca], [ab, b, bc], [ca, bc, c], [ab, bc, ca]]).transpose(2, 0, 1)
+    return edges, quarters.reshape(-1, 3).astype(np.int32)
+
+
+def round_middles(vertices: np.ndarray, normals: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Edge middles [E, 3] moved towards the tangent planes of both ends, so that silhouettes are round."""
+    ends, directions = vertices[edges], normals[edges]
+    middle = ends.mean(1)
+    above = np.einsum("eij,eij->ei", middle[:, None] - ends, directions)
+    return middle - 0.75 * np.einsum("ei,eij->ej", above, directions) / 2
+
+
 @numba.njit(cache=True, fastmath=True)
-def rasterize(screen: np.ndarray, triangles: np.ndarray, double_sided: np.ndarray, side: int):
+def rasterize(screen: np.ndarray, triangles: np.ndarray, sides: np.ndarray, side: int):
     """Nearest triangle of every sample.
 
     Returns triangle index [S, S] int32 (-1 where nothing) and barycentric weights of corners 1 and 2, [S, S, 2].
-    Triangles facing away are skipped unless `double_sided` [F].
+    `sides` [F] uint8: ONE_SIDED triangles are skipped when they face away, TWO_SIDED are not, SPARSE ones are two-sided
+    and leave one sample in four open, which averages to slightly transparent.
     """
     depth = np.full((side, side), np.float32(1e9))
     index = np.full((side, side), np.int32(-1))
@@ -96,7 +121,7 @@ def rasterize(screen: np.ndarray, triangles: np.ndarray, double_sided: np.ndarra
         x0, y0, x1, y1, x2, y2 = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1], screen[k, 0], screen[k, 1]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         # y points down on the screen, so a front face has negative area.
-        if area > -1e-9 and not (double_sided[f] and area > 1e-9):
+        if area > -1e-9 and not (sides[f] != ONE_SIDED and area > 1e-9):
             continue
         left = max(0, int(math.ceil(min(x0, x1, x2) - 0.5)))
         right = min(side - 1, int(math.floor(max(x0, x1, x2) - 0.5)))
@@ -109,6 +134,8 @@ def rasterize(screen: np.ndarray, triangles: np.ndarray, double_sided: np.ndarra
         for row in range(top, bottom + 1):
             py = row + 0.5
             for column in range(left, right + 1):
+                if sides[f] == SPARSE and row & 1 and column & 1:
+                    continue
                 px = column + 0.5
                 b1 = ((px - x0) * (y2 - y0) - (x2 - x0) * (py - y0)) * inverse
                 b2 = ((x1 - x0) * (py - y0) - (px - x0) * (y1 - y0)) * inverse

@@ -1,0 +1,32 @@
+"""A single large still of a held-out head: the studio's example portrait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from infinitetalk.training.synthetic.heads import HELD_OUT_START, load_bank
+from infinitetalk.training.synthetic.looks import surface_maps
+from infinitetalk.training.synthetic.people import Person
+
+FRIENDLY = {"mouthSmile": 0.22, "cheekSquint": 0.15, "browInnerUp": 0.08, "eyeBlink": 0.06}
+
+
+def render_portrait(head_id: int = HELD_OUT_START, *, seed: int = 1, take: int = 0, size: int = 512) -> np.ndarray:
+    """A person with a closed mouth and a slight smile, looking at the camera: [size, size, 3] uint8.
+
+    `take` chooses light and background. Raises ValueError for a head that training may have seen.
+    """
+    if head_id < HELD_OUT_START:
+        raise ValueError(f"head {head_id} belongs to the training split; take one from {HELD_OUT_START} on")
+    bank = load_bank([head_id], seed)
+    person = Person(bank, surface_maps(bank.surface), head_id, seed, take, size, smooth=True)
+    return person.draw(FRIENDLY, np.asarray([2.0, 1.0, 0.0]), np.asarray([-2.0, -1.0])).picture
+
+
+def save_portrait(path: Path, **options) -> None:
+    """Write `render_portrait(**options)` as a picture file."""
+    from PIL import Image
+
+    Image.fromarray(render_portrait(**options)).save(path)
