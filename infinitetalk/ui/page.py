@@ -45,8 +45,9 @@ EMPTY_RESULT = """
 """
 
 
-def _heading(number: int, title: str, help_text: str) -> str:
-    return f'<h2><span class="number" aria-hidden="true">{number}</span>{title}</h2><p class="help">{help_text}</p>'
+def _heading(number: int, title: str, help_text: str = "") -> str:
+    below = f'<p class="help">{help_text}</p>' if help_text else ""
+    return f'<h2><span class="number" aria-hidden="true">{number}</span>{title}</h2>{below}'
 
 
 # --- layout --------------------------------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ def _options(c: dict[str, Any], preset: str) -> None:
 def _result_zone(c: dict[str, Any]) -> None:
     with gr.Column(elem_id="result-zone", scale=7, min_width=320):
         with gr.Column(elem_classes="card", elem_id="action-card"):
-            gr.HTML(_heading(3, "Film", "What to expect, before anything starts."))
+            gr.HTML(_heading(3, "Film"))
             c["plan"] = gr.HTML(rendering.plan_hint(Form().missing()), elem_id="plan")
             c["notice"] = gr.HTML(elem_id="notice")
             c["progress"] = gr.HTML(elem_id="progress")
@@ -144,8 +145,11 @@ def _result_zone(c: dict[str, Any]) -> None:
                         show_label=False, label="Whole film", interactive=False, elem_id="film", buttons=[]
                     )
             c["strip"] = gr.HTML(elem_id="strip")
-            c["facts"] = gr.HTML(elem_id="facts")
-            c["download"] = gr.DownloadButton("Download the film", variant="primary", visible=False, elem_id="download")
+            with gr.Row(elem_id="film-row"):
+                c["facts"] = gr.HTML(elem_id="facts")
+                c["download"] = gr.DownloadButton(
+                    "Download the film", variant="primary", size="md", visible=False, elem_id="download"
+                )
 
 
 # --- wiring --------------------------------------------------------------------------------------------------------

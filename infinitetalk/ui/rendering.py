@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,8 @@ def span(low: float, high: float) -> str:
     low, high = _rounded(low), _rounded(high)
     if duration(low) == duration(high):
         return duration(low)
-    if high < 60:
-        return f"{low:g} to {duration(high)}"
+    if high < 120:
+        return f"{low:g} to {high:g} s"
     return f"{duration(low)} to {duration(high)}"
 
 
@@ -131,15 +132,22 @@ def plan_panel(plan: Any) -> str:
         ("Film", duration(plan.duration_seconds), counted(plan.num_frames, "frame")),
         ("Time", span(plan.seconds_low, plan.seconds_high), f"first pictures after {_about(plan.first_chunk_seconds)}"),
         ("Chunks", str(len(plan.chunks)), "each plays as soon as it is done"),
-        ("Needs", size(plan.memory_mb), f"of memory, {size(plan.disk_mb)} of disk"),
+        ("Needs", size(plan.memory_mb), f"of memory, {size(plan.disk_mb)} of disk")
+        if plan.memory_mb
+        else ("Needs", size(plan.disk_mb), "of disk; its memory was not measured yet"),
     )
     cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
+        f"<div><dt>{escape(name)}</dt><dd>{escape(_unbroken(value))}<small>{escape(note)}</small></dd></div>"
         for name, value, note in facts
     )
     warnings = "".join(f"<li>{_icon('warning')}<span>{escape(text)}</span></li>" for text in plan.warnings)
     listed = f'<ul class="warnings" aria-label="Worth knowing">{warnings}</ul>' if warnings else ""
     return f'<div class="plan"><dl>{cells}</dl>{listed}</div>'
+
+
+def _unbroken(text: str) -> str:
+    """No line ends between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=[a-zA-Z])(?!to )", "\u00a0", text)
 
 
 def _about(seconds: float) -> str:
