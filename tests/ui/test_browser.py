@@ -53,7 +53,7 @@ def test_a_chunk_plays_with_sound_before_the_film_is_done(
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             problems: list[str] = []
             page.on("pageerror", lambda error: problems.append(str(error)))
-            page.goto(studio_url)
+            page.goto(studio_url, timeout=120_000)
             page.wait_for_selector("#generate", state="visible", timeout=60_000)
 
             # Two files in, and the plan appears before anything is started.
