@@ -21,6 +21,8 @@ class ModelSpec:
     prediction: what the transformer's output means; `velocity` as published, `sample` the clean latent.
     reference_scale: None as published. A number s: the transformer works on (latent - reference latent) / s, so that a
         small network has only the motion to learn (differences.md).
+    motion_region: (row, column, half height, half width) of an ellipse, as shares of the picture: a small network moves
+        the face inside it, and what it would move outside fades into the reference. None moves everything.
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
     evaluation_seconds, other_chunk_seconds: on two laptop cores, one evaluation of the transformer, and everything else
@@ -33,6 +35,7 @@ class ModelSpec:
     reference_scale: float | None = None
     takes_prompt: bool = True
     num_speakers: int = 1
+    motion_region: tuple[float, float, float, float] | None = None  # of a picture framed on the face; see below
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
     sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     components: tuple[str, ...] = ("transformer", "vae", "image_encoder", "audio_encoder", "text_encoder", "tokenizer")
@@ -69,6 +72,7 @@ SPECS: dict[str, ModelSpec] = {
             title="nano",
             prediction="sample",
             reference_scale=0.6551,
+            motion_region=(0.71, 0.50, 0.17, 0.17),
             takes_prompt=False,
             any_length=True,
             sizes=NANO_SIZES,

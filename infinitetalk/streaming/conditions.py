@@ -17,6 +17,8 @@ from ..models.vae import encode_reference
 from ..sampling.guidance import Branch
 from .plan import VAE_TIME_STRIDE
 
+_MOTION_EDGE = 1.5  # times the motion region's size
+
 
 @dataclass(frozen=True)
 class TextPair:
@@ -28,16 +30,32 @@ class TextPair:
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """Where the transformer works: the VAE's latents, or their distance from the reference's (spec.reference_scale)."""
+    """Where the transformer works: the VAE's latents, or their distance from the reference's (spec.reference_scale).
 
-    reference: Tensor  # [1, 16, 1, h, w]
+    reference: [1, 16, 1, h, w]. motion: [h, w] from 0 to 1, how much of the distance is kept on the way out.
+    """
+
+    reference: Tensor
     scale: float | None
+    motion: Tensor | None = None
 
     def enter(self, latents: Tensor) -> Tensor:
         return latents if self.scale is None else (latents - self.reference) / self.scale
 
     def leave(self, latents: Tensor) -> Tensor:
-        return latents if self.scale is None else latents * self.scale + self.reference
+        if self.scale is None:
+            return latents
+        moved = latents * self.scale
+        return self.reference + (moved if self.motion is None else moved * self.motion)
+
+
+def motion_weights(region: tuple[float, float, float, float], height: int, width: int) -> Tensor:
+    """[height, width]: 1 inside the ellipse `region` (spec.motion_region), falling to 0 at 1.5 times its size."""
+    row, column, half_height, half_width = region
+    rows = (torch.arange(height) + 0.5) / height
+    columns = (torch.arange(width) + 0.5) / width
+    distance = torch.hypot((rows[:, None] - row) / half_height, (columns[None] - column) / half_width)
+    return ((_MOTION_EDGE - distance) / (_MOTION_EDGE - 1)).clamp(0, 1)
 
 
 def reference_latents(models: Models, reference: Tensor, num_frames: int) -> Tensor:

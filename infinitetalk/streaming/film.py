@@ -1,4 +1,4 @@
-"""What a request comes to before any weight is read: its inputs opened and checked, its chunks, its cost, its warnings."""
+"""What a request comes to before any weight is read: inputs opened and checked, chunks, cost, warnings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class FilmPlan:
             reference = chunk.reference
             picture = reference.image or f"source at {reference.source_seconds:.2f} s"
             pin = "" if reference.keyframe_index is None else " (keyframe)"
-            lines.append(f"  {chunk.index:4d}  {chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s  {picture}{pin}")
+            span = f"{chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s"
+            lines.append(f"  {chunk.index:4d}  {span}  {picture}{pin}")
         return "\n".join(lines + [f"Note: {warning}" for warning in self.warnings])
 
 
@@ -124,7 +125,8 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     for keyframe in request.keyframes:
         if keyframe.time_seconds >= duration:
             raise InputError(
-                f"A keyframe stands at {keyframe.time_seconds:g} s but the film lasts {duration:.2f} s; move or remove it."
+                f"A keyframe stands at {keyframe.time_seconds:g} s but the film lasts {duration:.2f} s; move it or "
+                "remove it."
             )
         if keyframe.image is not None:
             open_source(keyframe.image).close()

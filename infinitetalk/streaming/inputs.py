@@ -92,15 +92,16 @@ class FilmInputs:
         still = self.film.source.kind == "image"
         key = wanted.image or ("" if still else wanted.source_seconds)
         if self._reference is None or self._reference.key != key:
-            picture = self.film.source.frame_at(wanted.source_seconds) if wanted.image is None else load_image(wanted.image)
+            own = wanted.image is None
+            picture = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
             if self.film.square is not None:
-                picture = cut(picture, self.film.square if wanted.image is None else _face_or_centre(picture))
+                picture = cut(picture, self.film.square if own else _face_or_centre(picture))
             pixels = to_network_range(resize_and_crop(picture, (self.height, self.width)))
             self._reference = _Reference(key, picture, torch.from_numpy(pixels)[None])
         return self._reference.pixels
 
     def begins_shot(self, chunk: Chunk) -> bool:
-        """Whether the reference just made shows another scene than the shot's first one: colours are matched per shot."""
+        """Whether the reference just made shows another scene than the shot's first; colours are matched per shot."""
         assert self._reference is not None
         colors = _color_histogram(self._reference.picture)
         new = self._shot_colors is None or float(np.abs(colors - self._shot_colors).sum()) / 2 > _SHOT_DISTANCE

@@ -107,7 +107,7 @@ class JobFolder:
             try:
                 _lock(file)
             except OSError as error:
-                raise JobError(f"Another run is working in {self.path}; wait for it or choose another folder.") from error
+                raise JobError(f"Another run is working in {self.path}; wait for it or choose another.") from error
             yield
 
     def take_dir(self, chunk: int, take: int = 0) -> Path:

@@ -121,7 +121,8 @@ def plan_chunks(
     pins: dict[int, int] = {}
     for i, keyframe in enumerate(keyframes):
         frame = min(frame_at(keyframe.time_seconds), num_frames - 1)
-        pins.setdefault(max(0, (frame - num_context_frames) // num_new_frames), i)  # context belongs to the chunk before
+        # Context frames belong to the chunk before.
+        pins.setdefault(max(0, (frame - num_context_frames) // num_new_frames), i)
 
     chunks = []
     for k in range(count):

@@ -19,7 +19,7 @@ from ..request import Settings
 from ..sampling.denoise import denoise
 from ..sampling.guidance import branches_for, make_guidance
 from ..sampling.schedule import timesteps
-from .conditions import LatentSpace, TextPair, branch_conditions, reference_latents
+from .conditions import LatentSpace, TextPair, branch_conditions, motion_weights, reference_latents
 from .plan import NUM_CONTEXT_FRAMES, Chunk, num_latent_frames
 
 SPATIAL_STRIDE = 8
@@ -97,7 +97,7 @@ class FilmStream:
 
         # 1. What the network is told.
         y, image_tokens = self._see(reference, chunk.num_frames, image_tokens)
-        space = LatentSpace(y[:, -16:, :1], spec.reference_scale)
+        space = LatentSpace(y[:, -16:, :1], spec.reference_scale, self._motion(*y.shape[-2:]))
         context = space.reference if self.context_latents is None else self.context_latents
         branches = branches_for(settings.text_scale, settings.audio_scale)
         conditions = branch_conditions(
@@ -146,6 +146,13 @@ class FilmStream:
                 image_tokens = encode_image(self.models.image_encoder, reference)
             seen = self._seen = (reference, y, image_tokens)
         return seen[1], seen[2]
+
+    def _motion(self, height: int, width: int) -> Tensor | None:
+        """Where the model may move the picture; only a picture framed on the face has the face where it is expected."""
+        region = self.models.spec.motion_region
+        if region is None or self.settings.framing != "face":
+            return None
+        return motion_weights(region, height, width).to(self.models.device)
 
     def carry_on(self, reference: Tensor, context_latents: Tensor | None) -> None:
         """Take over what a chunk left behind, just made or found on disk."""

@@ -93,7 +93,8 @@ class Takes:
         with self.job.writing_take(chunk.index) as folder:
             self._writer.write(folder / "segment.mp4", frames, sound)
             if context_latents is not None:
-                save_file({"context_latents": context_latents.float().cpu().contiguous()}, folder / "context.safetensors")
+                context = context_latents.float().cpu().contiguous()
+                save_file({"context_latents": context}, folder / "context.safetensors")
             write_json(
                 folder / "take.json",
                 {

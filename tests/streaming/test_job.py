@@ -83,7 +83,9 @@ def test_a_tampered_project_reaches_no_file_outside(
         JobFolder.open(job.path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99, "request": {}}', '{"format": 1, "request": {"x": 1}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"format": 99, "request": {}}', '{"format": 1, "request": {"x": 1}}']
+)
 def test_a_damaged_project_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "project.json").write_text(content)
     with pytest.raises((InputError, JobError), match=r"project\.json"):
