@@ -36,6 +36,8 @@ class Phase:
 
     mouth_weight: of the mouth's latents in the loss, against 1 elsewhere.
     high_noise_share: of the examples, drawn with times in [0.75, 1], where the sound is all there is to go by.
+    pure_noise_share: of the examples, drawn at time 1 itself, where few-step sampling does most of its work.
+    and_mouths: every other step sees cut-outs around the mouth instead, four times as many.
     """
 
     name: str
@@ -45,12 +47,14 @@ class Phase:
     batch_size: int
     mouth_weight: float
     high_noise_share: float
+    pure_noise_share: float = 0.0
+    and_mouths: bool = False
 
 
 PHASES = (
-    Phase("mouths", 0.50, 7, True, 16, 6.0, 0.6),
-    Phase("pictures", 0.33, 7, False, 8, 8.0, 0.5),
-    Phase("chunks", 0.17, 21, False, 2, 8.0, 0.5),
+    Phase("mouths", 0.30, 7, True, 16, 6.0, 0.6),
+    Phase("pictures", 0.20, 7, False, 8, 8.0, 0.5),
+    Phase("chunks", 0.50, 21, False, 2, 8.0, 0.2, 0.6, and_mouths=True),
 )
 
 
@@ -268,6 +272,7 @@ def flow_loss(
     high = torch.rand(size, generator=generator) < phase.high_noise_share
     times = torch.rand(size, generator=generator)
     times = torch.where(high, 0.75 + 0.25 * times, times).clamp(min=0.001)
+    times = torch.where(torch.rand(size, generator=generator) < phase.pure_noise_share, 1.0, times)
     noise = torch.randn(batch.clean.shape, generator=generator)
     at = times[:, None, None, None, None]
     known = context_mask(batch)
@@ -299,13 +304,18 @@ def train_transformer(
     layers, channels = features.speech.shape[3:5]
     networks = build_networks(settings, layers, channels)
     train, held_out = clips.split("train"), clips.split("test")
-    scale = relative_scale(clips, features, train, np.random.default_rng(settings.seed))
+    folder = out / "stages" / "transformer"
+    scale_file = folder / "relative_scale.txt"  # more clips must not change it once training has begun
+    folder.mkdir(parents=True, exist_ok=True)
+    if not scale_file.exists():
+        scale = relative_scale(clips, features, train, np.random.default_rng(settings.seed))
+        scale_file.write_text(f"{scale:.4f}\n")
+    scale = float(scale_file.read_text())
     maker = BatchMaker(clips, features, scale, settings)
     probe = Probe.fit(clips, features, train)
     average = MovingAverage(networks, settings.average_decay)
     rates = [("audio_projection", settings.audio_rate_factor), ("audio_attn", settings.audio_rate_factor)]
     optimizer = torch.optim.AdamW(parameter_groups(networks, settings.weight_decay, rates), betas=(0.9, 0.98))
-    folder = out / "stages" / "transformer"
     step = load_checkpoint(folder, networks, average, optimizer)
     clock = _Clock(folder / "seconds.txt", settings)
     log = CsvLog(folder / "log.csv")
@@ -317,6 +327,8 @@ def train_transformer(
     while (phase := clock.phase()) is not None:
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * group["factor"] * clock.rate() * min(1, (step + 1) / 100)
+        if phase.and_mouths and step % 2:
+            phase = replace(phase, crop=True, batch_size=4 * phase.batch_size)
         batch = maker.draw(rng.choice(train, phase.batch_size), phase, rng)
         loss, mouth = flow_loss(networks, batch, phase, settings, generator)
         optimizer.zero_grad(set_to_none=True)
@@ -331,7 +343,7 @@ def train_transformer(
         clock.tick()
         if time.monotonic() - last_report > settings.report_seconds:
             average.swap(networks)
-            figures = report(networks, maker, probe, held_out, replace(phase, batch_size=16))
+            figures = report(networks, maker, probe, held_out, replace(phase, crop=True, batch_size=16))
             average.swap(networks)
             log.write(step=step, phase=phase.name, loss=running[0], train_mouth=running[1], **figures)
             last_report = time.monotonic()

@@ -131,12 +131,12 @@ def test_transformer_learns_stops_and_goes_on(toy: ClipSet, trained, tmp_path) -
 
 
 def test_batches_are_what_generation_sees(toy: ClipSet, trained, tmp_path) -> None:
-    """The reference stands in the first latent frame of the conditioning, the mask marks it, an opening starts at it."""
     out, _ = trained
+    phase = replace(PHASES[1], num_latent_frames=5)
     vae, encoder = NanoVAE.from_pretrained(out / "vae"), SpeechEncoder.from_pretrained(out / "audio_encoder").eval()
     features = compute_features(toy, vae.eval(), encoder, tmp_path)
     maker = BatchMaker(toy, features, 0.5, TransformerTraining())
-    batch = maker.draw(np.array([0, 1, 2] * 6), replace(PHASES[1], num_latent_frames=5), np.random.default_rng(0))
+    batch = maker.draw(np.array([0, 1, 2] * 6), phase, np.random.default_rng(0))
     assert batch.clean.shape == (18, 16, 5, SIZE // 8, SIZE // 8) and batch.audio.shape == (18, 17, 5, 4, 96)
     torch.testing.assert_close(batch.conditioning[:, 4:, 0], batch.reference[:, :, 0])
     assert batch.conditioning[:, :4, 0].eq(1).all() and batch.conditioning[:, :4, 1:].eq(0).all()
