@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .events import ChunkFinished, Event, Finished, Progress
-from .request import GenerationRequest
+from .events import Event, Finished, Progress
+from .request import FRAMES_PER_SECOND, GenerationRequest
 
 if TYPE_CHECKING:
     from .models.loading import Models
@@ -125,6 +125,7 @@ def _make_film(job, models: Models, report: Callable[[Event], None], should_stop
     from .runtime.timing import remember_chunk_seconds
     from .streaming.film import prepare
     from .streaming.inputs import FilmInputs
+    from .streaming.plan import NUM_CHUNK_FRAMES
     from .streaming.progress import Clock
     from .streaming.stream import Cancelled, FilmStream, chunk_noise
     from .streaming.takes import Takes
@@ -168,7 +169,7 @@ def _make_film(job, models: Models, report: Callable[[Event], None], should_stop
                 except Cancelled:
                     cancelled = True
                     break
-                if chunk.num_frames == chunks[0].num_frames == 81:
+                if chunk.num_frames == NUM_CHUNK_FRAMES:
                     remember_chunk_seconds(spec, settings, sum(pictures.seconds.values()))
 
                 # 5. Append: encoded and stored beside the next chunk's denoising.
@@ -181,13 +182,16 @@ def _make_film(job, models: Models, report: Callable[[Event], None], should_stop
         return
     clock.finishing()
     num_frames = finished[-1].new_stop_frame
-    duration = film.plan.duration_seconds if not cancelled else num_frames / 25
+    duration = film.plan.duration_seconds if not cancelled else num_frames / FRAMES_PER_SECOND
     mux_film(
         [takes.segment(chunk) for chunk in finished],
         soundtrack if not cancelled else sound,
         duration,
         job.output,
         start_seconds=starts,
-        metadata={"title": "InfiniteTalk Studio", "comment": {"request": job.request.to_dict(), "settings": asdict(settings)}},
+        metadata={
+            "title": "InfiniteTalk Studio",
+            "comment": {"seed": job.request.seed, "preset": job.request.preset, "settings": asdict(settings)},
+        },
     )
     report(Finished(job.output, job.path, not cancelled, num_frames, clock.seconds))

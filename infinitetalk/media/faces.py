@@ -110,7 +110,7 @@ def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Fac
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """mediapipe's native code writes start-up notes straight to file descriptor 2; keep them off the user's terminal."""
+    """mediapipe's native code writes start-up notes to file descriptor 2; keep them off the user's terminal."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:

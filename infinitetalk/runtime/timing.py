@@ -1,4 +1,4 @@
-"""How long a chunk takes on this machine: remembered from run to run, so that the plan's times are this machine's own."""
+"""How long a chunk takes on this machine, remembered from run to run: the plan's times are this machine's own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def remember_chunk_seconds(spec: ModelSpec, settings: Settings, seconds: float) 
 
 
 def _key(spec: ModelSpec, settings: Settings) -> str:
-    return f"{spec.name}/{settings.size}/{settings.dtype}/{settings.steps}x{num_evaluations(settings)}/{settings.detail_size}"
+    work = f"{settings.steps}x{num_evaluations(settings)}"
+    return f"{spec.name}/{settings.size}/{settings.dtype}/{work}/{settings.detail_size}"
 
 
 def _path() -> Path:
