@@ -303,6 +303,8 @@ def pip_install(python, folder, lists, options):
         finally:
             reader.join()
     if process.returncode != 0:
+        if process.returncode < 0:
+            troubles.append(f"pip was ended by signal {-process.returncode}, as happens when memory runs out")
         trouble, nothing_installed = explain("".join(troubles), os.path.join(folder, LOG))
         if nothing_installed:
             os.remove(os.path.join(folder, UNFINISHED_MARK))
@@ -332,8 +334,9 @@ def explain(pip_output, log):
     for signs, nothing_installed, sentence in PIP_TROUBLES:
         if any(sign in pip_output for sign in signs):
             return sentence, nothing_installed
-    errors = [line.strip() for line in pip_output.splitlines() if line.strip().upper().startswith("ERROR")]
-    last = (errors or ["pip gave no reason"])[-1]
+    lines = [line.strip() for line in pip_output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.upper().startswith("ERROR")]
+    last = (errors or lines or ["pip gave no reason"])[-1]
     return f"Installing the packages failed: {last.rstrip('.')} (everything pip said is in {log}).", False
 
 

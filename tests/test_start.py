@@ -199,6 +199,7 @@ def test_python_without_venv_module(start, monkeypatch, tmp_path):
         ("SSLError(SSLCertVerificationError(1, 'CERTIFICATE_VERIFY_FAILED'))", "certificate"),
         ("ERROR: No matching distribution found for torch==2.13.0", "no build"),
         ("ERROR: something new", "something new.*pip.log"),
+        ("Traceback (most recent call last):\nMemoryError\n", "MemoryError.*pip.log"),
         ("", "gave no reason.*pip.log"),
     ],
 )
