@@ -113,7 +113,7 @@ def check_readable(path: str | os.PathLike) -> Path:
     except FileNotFoundError as error:
         raise MediaError(f"{path} does not exist; check the name and the folder.") from error
     except PermissionError as error:  # also what Windows says of a folder
-        if path.is_dir():
+        if os.path.isdir(path):
             raise MediaError(f"{path} is a folder, a file was expected; choose a file in it.") from error
         raise MediaError(
             f"{path} cannot be read (no permission); choose another file or change its permissions."
