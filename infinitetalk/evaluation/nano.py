@@ -51,8 +51,7 @@ def make_films(clips: list[HeldOutClip], preset: str, seed: int = 7, **overrides
             cv2.imwrite(str(portrait), clip.video[0][:, :, ::-1])
             soundfile.write(speech, clip.audio, 16_000)
             request = GenerationRequest(
-                str(portrait), (Speaker(str(speech)),), preset=preset, seed=seed, framing="whole", detail_size=0,
-                **overrides,
+                str(portrait), (Speaker(str(speech)),), preset=preset, seed=seed, **overrides
             )
             models = models or load_models(request)
             for event in generate(request, models, Path(folder, f"job-{number}")):
