@@ -304,7 +304,8 @@ def pip_install(python, folder, lists, options):
             reader.join()
     if process.returncode != 0:
         if process.returncode < 0:
-            troubles.append(f"pip was ended by signal {-process.returncode}, as happens when memory runs out")
+            why = "as happens when memory runs out" if process.returncode == -9 else "from outside"
+            troubles.append(f"pip was ended by signal {-process.returncode}, {why}")
         trouble, nothing_installed = explain("".join(troubles), os.path.join(folder, LOG))
         if nothing_installed:
             os.remove(os.path.join(folder, UNFINISHED_MARK))
