@@ -39,7 +39,20 @@ def toy() -> ClipSet:
     boxes = np.tile(np.array([30, 22, 50, 42], np.float32), (5, NUM_FRAMES, 1))
     is_test = np.arange(5) >= 3
     return ClipSet(
-        list(video), list(audio.astype(np.float32)), jaw, jaw[:, :, None] * 0.5, boxes, is_test, np.ones(5, bool)
+        video=list(video),
+        audio=list(audio.astype(np.float32)),
+        mouth_shapes=jaw[:, :, None] * 0.5,
+        is_test=is_test,
+        is_finished=np.ones(5, bool),
+        **neutral_truth(5, NUM_FRAMES)
+        | {
+            "jaw": jaw,
+            "openness": jaw * 0.5,
+            "pose": np.zeros((5, NUM_FRAMES, 3), np.float32),
+            "mouth_boxes": boxes,
+            "head_ids": np.arange(5),
+            "voice_ids": np.zeros(5, np.int64),
+        },
     )
 
 
