@@ -15,7 +15,7 @@ from infinitetalk.models.image_encoder import encode_image
 from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.training.audio_stage import AudioTraining, train_audio
-from infinitetalk.training.clips import ClipSet, open_clips
+from infinitetalk.training.clips import ClipSet, neutral_truth, open_clips
 from infinitetalk.training.latents import Variation, compute_features
 from infinitetalk.training.transformer_stage import PHASES, BatchMaker, TransformerTraining, train_transformer
 from infinitetalk.training.vae_stage import VaeTraining, load_video, train_vae
