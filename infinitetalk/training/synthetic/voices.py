@@ -21,28 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-SAMPLE_RATE = 16_000
-
-
-@dataclass(frozen=True)
-class Phone:
-    """A phoneme from `start_seconds` to `end_seconds`."""
-
-    name: str
-    start_seconds: float
-    end_seconds: float
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """Sound [samples] float32 at 16 kHz in -1..1, and its phonemes in order."""
-
-    signal: np.ndarray
-    phones: tuple[Phone, ...]
-
-    @property
-    def seconds(self) -> float:
-        return len(self.signal) / SAMPLE_RATE
+from infinitetalk.training.synthetic.phones import SAMPLE_RATE, Phone, Utterance, arpabet
 
 
 @dataclass(frozen=True)
@@ -68,32 +47,6 @@ VOICES = (
     Voice(100, "flite-awb", "flite", "awb", held_out=True),
     Voice(101, "pico-gb", "pico", "en-GB", held_out=True),
 )
-
-# IPA as hama and espeak write it, stress and length marks removed.
-_IPA = {
-    "ɑ": "aa", "a": "aa", "ɒ": "aa", "æ": "ae", "ʌ": "ah", "ɐ": "ah", "ə": "ax", "ᵻ": "ih", "ɔ": "ao", "o": "ow",
-    "aʊ": "aw", "aɪ": "ay", "ɛ": "eh", "e": "eh", "ɜ": "er", "ɝ": "er", "ɚ": "er", "eɪ": "ey", "ɪ": "ih", "i": "iy",
-    "iə": "iy", "oʊ": "ow", "əʊ": "ow", "ɔɪ": "oy", "ʊ": "uh", "u": "uw", "ʉ": "uw", "eə": "eh", "ɪə": "ih",
-    "ʊə": "uh", "aɪə": "ay", "aʊə": "aw", "ɔɹ": "ao", "oɹ": "ao", "ɑɹ": "aa", "ɛɹ": "eh", "ɪɹ": "ih", "ʊɹ": "uh",
-    "əl": "l", "n̩": "n", "l̩": "l", "aɪɚ": "ay",
-    "b": "b", "tʃ": "ch", "ʧ": "ch", "d": "d", "ð": "dh", "f": "f", "ɡ": "g", "g": "g", "h": "hh", "ɦ": "hh",
-    "dʒ": "jh", "ʤ": "jh", "k": "k", "x": "k", "l": "l", "ɫ": "l", "m": "m", "n": "n", "ŋ": "ng", "p": "p",
-    "ɹ": "r", "r": "r", "ɾ": "t", "ʁ": "r", "s": "s", "ʃ": "sh", "t": "t", "ʔ": "t", "θ": "th", "v": "v", "w": "w",
-    "ʍ": "w", "j": "y", "z": "z", "ʒ": "zh",
-}  # fmt: skip
-_IPA_MARKS = str.maketrans("", "", "ˈˌːˑʰʲ̩͡ˤ-. ")
-
-
-def arpabet(ipa: str) -> str:
-    """The ARPAbet name of an IPA symbol; an unknown symbol is judged by its first letter, "pau" when empty."""
-    symbol = ipa.translate(_IPA_MARKS)
-    if not symbol or symbol[0] in "_|(<;:,!?":
-        return "pau"
-    for length in range(len(symbol), 0, -1):
-        if symbol[:length] in _IPA:
-            return _IPA[symbol[:length]]
-    return "ax"
-
 
 def voices(split: str) -> list[Voice]:
     """The voices of a split, "train" or "heldout", that this machine can speak with.
