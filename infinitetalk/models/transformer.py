@@ -13,7 +13,7 @@ quantizers, casting and offloading apply; `checkpoints/transformer_keys.py` tran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -31,6 +31,14 @@ from .audio_projection import AudioProjection
 from .condition import BlockKeys, Condition, ConditionInputs, ConditionTokens, KeysAndValues
 from .layers import ConditionEmbedder, FeedForward, LayerNorm32, PatchEmbedding, gated_sum, modulated_norm
 from .rotary import RotaryCache
+
+
+# (walk, tokens by branch before the blocks, embedding [B, dim] and modulation [B, 6, dim] of the time) -> tokens after
+# them; `walk` takes the names of branches and puts their tokens through all blocks.
+AroundBlocks = Callable[
+    [Callable[[Sequence[str]], dict[str, torch.Tensor]], Mapping[str, torch.Tensor], torch.Tensor, torch.Tensor],
+    Mapping[str, torch.Tensor],
+]
 
 
 class InfiniteTalkBlock(nn.Module):
@@ -59,7 +67,7 @@ class InfiniteTalkBlock(nn.Module):
 
     def forward(
         self,
-        hidden_states: Sequence[torch.Tensor] | None,
+        hidden_states: Sequence[torch.Tensor] | torch.Tensor | None,
         conditions: Sequence[BlockKeys | ConditionTokens],
         time: torch.Tensor | None = None,
         rotary: torch.Tensor | None = None,
@@ -68,10 +76,11 @@ class InfiniteTalkBlock(nn.Module):
         num_speakers: Sequence[int] = (),
         skip_tokens: int = 0,
         known: Mapping[str, KeysAndValues] | None = None,
-    ) -> list[torch.Tensor] | BlockKeys:
+    ) -> list[torch.Tensor] | torch.Tensor | BlockKeys:
         """One [B, N, dim] per branch -> the same; or, without `hidden_states`, the keys and values of one condition.
 
-        Branches equal so far carry the very same tensor and part at the first condition in which they differ.
+        Branches equal so far carry the very same tensor and part at the first condition in which they differ. A single
+        branch may come as a tensor and then leaves as one, as diffusers' caches, which stand around blocks, expect.
         Encoding comes through `forward` because hooks that bring offloaded weights in are attached to it.
 
         Args:
@@ -82,6 +91,8 @@ class InfiniteTalkBlock(nn.Module):
         """
         if hidden_states is None:
             return self._encode(conditions[0], num_speakers[0], known)
+        alone = isinstance(hidden_states, torch.Tensor)
+        hidden_states = [hidden_states] if alone else hidden_states
         modulation = self.scale_shift_table.float() + time
         shift_in, scale_in, gate_in, shift_out, scale_out, gate_out = modulation.split(1, dim=1)
         keys = self._keys_of(conditions, num_speakers)
@@ -107,7 +118,7 @@ class InfiniteTalkBlock(nn.Module):
             )
             mixed = self.ffn(modulated_norm(tokens, shift_out, scale_out, self.eps))
             results.append(gated_sum(tokens, mixed, gate_out))
-        return results
+        return results[0] if alone else results
 
     def _keys_of(
         self, conditions: Sequence[BlockKeys | ConditionTokens], num_speakers: Sequence[int]
@@ -352,6 +363,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         condition: Condition | Mapping[str, Condition] | ConditionInputs,
         *,
         skip_frames: int = 0,
+        around_blocks: AroundBlocks | None = None,
         reuse: Sequence[Condition] = (),
         keep_keys: bool = True,
     ) -> torch.Tensor | dict[str, torch.Tensor] | Condition:
@@ -363,6 +375,8 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
             condition: of one branch, or of several by name, which are then evaluated side by side.
             skip_frames: first latent frames whose output nobody will read, as context frames are overwritten: the
                 last block leaves them out, and they come back as zeros.
+            around_blocks: decides for which branches the blocks are walked and stands in for them in the others; a
+                step cache, for instance (`sampling/teacache.py`).
 
         Returns:
             [B, 16, T, h, w], the network's own output (of the published weights: noise minus clean); with several
@@ -370,35 +384,54 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         """
         if isinstance(condition, ConditionInputs):
             return self._encode(condition, reuse, keep_keys)
-        conditions = list(condition.values()) if isinstance(condition, Mapping) else [condition]
-        frames, rows, columns = shape = conditions[0].shape
-        assert all(other.shape == shape for other in conditions), "branches differ in geometry"
-        rotary = self.rotary.table(shape, latents.device)
+        branches = dict(condition) if isinstance(condition, Mapping) else {"": condition}
+        shape = next(iter(branches.values())).shape
+        assert all(other.shape == shape for other in branches.values()), "branches differ in geometry"
         embedding, time = self.condition_embedder(timestep)
 
         # What the first block sees is equal for all branches unless their references differ.
         embedded = self.patch_embedding(latents, with_bias=False)
-        references = {id(c.reference_tokens): c.reference_tokens for c in conditions}
+        references = {id(c.reference_tokens): c.reference_tokens for c in branches.values()}
         summed = {key: embedded + tokens for key, tokens in references.items()}
-        hidden = [summed[id(c.reference_tokens)] for c in conditions]
+        tokens = {name: summed[id(c.reference_tokens)] for name, c in branches.items()}
 
+        def walk(names: Sequence[str]) -> dict[str, torch.Tensor]:
+            chosen = {name: branches[name] for name in names}
+            hidden = [tokens[name] for name in chosen]
+            return dict(zip(chosen, self._walk_blocks(hidden, list(chosen.values()), time, skip_frames), strict=True))
+
+        if around_blocks is None:
+            hidden = walk(list(branches))
+        else:
+            hidden = around_blocks(walk, tokens, embedding, time)
+        frames, rows, columns = shape
+        shape = (frames - skip_frames, rows, columns)
+        outputs = {name: self._project_out(hidden[name], embedding, shape) for name in branches}
+        if skip_frames:
+            missing = skip_frames * self.config.patch_size[0]
+            outputs = {
+                name: functional.pad(output, (0, 0, 0, 0, missing, 0)) for name, output in outputs.items()
+            }
+        return outputs if isinstance(condition, Mapping) else outputs[""]
+
+    def _walk_blocks(
+        self, hidden: list[torch.Tensor], conditions: Sequence[Condition], time: torch.Tensor, skip_frames: int
+    ) -> list[torch.Tensor]:
+        """[B, N, dim] per branch through every block; the last one leaves the first `skip_frames` frames out."""
+        frames, rows, columns = shape = conditions[0].shape
+        rotary = self.rotary.table(shape, hidden[0].device)
         masks = [c.speaker_tokens for c in conditions]
         num_speakers = [c.num_speakers for c in conditions]
+        tokens = hidden if len(hidden) > 1 else hidden[0]
         for index, block in enumerate(self.blocks):
             skip = skip_frames if index == len(self.blocks) - 1 else 0
             keys = [c.blocks[index] for c in conditions]
-            arguments = (hidden, keys, time, rotary, masks, frames - skip, num_speakers, skip * rows * columns)
+            arguments = (tokens, keys, time, rotary, masks, frames - skip, num_speakers, skip * rows * columns)
             if torch.is_grad_enabled() and self.gradient_checkpointing:
-                hidden = self._gradient_checkpointing_func(block, *arguments)
+                tokens = self._gradient_checkpointing_func(block, *arguments)
             else:
-                hidden = block(*arguments)
-
-        shape = (frames - skip_frames, rows, columns)
-        outputs = [self._project_out(tokens, embedding, shape) for tokens in hidden]
-        if skip_frames:
-            missing = skip_frames * self.config.patch_size[0]
-            outputs = [functional.pad(output, (0, 0, 0, 0, missing, 0)) for output in outputs]
-        return dict(zip(condition, outputs, strict=True)) if isinstance(condition, Mapping) else outputs[0]
+                tokens = block(*arguments)
+        return [tokens] if isinstance(tokens, torch.Tensor) else tokens
 
     def _project_out(self, tokens: torch.Tensor, embedding: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """[B, N, dim] -> [B, 16, T, h, w]."""

@@ -58,7 +58,7 @@ def run(folder: Path) -> None:
         assert list(latents.shape[1:]) == call["latent_shape"], f"{name}: x.{geometry} is {list(latents.shape[1:])}"
         taps: dict[str, torch.Tensor] = {}
         hook = model.blocks[0].register_forward_hook(
-            lambda module, arguments, output, taps=taps: taps.update(block0=output[0])
+            lambda module, arguments, output, taps=taps: taps.update(block0=output)
         )
         output = model(latents, torch.tensor([call["t"]]), condition)
         hook.remove()
