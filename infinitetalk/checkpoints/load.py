@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from zipfile import is_zipfile
 
-import torch
 from accelerate import init_empty_weights
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from .tensor_files import open_tensors
 
-PICKLED_SUFFIXES = frozenset({".pth", ".pt", ".ckpt", ".bin"})
 _KEYS_NAMED = 4  # in one message
 
 # From a file's own key names to those of our network; keys that it does not know pass through and are then refused.
@@ -31,36 +28,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, damaged, not a flat table of tensors, or holds anything but data.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"The checkpoint {path} does not exist; download it or correct the folder.")
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is not a readable safetensors file ({error}); download it again.") from error
-    if path.suffix not in PICKLED_SUFFIXES:
-        known = ", ".join([".safetensors", *sorted(PICKLED_SUFFIXES)])
-        raise CheckpointError(f"{path} has the ending {path.suffix!r}; weights come in files ending in {known}.")
-    return _read_pickled(path)
-
-
-def _read_pickled(path: Path) -> dict[str, Tensor]:
-    try:
-        # Files from before torch 1.6 are no zip archives and cannot be mapped.
-        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
-    except Exception as error:  # the unpickler raises whatever a damaged stream makes it stumble over
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is not a readable torch file of plain weights ({reason}).") from error
-    if isinstance(weights, dict) and set(weights) == {"state_dict"}:
-        weights = weights["state_dict"]
-    if not isinstance(weights, dict):
-        raise CheckpointError(f"{path} holds a {type(weights).__name__}; expected a table of tensors.")
-    for key, value in weights.items():
-        if not isinstance(value, Tensor):
-            raise CheckpointError(f"{path} holds a {type(value).__name__} under {key!r}; expected tensors alone.")
-    return weights
+    with open_tensors(path) as file:
+        return {key: file.map(key) for key in file.infos}
 
 
 def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
