@@ -2,11 +2,14 @@
 
 A chunk is 81 frames at 25 fps. Every chunk but the first begins with 9 context frames, the last 9 of its predecessor,
 so each adds 72 new ones (paper section 3.2; official `generate_infinitetalk`). Chunk k covers film frames
-[72 k, 72 k + 81) and takes source frame 72 k as its reference unless a keyframe says otherwise.
+[72 k, 72 k + 81) and takes source frame 72 k as its reference unless a keyframe says otherwise. At a cut of the source
+counting begins anew, without context frames.
 """
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,6 +67,11 @@ class Chunk:
         return self.start_frame + self.num_frames
 
     @property
+    def opens_shot(self) -> bool:
+        """Whether nothing before it is looked back at: the film's first chunk, or the first after a cut."""
+        return self.num_context_frames == 0
+
+    @property
     def num_new_frames(self) -> int:
         return self.new_stop_frame - self.new_start_frame
 
@@ -100,12 +108,29 @@ def reference_seconds(film_seconds: float, source_seconds: float, short_source: 
     return last
 
 
+def film_cuts(
+    source_cuts: Sequence[float], num_frames: int, source_seconds: float, short_source: ShortSource
+) -> tuple[int, ...]:
+    """Film frames that show another shot of the source than the frame before, whichever way the source runs.
+
+    source_cuts: the instants (seconds) at which shots begin in the source, in order.
+    """
+    if not source_cuts:
+        return ()
+    shots = [
+        bisect.bisect_right(source_cuts, reference_seconds(i / FRAMES_PER_SECOND, source_seconds, short_source) + 1e-6)
+        for i in range(num_frames)
+    ]
+    return tuple(i for i in range(1, num_frames) if shots[i] != shots[i - 1])
+
+
 def plan_chunks(
     num_frames: int,
     *,
     source_seconds: float = math.inf,
     keyframes: Sequence[Keyframe] = (),
     short_source: ShortSource = "hold",
+    cut_frames: Sequence[int] = (),
     trim_last: bool = False,
     num_chunk_frames: int = NUM_CHUNK_FRAMES,
     num_context_frames: int = NUM_CONTEXT_FRAMES,
@@ -113,39 +138,38 @@ def plan_chunks(
     """The chunks of a film of `num_frames` frames.
 
     A keyframe at time t guides the chunk that adds the frame shown at t; of several in one chunk the first one does.
-    With `trim_last` the last chunk is only as long as the film needs (4 n + 1 frames), for models that can do that.
+    `cut_frames` are the first frames of new shots: no chunk's kept frames cross one, and the chunk that opens a shot
+    has no context. With `trim_last` a shot's last chunk is only as long as it needs (4 n + 1 frames), for models that
+    can do that.
     """
     assert num_frames >= 1 and num_chunk_frames > num_context_frames > 0, (num_frames, num_chunk_frames)
     num_new_frames = num_chunk_frames - num_context_frames
-    count = 1 + max(0, math.ceil((num_frames - num_chunk_frames) / num_new_frames))
+    edges = [0, *sorted({cut for cut in cut_frames if 0 < cut < num_frames}), num_frames]
+    spans = []
+    for shot_start, shot_stop in itertools.pairwise(edges):
+        count = 1 + max(0, math.ceil((shot_stop - shot_start - num_chunk_frames) / num_new_frames))
+        for k in range(count):
+            start = shot_start + k * num_new_frames
+            needed = _whole_groups(shot_stop - start) if trim_last else num_chunk_frames
+            num_context = num_context_frames if k else 0
+            kept = (start + num_context, min(start + num_chunk_frames, shot_stop))
+            spans.append((start, min(num_chunk_frames, needed), num_context, kept))
+
+    starts = [kept_start for _, _, _, (kept_start, _) in spans]
     pins: dict[int, int] = {}
     for i, keyframe in enumerate(keyframes):
         frame = min(frame_at(keyframe.time_seconds), num_frames - 1)
-        # Context frames belong to the chunk before.
-        pins.setdefault(max(0, (frame - num_context_frames) // num_new_frames), i)
+        pins.setdefault(bisect.bisect_right(starts, frame) - 1, i)
 
     chunks = []
-    for k in range(count):
-        start = k * num_new_frames
-        num_context = num_context_frames if k else 0
-        needed = _whole_groups(num_frames - start) if trim_last else num_chunk_frames
+    for k, (start, length, num_context, (kept_start, kept_stop)) in enumerate(spans):
         if k in pins:
             pin = keyframes[pins[k]]
             instant = reference_seconds(pin.source_seconds or 0.0, source_seconds, "hold")  # never past the source
             reference = Reference(instant, pin.image, pins[k])
         else:
             reference = Reference(reference_seconds(start / FRAMES_PER_SECOND, source_seconds, short_source))
-        chunks.append(
-            Chunk(
-                index=k,
-                start_frame=start,
-                num_frames=min(num_chunk_frames, needed),
-                num_context_frames=num_context,
-                new_start_frame=start + num_context,
-                new_stop_frame=min(start + num_chunk_frames, num_frames),
-                reference=reference,
-            )
-        )
+        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference))
     return tuple(chunks)
 
 

@@ -13,6 +13,7 @@ from infinitetalk.streaming.plan import (
     NUM_CHUNK_FRAMES,
     NUM_CONTEXT_FRAMES,
     NUM_NEW_FRAMES,
+    film_cuts,
     frame_at,
     num_chunks,
     num_film_frames,
@@ -197,3 +198,53 @@ def test_chunks_of_other_lengths_cover_the_film_too(num_frames, num_new_groups, 
         assert chunk.start_frame + chunk.num_context_frames == chunk.new_start_frame
         expected = chunk.new_stop_frame
     assert expected == num_frames
+
+
+cuts = st.lists(st.integers(1, 2000), max_size=12)
+
+
+@given(st.integers(1, 2000), cuts, st.booleans())
+def test_no_chunk_crosses_a_cut_and_every_frame_is_kept_once(num_frames, cut_frames, trim_last):
+    chunks = plan_chunks(num_frames, cut_frames=cut_frames, trim_last=trim_last)
+    expected = 0
+    for chunk in chunks:
+        assert chunk.new_start_frame == expected < chunk.new_stop_frame <= chunk.stop_frame
+        assert not any(chunk.new_start_frame < cut < chunk.new_stop_frame for cut in cut_frames)
+        assert chunk.num_frames % 4 == 1
+        expected = chunk.new_stop_frame
+    assert expected == num_frames
+
+
+@given(st.integers(1, 2000), cuts)
+def test_a_shot_begins_without_context_and_no_context_reaches_back_over_a_cut(num_frames, cut_frames):
+    shots = {0, *(cut for cut in cut_frames if cut < num_frames)}
+    for chunk in plan_chunks(num_frames, cut_frames=cut_frames):
+        assert chunk.opens_shot == (chunk.new_start_frame in shots)
+        assert not any(chunk.start_frame < shot <= chunk.new_start_frame for shot in shots if not chunk.opens_shot)
+
+
+@given(st.integers(2, 1500), st.integers(1, 1499))
+def test_each_shot_is_planned_like_a_film_of_its_own(num_frames, cut):
+    chunks = plan_chunks(num_frames, cut_frames=[cut])
+    alone = plan_chunks(min(cut, num_frames))
+    assert [(c.start_frame, c.new_stop_frame) for c in chunks[: len(alone)]] == [
+        (c.start_frame, c.new_stop_frame) for c in alone
+    ]
+
+
+@given(st.integers(1, 1500), cuts, st.floats(0, 60))
+def test_a_keyframe_guides_the_chunk_that_adds_its_frame(num_frames, cut_frames, time_seconds):
+    chunks = plan_chunks(num_frames, cut_frames=cut_frames, keyframes=[Keyframe(time_seconds, 0.0)])
+    (pinned,) = [chunk for chunk in chunks if chunk.reference.keyframe_index is not None]
+    frame = min(frame_at(time_seconds), num_frames - 1)
+    assert pinned.new_start_frame <= frame < pinned.new_stop_frame
+
+
+def test_cuts_of_the_source_lie_at_the_frames_that_first_show_the_new_shot():
+    assert film_cuts([2.0, 3.01], 200, math.inf, "hold") == (50, 76)
+    assert film_cuts([2.0, 9.0], 200, 4.0, "hold") == (50,), "after its end the source stands still"
+
+
+def test_a_source_that_runs_back_and_forth_shows_its_cut_each_time():
+    # 20 frames, a cut before frame 5; frames 0..19, then 18..0, then 1..19 again.
+    assert film_cuts([5 / 25], 60, 20 / 25, "ping-pong") == (5, 34, 43)
