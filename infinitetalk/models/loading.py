@@ -69,11 +69,16 @@ def load_folder(spec: ModelSpec, folder: Path, dtype: torch.dtype, device: str =
 
             networks[component] = AutoTokenizer.from_pretrained(path, local_files_only=True)
         else:
-            networks[component] = _load_network(path, dtype).to(device).eval().requires_grad_(False)
+            networks[component] = load_network(path, dtype).to(device).eval().requires_grad_(False)
     return Models(spec=spec, **networks)
 
 
-def _load_network(path: Path, dtype: torch.dtype) -> nn.Module:
+def load_network(path: Path, dtype: torch.dtype) -> nn.Module:
+    """The network whose weights and config.json lie in `path`; of the classes that models are made of.
+
+    Raises:
+        CheckpointError: see `load_folder`.
+    """
     config_path = path / "config.json"
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))

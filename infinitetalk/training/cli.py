@@ -1,25 +1,59 @@
-"""`python -m infinitetalk train --stage audio|vae|decoder|transformer|all --data DIR --out DIR`."""
+"""`python -m infinitetalk train --stage ... --data DIR --out DIR`: one stage of nano's training, or all in order."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-STAGES = ("audio", "vae", "features", "transformer", "decoder")
+if TYPE_CHECKING:
+    from .clips import ClipSet
+    from .latents import Features
+    from .phases import TransformerTraining
+
+# In the order in which `all` runs them, with their shares of `--hours`.
+SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
+STAGES = (*SHARES, "two-reference")
+REFERENCES = ("M0", "M1", "M2", "M3")
+CONDITIONINGS = ("sparse", "i2v", "fl2v")
+PRECISIONS = ("no", "bf16", "fp16")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(prog="python -m infinitetalk train", description="Train the nano model.")
+    parser = argparse.ArgumentParser(
+        prog="python -m infinitetalk train",
+        description="Train the nano model. Every stage continues from its newest checkpoint.",
+    )
     parser.add_argument("--stage", choices=(*STAGES, "all"), default="all", help="part to train; all = one by one")
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and heldout/ clips")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights; stages/ in it for checkpoints")
-    parser.add_argument("--seconds", type=float, default=None, help="time for the stage, instead of its default")
-    parser.add_argument("--threads", type=int, default=None, help="processor threads (default: torch's choice)")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--hours", type=float, help="time for all stages together, shared out among them")
+    budget.add_argument("--seconds", type=float, help="time for each stage, instead of its default")
+    budget.add_argument("--steps", type=int, help="steps of each stage, instead of a time")
+    parser.add_argument("--fresh", action="store_true", help="forget the stage's checkpoints and start it anew")
+    parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="what networks compute in (default: bf16 on a GPU that has it)"
+    )
+    parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--json", action="store_true", help="print the final figures as one JSON line")
+    network = parser.add_argument_group("transformer, two-reference, distill")
+    network.add_argument("--reference", choices=REFERENCES, help="where references come from (default M3)")
+    network.add_argument("--conditioning", choices=CONDITIONINGS, help="what is given of a chunk (default sparse)")
+    network.add_argument("--dim", type=int, help="width of the transformer (default 192)")
+    network.add_argument("--layers", type=int, help="its blocks (default 6)")
+    network.add_argument("--heads", type=int, help="its attention heads (default 6)")
+    network.add_argument("--batch-factor", type=int, help="times the usual batch sizes (default 1; on a GPU 8 or more)")
+    network.add_argument("--trainable", help="only parameters whose name this regular expression is found in learn")
+    network.add_argument("--start-from", type=Path, help="folder of exported networks to start from")
+    network.add_argument("--teacher-steps", type=int, default=1, help="steps of the teacher in distill (default 1)")
+    network.add_argument("--audio-scale", type=float, default=2.0, help="its guidance on the audio (default 2)")
     return parser
 
 
@@ -40,41 +74,90 @@ def main(argv: Sequence[str] | None = None) -> int:
     clips = open_clips(arguments.data)
     print(f"{len(clips.split('train'))} clips to train on, {len(clips.split('test'))} held out", flush=True)
     figures = {}
-    for stage in STAGES if arguments.stage == "all" else (arguments.stage,):
-        figures[stage] = run_stage(stage, clips, arguments.out, arguments.seconds)
+    for stage in SHARES if arguments.stage == "all" else (arguments.stage,):
+        if arguments.fresh:
+            shutil.rmtree(arguments.out / "stages" / stage, ignore_errors=True)
+        figures[stage] = run_stage(stage, clips, arguments)
     if arguments.json:
         print(json.dumps(figures))
     return 0
 
 
-def run_stage(stage: str, clips, out: Path, seconds: float | None) -> dict[str, float]:
-    """Train one stage on a `ClipSet`; every stage continues from its own checkpoint in `out/stages`."""
-    changes = {} if seconds is None else {"seconds": seconds}
+def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict[str, float]:
+    """Train one stage; every stage continues from its own checkpoint in `out/stages`."""
+    out = arguments.out
+    seconds = arguments.seconds
+    if arguments.hours is not None:
+        share = SHARES.get(stage, 1.0) if arguments.stage == "all" else 1.0
+        seconds = 3600 * arguments.hours * share
+    changes = {"seconds": seconds, "seed": arguments.seed}
     if stage == "audio":
         from .audio_stage import AudioTraining, train_audio
 
-        return train_audio(clips, out, replace(AudioTraining(), **changes))
+        return train_audio(clips, out, _changed(AudioTraining(), num_steps=arguments.steps, **changes))
     if stage in ("vae", "decoder"):
         from .vae_stage import DECODER_TRAINING, VaeTraining, train_vae
 
+        changes["num_steps"] = arguments.steps
         if stage == "vae":
-            return train_vae(clips, out, replace(VaeTraining(), **changes))
-        return train_vae(clips, out, replace(DECODER_TRAINING, **changes), start_from=_weights(out, "vae"))
+            return train_vae(clips, out, _changed(VaeTraining(), **changes))
+        return train_vae(clips, out, _changed(DECODER_TRAINING, **changes), start_from=_weights(out, "vae"))
     features = _features(clips, out)
     if stage == "features":
-        return {"clips": float(clips.num_clips)}
-    from .transformer_stage import TransformerTraining, train_transformer
+        return {"clips": float(features.finished.sum())}
+    from .distill import DISTILL_TRAINING, Teaching, distill
+    from .transformer_stage import TWO_REFERENCE_TRAINING, TransformerTraining, train_transformer
 
-    return train_transformer(clips, features, out, replace(TransformerTraining(), **changes))
+    if stage == "transformer":
+        settings = _transformer_settings(TransformerTraining(), arguments, changes)
+        return train_transformer(clips, features, out, settings, start_from=arguments.start_from)
+    start_from = arguments.start_from or _weights(out, "transformer").parent
+    if stage == "two-reference":
+        settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)
+        settings = replace(settings, conditioning="two-reference")
+        return train_transformer(clips, features, out / stage, settings, stage=stage, start_from=start_from)
+    teaching = Teaching(audio_scale=arguments.audio_scale, num_steps=arguments.teacher_steps)
+    settings = _transformer_settings(DISTILL_TRAINING, arguments, changes)
+    return distill(clips, features, out, settings, teaching, teacher_folder=arguments.start_from)
 
 
-def _features(clips, out: Path):
-    from ..models.audio_encoder import SpeechEncoder
-    from ..models.nano_vae import NanoVAE
+def _changed(settings, **changes):
+    """Settings with those of the changes that were asked for."""
+    return replace(settings, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _transformer_settings(
+    settings: TransformerTraining, arguments: argparse.Namespace, changes: dict
+) -> TransformerTraining:
+    return _changed(
+        settings,
+        **changes,
+        steps=arguments.steps,
+        reference=arguments.reference,
+        conditioning=arguments.conditioning,
+        dim=arguments.dim,
+        num_layers=arguments.layers,
+        num_heads=arguments.heads,
+        batch_factor=arguments.batch_factor,
+        trainable=arguments.trainable,
+        precision=arguments.precision or default_precision(),
+    )
+
+
+def default_precision() -> str:
+    """bf16 where a GPU computes in it, else what the weights have."""
+    import torch
+
+    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+
+
+def _features(clips: ClipSet, out: Path) -> Features:
+    import torch
+
+    from ..models.loading import load_network
     from .latents import compute_features
 
-    vae = NanoVAE.from_pretrained(_weights(out, "vae")).eval()
-    speech_encoder = SpeechEncoder.from_pretrained(_weights(out, "audio_encoder")).eval()
+    vae, speech_encoder = (load_network(_weights(out, name), torch.float32).eval() for name in ("vae", "audio_encoder"))
     return compute_features(clips, vae, speech_encoder, out / "stages" / "features")
 
 

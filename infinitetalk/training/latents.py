@@ -10,21 +10,27 @@ only; chunks therefore start at even frames.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.audio_encoder import SpeechEncoder
-from ..models.nano_vae import FRAMES_PER_GROUP, NanoVAE
+from ..errors import InputError
+from ..models.vae import FRAMES_PER_GROUP
 from .audio_stage import vary_sound
-from .clips import ClipSet
-from .vae_stage import load_video
+from .clips import SMALL_SIZE, ClipSet
+
+if TYPE_CHECKING:
+    from ..models.audio_encoder import SpeechEncoder
+    from ..models.nano_vae import NanoVAE
 
 GROUP_STRIDE = 2
+LATENT_CELLS = SMALL_SIZE // 8  # latent positions along each side of a picture
 AUDIO_REACH = 2  # frames of sound on each side of a frame's own
 NUM_VARIATIONS = 2  # of each clip's pictures and sound, the first as rendered
 
@@ -74,7 +80,7 @@ class Variation:
         return (torch.einsum("ij,njhw->nihw", colors[:, :3], frames) + colors[:, 3:, None]).clamp(-1, 1)
 
     def boxes(self, boxes: np.ndarray, size: int) -> np.ndarray:
-        """Mouth boxes [...,4] of the changed pictures."""
+        """Boxes [...,4] of mouths or eyes (pixels) in the changed pictures."""
         moved = (boxes - np.array([self.top, self.left, self.top, self.left])) * self.zoom
         if self.mirrored:
             moved = moved[..., [0, 3, 2, 1]] * np.array([1, -1, 1, -1]) + np.array([0, size, 0, size])
@@ -87,12 +93,25 @@ class Features:
 
     single: [N,V,F,16,h,w] float16, every frame alone. groups: [N,V,G,16,h,w], group g covers frames 1+2g to 4+2g.
     speech: [N,V,F,L,C] float16. tail: [16,h,w] float32, latent of a mid-grey frame (the reference's zero tail).
+    finished: [N] bool. folder: where all of it lies.
     """
 
     single: np.ndarray
     groups: np.ndarray
     speech: np.ndarray
     tail: Tensor
+    finished: np.ndarray
+    folder: Path | None = None
+
+    @property
+    def num_variations(self) -> tuple[int, int]:
+        """Of the pictures and of the sound."""
+        return self.single.shape[1], self.speech.shape[1]
+
+    def ready(self, wanted: np.ndarray) -> np.ndarray:
+        """Those of the clips `wanted` whose features are there by now; another process may be adding to them."""
+        finished = self.finished if self.folder is None else np.load(self.folder / _FINISHED)
+        return wanted[finished[wanted]]
 
     def chunk(self, clip: int, start: int, num_latent_frames: int, variation: int = 0) -> np.ndarray:
         """Latents [T,16,h,w] of the chunk that starts at the even frame `start`."""
@@ -109,38 +128,63 @@ class Features:
         return speech[np.clip(index, 0, len(speech) - 1)].astype(np.float32)
 
 
+_ARRAYS = ("single", "groups", "speech")
+_FINISHED = "finished.npy"
+
+
+def load_small(clips: ClipSet, clip: int, start: int, stop: int) -> Tensor:
+    """Frames [start, stop) of a clip as the autoencoder reads them: [1,3,F,128,128] in [-1,1]."""
+    frames = torch.from_numpy(np.array(clips.small(clip, start, stop)))
+    return frames.movedim(-1, 0)[None].float().div_(127.5).sub_(1)
+
+
+def open_features(folder: Path) -> Features:
+    """Features as far as `compute_features` has got with them, perhaps in another process.
+
+    Raises:
+        InputError: if there are none.
+    """
+    if not (folder / _FINISHED).exists():
+        raise InputError(f"{folder} holds no features; run `train --stage features` with the same --out first.")
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+    tail = torch.from_numpy(np.load(folder / "tail.npy"))
+    return Features(tail=tail, finished=np.load(folder / _FINISHED), folder=folder, **arrays)
+
+
 @torch.inference_mode()
 def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder, folder: Path) -> Features:
-    """Encode the clips that have been rendered since the last run; the arrays have room for all from the start."""
+    """Encode the clips that have been rendered since the last run; the arrays have room for all from the start.
+
+    Raises:
+        InputError: if the folder holds features of other clips or networks.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    height = width = clips.size // 8
     num_groups = (clips.num_frames - 1 - FRAMES_PER_GROUP) // GROUP_STRIDE + 1
     config = speech_encoder.config
+    head = (clips.num_clips, NUM_VARIATIONS)
     shapes = {
-        "single": (clips.num_clips, NUM_VARIATIONS, clips.num_frames, 16, height, width),
-        "groups": (clips.num_clips, NUM_VARIATIONS, num_groups, 16, height, width),
-        "speech": (clips.num_clips, NUM_VARIATIONS, clips.num_frames, config.num_hidden_layers, config.hidden_size),
+        "single": (*head, clips.num_frames, 16, LATENT_CELLS, LATENT_CELLS),
+        "groups": (*head, num_groups, 16, LATENT_CELLS, LATENT_CELLS),
+        "speech": (*head, clips.num_frames, config.num_hidden_layers, config.hidden_size),
     }
-    arrays = {
-        name: np.lib.format.open_memmap(path, mode="r+")
-        if (path := folder / f"{name}.npy").exists()
-        else np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        for name, shape in shapes.items()
-    }
-    done = folder / "finished.npy"
+    arrays = {name: _open_array(folder / f"{name}.npy", shapes[name]) for name in _ARRAYS}
+    done = folder / _FINISHED
     finished = np.load(done) if done.exists() else np.zeros(clips.num_clips, bool)
     mean = torch.tensor(vae.config.latents_mean)[:, None, None]
     std = torch.tensor(vae.config.latents_std)[:, None, None]
-    grey = vae.encode(torch.zeros(1, 3, 1, clips.size, clips.size)).latent_dist.mode()[0, :, 0]
+    grey = vae.encode(torch.zeros(1, 3, 1, SMALL_SIZE, SMALL_SIZE)).latent_dist.mode()[0, :, 0]
+    tail = ((grey - mean) / std).clone()
+    np.save(folder / "tail.npy", tail.numpy())
     vae = vae.to(memory_format=torch.channels_last)
     starts = torch.arange(num_groups)[:, None] * GROUP_STRIDE + 1 + torch.arange(FRAMES_PER_GROUP)
-    rng = np.random.default_rng(0)
     missing = np.flatnonzero(clips.is_finished & ~finished)
-    for count, clip in enumerate(missing, start=1):
-        frames = load_video(clips, clip, 0, clips.num_frames)[0].transpose(0, 1)
+    # Held-out clips first, to measure by.
+    for count, clip in enumerate(sorted(missing, key=lambda clip: not clips.is_test[clip]), start=1):
+        frames = load_small(clips, clip, 0, clips.num_frames)[0].transpose(0, 1)
         signal = torch.from_numpy(np.array(clips.samples(clip), np.float32))[None]
+        rng = np.random.default_rng([int(clip), 6])
         for number in range(1 if clips.is_test[clip] else NUM_VARIATIONS):
-            pictures = Variation.of(clip, number, clips.size).pictures(frames)
+            pictures = Variation.of(clip, number, SMALL_SIZE).pictures(frames)
             hidden, patches = vae.encoder.frame_features(pictures)
             single = vae.encoder.group_latents(hidden[:, None], patches[:, None])
             groups = vae.encoder.group_latents(hidden[starts], patches[starts])
@@ -149,9 +193,24 @@ def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder
             heard = signal if number == 0 else vary_sound(signal, rng)
             arrays["speech"][clip, number] = speech_encoder(heard, clips.num_frames)[0].numpy()
         finished[clip] = True
-        if count % 40 == 0 or count == len(missing):
-            print(f"features of {count} of {len(missing)} new clips", flush=True)
+        if count % 10 == 0 or count == len(missing):
             for array in arrays.values():
                 array.flush()
-            np.save(done, finished)
-    return Features(tail=((grey - mean) / std).clone(), **arrays)
+            partial = done.with_name("finished.part.npy")
+            np.save(partial, finished)
+            os.replace(partial, done)
+        if count % 40 == 0 or count == len(missing):
+            print(f"features of {count} of {len(missing)} new clips", flush=True)
+    return Features(tail=tail, finished=finished, folder=folder, **arrays)
+
+
+def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A float16 memory map to write to, made if it is not there."""
+    if not path.exists():
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="r+")
+    if array.shape != shape:
+        raise InputError(
+            f"{path} has the shape {array.shape}, expected {shape}: it was made for other clips or networks; remove it."
+        )
+    return array

@@ -1,0 +1,103 @@
+"""Settings of the transformer's training: what is seen, how often, and how errors count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .loop import Every, LoopSettings, Precision
+from .references import Conditioning, Strategy
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of the training.
+
+    share: of the stage's time or steps.
+    crop: rows and columns of latent positions cut out around mouth and eyes (even); None for the whole picture.
+    mouth_weight, eye_weight: of the mouth's and eyes' latents in the loss, against 1 elsewhere.
+    high_noise_share: of the examples, drawn with times in [0.75, 1], where the sound is all there is to go by.
+    pure_noise_share: of the examples, drawn at time 1 itself, where few-step sampling does most of its work.
+    moving_share: of the examples, from clips whose head or camera moves a lot.
+    crops_between: this many of every three steps see cut-outs of `crop_between` instead, four times as many.
+    """
+
+    name: str
+    share: float
+    num_latent_frames: int
+    crop: tuple[int, int] | None
+    batch_size: int
+    mouth_weight: float
+    eye_weight: float
+    high_noise_share: float
+    pure_noise_share: float
+    moving_share: float = 0.0
+    crops_between: int = 0
+    crop_between: tuple[int, int] = (10, 8)
+
+
+PHASES = (
+    Phase("mouths", 0.35, 7, (8, 8), 16, 6.0, 1.0, 0.3, 0.5),
+    Phase("faces", 0.25, 7, (10, 8), 12, 6.0, 4.0, 0.2, 0.6, moving_share=0.1),
+    Phase("chunks", 0.40, 21, None, 2, 8.0, 6.0, 0.1, 0.7, moving_share=0.2, crops_between=1),
+)
+
+
+@dataclass(frozen=True)
+class TransformerTraining:
+    """Settings of the stage.
+
+    seconds, steps: how long; with `steps` given the time has no say.
+    hearing_steps: steps in which the sound's tokens learn, alone, to tell the face's truth (`training.hearing`).
+    context_noise: added to context latents, which at generation time are generated ones.
+    trainable: pattern of parameter names that learn; None: all. For adapters on a finished network.
+    batch_factor: times each phase's batch size (memory permitting: on a GPU).
+    """
+
+    seconds: float = 3600.0
+    steps: int | None = None
+    rate: float = 1.2e-3
+    weight_decay: float = 0.01
+    audio_rate_factor: float = 1.5
+    audio_dropout: float = 0.1
+    image_dropout: float = 0.1
+    context_noise: float = 0.06
+    average_decay: float = 0.997
+    hearing_steps: int = 400
+    dim: int = 192
+    num_layers: int = 6
+    num_heads: int = 6
+    context_tokens: int = 8
+    reference: Strategy = "M3"
+    conditioning: Conditioning = "sparse"
+    phases: tuple[Phase, ...] = PHASES
+    trainable: str | None = None
+    batch_factor: int = 1
+    precision: Precision = "no"
+    report_seconds: float = 60.0
+    seed: int = 3
+
+    def loop(self) -> LoopSettings:
+        """These settings as the training loop wants them."""
+        return LoopSettings(
+            num_steps=self.steps,
+            seconds=None if self.steps is not None else self.seconds,
+            rate=self.rate,
+            warm_up_steps=100,
+            weight_decay=self.weight_decay,
+            average_decay=self.average_decay,
+            precision=self.precision,
+            log=Every(steps=25),
+            report=Every(seconds=self.report_seconds),
+            save=Every(seconds=120.0),
+            seed=self.seed,
+        )
+
+    def phase_at(self, progress: float) -> Phase:
+        """The phase that stands at a share of the budget."""
+        whole = sum(phase.share for phase in self.phases)
+        end = 0.0
+        for phase in self.phases:
+            end += phase.share / whole
+            if progress < end:
+                return phase
+        return self.phases[-1]
