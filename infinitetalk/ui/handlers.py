@@ -10,11 +10,11 @@ import os
 import random
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -26,6 +26,12 @@ from ..paths import assets_dir
 from ..request import FRAMES_PER_SECOND, GenerationRequest, Speaker, load_preset, parse_seed, preset_names
 from . import rendering
 from .jobs import Failed, Job, Studio, Waiting, failure
+from .timeline.component import to_keyframes
+from .timeline.pictures import SourcePictures
+from .timeline.state import timeline_state, with_work
+
+if TYPE_CHECKING:
+    from ..streaming.plan import Chunk
 
 EXAMPLE_SOURCE = "portrait.png"
 EXAMPLE_VOICE = "speech.wav"
@@ -50,6 +56,7 @@ class Form:
     audio_scale: float | None = None
     framing: str | None = None
     short_source: str = "hold"
+    pins: Any = None  # {"pins": the timeline's keyframes, "revision": how many edits, "source": whose they are}
 
     def missing(self) -> list[str]:
         """What has to be added before anything can be planned, in the page's words."""
@@ -79,7 +86,14 @@ class Form:
             steps=self.steps,
             audio_scale=self.audio_scale,
             framing=self.framing,
+            keyframes=to_keyframes(self.own_pins()["pins"]),
         )
+
+    def own_pins(self) -> dict[str, Any]:
+        """The timeline's keyframes, none if they were set for another source."""
+        if isinstance(self.pins, dict) and self.pins.get("source") == self.source:
+            return self.pins
+        return {"pins": [], "revision": 0, "source": self.source}
 
 
 FORM_FIELDS = tuple(field.name for field in fields(Form))
@@ -160,19 +174,46 @@ def voices_changed(two_voices: bool) -> Updates:
     return {"second": gr.update(visible=bool(two_voices))}
 
 
-def plan_changed(*values: Any) -> Updates:
-    """The plan panel for the inputs as they are; problems are told here, before anything is started."""
+def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
+    """Plan panel and timeline for the inputs as they are; problems are told here, before anything is started."""
     form = Form(*values)
     if missing := form.missing():
-        return {"plan": rendering.plan_hint(missing)}
+        return {"plan": rendering.plan_hint(missing), "timeline": gr.update(value=None)}
     try:
-        from ..pipeline import plan
+        from ..streaming.film import prepare
 
-        return {"plan": rendering.plan_panel(plan(form.to_request()))}
+        film = prepare(form.to_request())
+        with film.source:
+            own = form.own_pins()
+            shown = timeline_state(
+                film.request,
+                film.plan,
+                film.voices,
+                source_id=pictures.word(film.request.source),
+                source_seconds=film.source.duration_seconds,
+                pins=own["pins"],
+                revision=own["revision"],
+            )
+        return {"plan": rendering.plan_panel(film.plan), "timeline": gr.update(value=shown, work=[])}
     except UserError as error:
         return {"plan": rendering.plan_problem(str(error))}
     except Exception as error:
         return {"plan": rendering.plan_problem(failure(error).message)}
+
+
+def pins_edited(source: str | None, edit: gr.EventData) -> Updates:
+    """Keep what the timeline says; the plan follows."""
+    told = getattr(edit, "_data", None)
+    if not isinstance(told, dict) or not isinstance(told.get("pins"), list):
+        return {}
+    revision = told.get("revision")
+    return {
+        "pins": {
+            "pins": told["pins"],
+            "revision": revision if isinstance(revision, int) else 0,
+            "source": source,
+        }
+    }
 
 
 # --- settings that the browser remembers ---------------------------------------------------------------------------
@@ -249,7 +290,7 @@ def watch(studio: Studio, job: Job) -> Iterator[Updates]:
             updates = {} if job.should_stop() else {"progress": rendering.progress(event)}
             if event.chunk != running:
                 running = event.chunk
-                updates["strip"] = rendering.chunk_strip(chunks, finished, running)
+                updates |= _work(chunks, finished, running)
             if updates:
                 yield updates
         elif isinstance(event, ChunkFinished):
@@ -258,13 +299,20 @@ def watch(studio: Studio, job: Job) -> Iterator[Updates]:
                 yield {
                     "live": str(event.segment),
                     "result": gr.update(elem_classes=["card", "has-film"]),
-                    "strip": rendering.chunk_strip(chunks, finished, running),
-                }
+                } | _work(chunks, finished, running)
         elif isinstance(event, Finished):
             yield _ended() | _show_film(job, event, finished, seconds_elapsed)
         else:
             assert isinstance(event, Failed)
-            yield _ended() | _show_failure(event) | {"strip": rendering.chunk_strip(chunks, finished)}
+            yield _ended() | _show_failure(event) | _work(chunks, finished)
+
+
+def _work(chunks: Sequence[Chunk], finished: Sequence[ChunkFinished], running: int | None = None) -> Updates:
+    """How far each chunk is, under the player and on the timeline."""
+    return {
+        "strip": rendering.chunk_strip(chunks, finished, running),
+        "timeline": gr.update(work=with_work(chunks, (event.index for event in finished), running)),
+    }
 
 
 def cancel(studio: Studio, job_id: Any) -> Updates:
@@ -299,17 +347,16 @@ def _show_failure(failed: Failed) -> Updates:
 
 
 def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds_elapsed: float) -> Updates:
-    strip = rendering.chunk_strip(job.plan.chunks, finished) if finished else ""
+    work = _work(job.plan.chunks, finished) if finished else {"strip": "", "timeline": gr.update(work=[])}
     if event.output is None:
-        return {"notice": rendering.notice("Cancelled before the first chunk was finished.", "note"), "strip": strip}
+        return {"notice": rendering.notice("Cancelled before the first chunk was finished.", "note")} | work
     film = served(event.output, film_name(job.request))
     updates: Updates = {
         "film": film,
         "download": gr.update(value=film, visible=True),
         "facts": rendering.film_facts(event, job.request.seed, Path(film).stat().st_size, seconds_elapsed),
-        "strip": strip,
         "result": gr.update(elem_classes=["card", "has-film"]),
-    }
+    } | work
     if not event.complete:
         kept = rendering.duration(event.num_frames / FRAMES_PER_SECOND)
         updates["notice"] = rendering.notice(f"Cancelled; the first {kept} are finished and kept.", "note")

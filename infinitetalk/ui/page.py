@@ -18,6 +18,8 @@ from . import api, handlers, rendering
 from .handlers import FORM_FIELDS, Form, Updates
 from .jobs import Studio, log_to
 from .theme import STATIC_DIR, studio_css, studio_head, studio_theme
+from .timeline.component import timeline
+from .timeline.pictures import SourcePictures
 
 TITLE = "InfiniteTalk Studio"
 MAX_UPLOAD = "2gb"
@@ -152,6 +154,13 @@ def _result_zone(c: dict[str, Any]) -> None:
                 )
 
 
+def _timeline_zone(c: dict[str, Any], pictures: SourcePictures) -> None:
+    with gr.Column(elem_classes=["card", "empty"], elem_id="timeline-card"):
+        gr.HTML(_heading(4, "Timeline", "Which picture guides which stretch. Pin another one where the film needs it."))
+        c["pins"] = gr.State(None)
+        c["timeline"] = timeline(pictures)
+
+
 # --- wiring --------------------------------------------------------------------------------------------------------
 
 
@@ -170,12 +179,14 @@ def build_page(studio: Studio, preset: str) -> gr.Blocks:
         with gr.Row(elem_id="zones"):
             _source_zone(c, preset)
             _result_zone(c)
-        _wire(page, c, studio, preset)
+        pictures = SourcePictures()
+        _timeline_zone(c, pictures)
+        _wire(page, c, studio, preset, pictures)
         _publish_api(studio)
     return page
 
 
-def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str) -> None:
+def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictures: SourcePictures) -> None:
     private = {"api_visibility": "private", "show_progress": "hidden"}
     quick = private | {"queue": False}
     form = [c[name] for name in FORM_FIELDS]
@@ -208,9 +219,14 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str) -> No
 
     # the plan, and what the browser remembers, follow every input
     gr.on(
-        [component.change for component in form], updates(handlers.plan_changed), form, outputs("plan"),
-        trigger_mode="always_last", **private,
+        [component.change for component in form], updates(partial(handlers.plan_changed, pictures)), form,
+        outputs("plan", "timeline"), trigger_mode="always_last", **private,
     )  # fmt: skip
+
+    def edited(source: str | None, edit: gr.EventData) -> Any:
+        return _named(c, handlers.pins_edited(source, edit))
+
+    c["timeline"].input(edited, c["source"], outputs("pins"), trigger_mode="always_last", **quick)
     remembered = [c[name] for name in handlers.REMEMBERED]
     gr.on(
         [component.change for component in remembered], updates(handlers.remember), form, outputs("remembered"),
@@ -224,7 +240,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str) -> No
     # films
     running = outputs(
         "notice", "progress", "strip", "facts", "generate", "cancel", "download", "players", "live", "film", "result",
-        "job",
+        "job", "timeline",
     )  # fmt: skip
     film_event = private | {"concurrency_limit": None}  # the studio's own queue makes one film at a time
     start = streamed(partial(handlers.generate, studio))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import gradio as gr
 
+from .timeline.component import timeline_css, timeline_head
+
 STATIC_DIR = Path(__file__).resolve().parent / "static"
 
 # System fonts: nothing is fetched from elsewhere, so the page looks the same without a network.
@@ -91,9 +93,9 @@ def studio_theme() -> gr.themes.Base:
 
 
 def studio_css() -> str:
-    return (STATIC_DIR / "studio.css").read_text(encoding="utf-8")
+    return (STATIC_DIR / "studio.css").read_text(encoding="utf-8") + timeline_css()
 
 
 def studio_head() -> str:
-    """Keyboard shortcuts, the light switch and playing a chunk by its band."""
-    return f"<script>{(STATIC_DIR / 'studio.js').read_text(encoding='utf-8')}</script>"
+    """Keyboard shortcuts, the light switch, playing a chunk by its band, and the timeline."""
+    return f"<script>{(STATIC_DIR / 'studio.js').read_text(encoding='utf-8')}</script>" + timeline_head()

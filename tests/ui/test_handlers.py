@@ -2,17 +2,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from infinitetalk.errors import InputError, PresetError
 from infinitetalk.request import load_preset
 from infinitetalk.ui import handlers
 from infinitetalk.ui.handlers import FORM_FIELDS, Form
+from infinitetalk.ui.timeline.pictures import SourcePictures
 
 
 def _values(**changes: object) -> list[object]:
     form = Form(**changes)
     return [getattr(form, name) for name in FORM_FIELDS]
+
+
+def _plan(*values: object) -> dict:
+    return handlers.plan_changed(SourcePictures(), *values)
 
 
 def test_a_form_becomes_the_request_it_shows() -> None:
@@ -76,20 +82,56 @@ def test_a_removed_file_can_be_put_back(picture: Path) -> None:
 
 
 def test_the_plan_asks_for_what_is_missing_before_it_complains(picture: Path) -> None:
-    assert "Add a photo or video and a voice" in handlers.plan_changed(*_values())["plan"]
-    assert "Add a voice" in handlers.plan_changed(*_values(source=str(picture)))["plan"]
+    assert "Add a photo or video and a voice" in _plan(*_values())["plan"]
+    assert "Add a voice" in _plan(*_values(source=str(picture)))["plan"]
 
 
 def test_the_plan_counts_chunks_and_frames(picture: Path, voice: Path) -> None:
-    html = handlers.plan_changed(*_values(source=str(picture), voice=str(voice)))["plan"]
+    html = _plan(*_values(source=str(picture), voice=str(voice)))["plan"]
     assert "175 frames" in html and "<dd>3<small>" in html
+
+
+def test_the_timeline_shows_the_plan_and_the_pins_that_belong_to_its_source(picture: Path, voice: Path) -> None:
+    pins = {"pins": [{"time": 4.0, "source": 0, "image": None, "url": None}], "revision": 3, "source": str(picture)}
+    shown = _plan(*_values(source=str(picture), voice=str(voice), pins=pins))["timeline"]["value"]
+    assert [chunk["new_start"] for chunk in shown["chunks"]] == [0, 3.24, 6.12]
+    assert [chunk["pinned"] for chunk in shown["chunks"]] == [False, True, False]
+    assert (shown["revision"], shown["pins"]) == (3, pins["pins"])
+    shown = _plan(*_values(source=str(picture), voice=str(voice), pins=pins | {"source": "other.png"}))["timeline"]
+    assert shown["value"]["pins"] == []
+    assert _plan(*_values(source=str(picture)))["timeline"]["value"] is None
+
+
+def test_an_edit_of_the_timeline_is_kept_for_its_source() -> None:
+    edit = gr.EventData(None, {"pins": [{"time": 1.0, "source": 2.0}], "revision": 2})
+    assert handlers.pins_edited("film.mp4", edit)["pins"]["source"] == "film.mp4"
+    for broken in (None, [], {"pins": "many"}, {}):
+        assert handlers.pins_edited("film.mp4", gr.EventData(None, broken)) == {}
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        {"time": 1.0, "source": None, "image": "/etc/passwd"},
+        {"time": 1.0, "source": None, "image": "../../secret.png"},
+        {"time": 1.0, "source": None, "image": 7},
+        {"time": "soon", "source": 1.0},
+        {"time": 1.0},
+        {"time": float("nan"), "source": 1.0},
+        "pin",
+    ],
+)
+def test_a_pin_that_the_page_cannot_have_made_is_refused(picture: Path, voice: Path, pin: object) -> None:
+    pins = {"pins": [pin], "revision": 1, "source": str(picture)}
+    answer = _plan(*_values(source=str(picture), voice=str(voice), pins=pins))
+    assert "plan problem" in answer["plan"] and "Sorry" not in answer["plan"] and "timeline" not in answer
 
 
 @pytest.mark.parametrize("name", ["empty.wav", "text.wav"])
 def test_the_plan_says_what_is_wrong_with_a_voice(picture: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("" if name == "empty.wav" else "not a sound at all")
-    html = handlers.plan_changed(*_values(source=str(picture), voice=str(path)))["plan"]
+    html = _plan(*_values(source=str(picture), voice=str(path)))["plan"]
     assert "plan problem" in html and name in html and "Sorry" not in html
 
 

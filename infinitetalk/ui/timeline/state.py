@@ -1,0 +1,98 @@
+"""A planned film as the timeline shows it: chunks, references, keyframes, cuts and voices, in plain values for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...media.audio import SPEECH_RATE
+from ...request import FRAMES_PER_SECOND, GenerationRequest
+
+if TYPE_CHECKING:
+    from ...streaming.film import FilmPlan, Voice
+    from ...streaming.plan import Chunk
+
+_PEAKS_PER_SECOND = 25  # of the waveforms; fewer for long films
+_MAX_PEAKS = 12_000
+
+
+def timeline_state(
+    request: GenerationRequest,
+    plan: FilmPlan,
+    voices: Sequence[Voice],
+    *,
+    source_id: str,
+    source_seconds: float,
+    pins: Sequence[Mapping[str, Any]],
+    revision: int,
+) -> dict[str, Any]:
+    """What `timeline.js` draws; its head lists the keys.
+
+    Args:
+        source_id: names the source; another one starts the timeline anew.
+        source_seconds: infinite for a picture.
+        pins: as the page last told them; revision: how many edits that includes.
+    """
+    still = source_seconds == float("inf")
+    return {
+        "id": source_id,
+        "duration": round(plan.num_frames / FRAMES_PER_SECOND, 4),
+        "frame_rate": FRAMES_PER_SECOND,
+        "source": {
+            "kind": "image" if still else "video",
+            "duration": 0 if still else round(source_seconds, 3),
+            "short": request.short_source,
+        },
+        "chunks": [_chunk(chunk) for chunk in plan.chunks],
+        "pins": [dict(pin) for pin in pins],
+        "revision": revision,
+        "cuts": [],
+        "voices": [_voice(voice, plan.duration_seconds) for voice in voices],
+    }
+
+
+def _chunk(chunk: Chunk) -> dict[str, Any]:
+    reference = chunk.reference
+    return {
+        "index": chunk.index,
+        "start": round(chunk.start_frame / FRAMES_PER_SECOND, 4),
+        "new_start": round(chunk.start_seconds, 4),
+        "stop": round(chunk.stop_seconds, 4),
+        "reference": round(reference.source_seconds, 4),
+        "pinned": reference.keyframe_index is not None,
+        "status": "planned",
+    }
+
+
+def _voice(voice: Voice, duration_seconds: float) -> dict[str, Any]:
+    rate = min(_PEAKS_PER_SECOND, _MAX_PEAKS / max(duration_seconds, 1e-6))
+    return {
+        "rate": round(rate, 4),
+        "peaks": peaks(voice.samples, voice.start_seconds, duration_seconds, rate),
+    }
+
+
+def peaks(samples: np.ndarray, start_seconds: float, duration_seconds: float, rate: float) -> list[int]:
+    """Loudness of `rate` stretches a second over the film, 0 to 100, the loudest of all being 100.
+
+    samples: float32 at 16 kHz, heard from `start_seconds` on.
+    """
+    count = max(1, int(np.ceil(duration_seconds * rate)))
+    edges = np.round((np.arange(count + 1) / rate - start_seconds) * SPEECH_RATE).astype(int).clip(0, len(samples))
+    loudest = np.zeros(count)
+    filled = np.flatnonzero(edges[1:] > edges[:-1])
+    if len(filled):
+        # Stretches lie end to end where they hold sound, so their starts alone divide it.
+        loudest[filled] = np.maximum.reduceat(np.abs(samples[: edges[-1]]), edges[filled])
+    top = float(loudest.max())
+    return [round(100 * value / top) if top else 0 for value in loudest.tolist()]
+
+
+def with_work(chunks: Iterable[Chunk], finished: Iterable[int], running: int | None) -> list[str]:
+    """The status of each chunk: finished, running or planned."""
+    done = set(finished)
+    return [
+        "finished" if chunk.index in done else "running" if chunk.index == running else "planned" for chunk in chunks
+    ]
