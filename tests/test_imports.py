@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "infinitetalk"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASICS = {"errors", "events", "paths", "request"}
+BASICS = {"errors", "events", "machine", "paths", "presets", "request", "settings"}
 WORKING = {"audio", "checkpoints", "media", "models", "runtime", "sampling"}
 ENGINE = BASICS | WORKING | {"streaming", "pipeline"}
 ASIDE = {"benchmarks", "evaluation", "training"}  # they look at the engine; the engine does not know them
@@ -23,7 +23,10 @@ MAY_IMPORT = {
     "errors": set(),
     "events": set(),
     "paths": set(),
-    "request": {"errors", "paths"},
+    "machine": set(),
+    "settings": {"errors"},
+    "presets": {"errors", "machine", "paths", "settings"},
+    "request": {"errors", "presets", "settings"},
     **dict.fromkeys(WORKING, BASICS | WORKING),
     "streaming": BASICS | WORKING,
     "pipeline": BASICS | WORKING | {"streaming"},
@@ -34,7 +37,7 @@ MAY_IMPORT = {
     "__init__": ENGINE,
 }
 # Known before any weight is read, so that the page and the command line answer at once.
-LIGHT = ("errors", "events", "paths", "request", "streaming.plan", "pipeline", "cli", "models.specs")
+LIGHT = ("errors", "events", "machine", "paths", "presets", "request", "settings", "streaming.plan", "pipeline", "cli", "models.specs")
 HEAVY = ("torch", "diffusers", "transformers", "gradio", "mediapipe", "cv2", "av", "scipy")
 
 

@@ -265,12 +265,17 @@ def test_missing_project(tmp_path):
 # Presets
 
 
-@pytest.mark.parametrize("path", sorted(presets_dir().glob("*")), ids=lambda p: p.name)
-def test_every_shipped_preset_is_valid(path):
-    assert path.suffix == ".yaml", "a file in presets/ that nothing reads"
-    settings = load_preset(path.stem)
+def test_every_file_in_presets_is_read():
+    read = {name for joined in preset_names() for name in joined.split("+")}
+    assert {path.stem for path in presets_dir().rglob("*") if path.is_file()} == read
+    assert {path.suffix for path in presets_dir().rglob("*") if path.is_file()} == {".yaml"}
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_shipped_preset_is_valid(name):
+    settings = load_preset(name)
     assert settings.description, "the page shows the description"
-    assert a_request(preset=path.stem).resolve() == settings
+    assert a_request(preset=name).resolve() == settings
 
 
 def test_default_preset_comes_first():

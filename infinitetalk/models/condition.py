@@ -51,6 +51,27 @@ class BlockKeys:
     image: KeysAndValues
     audio: KeysAndValues
 
+    def to(self, device: torch.device, brought: dict[int, KeysAndValues] | None = None) -> BlockKeys:
+        """On another device; what `brought` holds already, by identity, is not copied again.
+
+        On their way from a graphics card they are put into pinned memory, from which they come back beside the work.
+        """
+        brought = {} if brought is None else brought
+        pairs = (self.text, self.image, self.audio)
+        for pair in pairs:
+            if pair is not None and id(pair) not in brought:
+                brought[id(pair)] = tuple(_moved(part, device) for part in pair)
+        return BlockKeys(*(pair and brought[id(pair)] for pair in pairs))
+
+
+def _moved(part: torch.Tensor, device: torch.device) -> torch.Tensor:
+    if part.device == device:
+        return part
+    if part.device.type == "cuda" and device.type == "cpu":
+        waiting = torch.empty(part.shape, dtype=part.dtype, pin_memory=True)
+        return waiting.copy_(part)
+    return part.to(device, non_blocking=True)
+
 
 @dataclass(frozen=True)
 class Condition:

@@ -14,6 +14,7 @@ quantizers, casting and offloading apply; `checkpoints/transformer_keys.py` tran
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -31,7 +32,6 @@ from .audio_projection import AudioProjection
 from .condition import BlockKeys, Condition, ConditionInputs, ConditionTokens, KeysAndValues
 from .layers import ConditionEmbedder, FeedForward, LayerNorm32, PatchEmbedding, gated_sum, modulated_norm
 from .rotary import RotaryCache
-
 
 # (walk, tokens by branch before the blocks, embedding [B, dim] and modulation [B, 6, dim] of the time) -> tokens after
 # them; `walk` takes the names of branches and puts their tokens through all blocks.
@@ -75,7 +75,7 @@ class InfiniteTalkBlock(nn.Module):
         num_frames: int = 0,
         num_speakers: Sequence[int] = (),
         skip_tokens: int = 0,
-        known: Mapping[str, KeysAndValues] | None = None,
+        known: Sequence[str] = (),
     ) -> list[torch.Tensor] | torch.Tensor | BlockKeys:
         """One [B, N, dim] per branch -> the same; or, without `hidden_states`, the keys and values of one condition.
 
@@ -87,10 +87,10 @@ class InfiniteTalkBlock(nn.Module):
             time: [B, 6, dim]; rotary: [N, D / 2]; speaker_tokens: per branch [B, 3, P] or None.
             num_frames: latent frames of the tokens that come out.
             skip_tokens: leave out that many first tokens of the result; the others still attend to them.
-            known: keys and values that need not be encoded, by name.
+            known: which of text, image and audio need not be encoded; they come back as None.
         """
         if hidden_states is None:
-            return self._encode(conditions[0], num_speakers[0], known)
+            return self._encode(conditions[0], num_speakers[0], dict.fromkeys(known))
         alone = isinstance(hidden_states, torch.Tensor)
         hidden_states = [hidden_states] if alone else hidden_states
         modulation = self.scale_shift_table.float() + time
@@ -125,6 +125,8 @@ class InfiniteTalkBlock(nn.Module):
     ) -> list[BlockKeys]:
         """Keys of each branch, encoded now where only tokens were kept; branches share what they share in tokens."""
         keys: list[BlockKeys] = []
+        device = self.scale_shift_table.device
+        brought: dict[int, KeysAndValues] = {}  # by the identity of what waited elsewhere
         for index, condition in enumerate(conditions):
             if isinstance(condition, ConditionTokens):
                 known = {}
@@ -133,13 +135,14 @@ class InfiniteTalkBlock(nn.Module):
                         if getattr(condition, name) is getattr(earlier, name, None):
                             known[name] = getattr(earlier_keys, name)
                 condition = self._encode(condition, num_speakers[index], known)
+            elif condition.text[0].device != device:
+                condition = condition.to(device, brought)
             keys.append(condition)
         return keys
 
     def _encode(
-        self, tokens: ConditionTokens, num_speakers: int, known: Mapping[str, KeysAndValues] | None = None
+        self, tokens: ConditionTokens, num_speakers: int, known: Mapping[str, KeysAndValues | None]
     ) -> BlockKeys:
-        known = known or {}
         return BlockKeys(
             text=known["text"] if "text" in known else self.attn2.encode_text(tokens.text),
             image=known["image"] if "image" in known else self.attn2.encode_image(tokens.image),
@@ -225,6 +228,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         speaker_masks: torch.Tensor | None = None,
         reuse: Iterable[Condition] = (),
         keep_keys: bool = True,
+        keys_device: torch.device | str | None = None,
     ) -> Condition:
         """Everything about one branch that does not change between steps. Shapes: see `ConditionInputs`.
 
@@ -236,20 +240,24 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
                 encoded again. Not for training steps whose weights or graphs differ.
             keep_keys: hold each block's keys and values (at the published size about 1.1 GB a branch in bfloat16,
                 less what branches share); otherwise they are computed from the tokens at each evaluation.
+            keys_device: where they wait; each block brings its own in while it runs. None: where they were computed.
 
         Raises:
             InputError: if a shape does not fit the network or the other inputs.
         """
         inputs = ConditionInputs(text, image, audio, reference, speaker_masks)
         # Through forward, where hooks that bring offloaded weights in are attached.
-        return self(None, None, inputs, reuse=tuple(reuse), keep_keys=keep_keys)
+        return self(None, None, inputs, reuse=tuple(reuse), keep_keys=keep_keys, keys_device=keys_device)
 
-    def _encode(self, inputs: ConditionInputs, reuse: Sequence[Condition], keep_keys: bool) -> Condition:
+    def _encode(
+        self, inputs: ConditionInputs, reuse: Sequence[Condition], keep_keys: bool, keys_device: torch.device | None
+    ) -> Condition:
         shape, num_speakers = self._check(inputs)
         tokens, reference_tokens = self._encode_tokens(inputs, shape, num_speakers, reuse)
         if keep_keys:
             blocks = tuple(
-                self._block_keys(index, block, tokens, num_speakers, reuse) for index, block in enumerate(self.blocks)
+                self._block_keys(index, block, tokens, num_speakers, reuse, keys_device)
+                for index, block in enumerate(self.blocks)
             )
         else:
             blocks = (tokens,) * len(self.blocks)
@@ -306,6 +314,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         tokens: ConditionTokens,
         num_speakers: int,
         reuse: Sequence[Condition],
+        keys_device: torch.device | None,
     ) -> BlockKeys:
         """Keys of one block, taken from another condition where the tokens are the very same."""
         found = {}
@@ -317,7 +326,10 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
                     found[name] = getattr(other.blocks[index], name)
         if len(found) == 3:
             return BlockKeys(**found)
-        return block(None, [tokens], num_speakers=[num_speakers], known=found)
+        # Only the names go in: hooks of offloading move every tensor among a block's arguments.
+        keys = block(None, [tokens], num_speakers=[num_speakers], known=tuple(found))
+        keys = keys if keys_device is None else keys.to(keys_device)
+        return replace(keys, **found)
 
     def _check(self, inputs: ConditionInputs) -> tuple[tuple[int, int, int], int]:
         """Token grid (T, rows, columns) and speakers per item, or an InputError naming what does not fit."""
@@ -366,6 +378,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         around_blocks: AroundBlocks | None = None,
         reuse: Sequence[Condition] = (),
         keep_keys: bool = True,
+        keys_device: torch.device | str | None = None,
     ) -> torch.Tensor | dict[str, torch.Tensor] | Condition:
         """Evaluate the network at one time.
 
@@ -383,7 +396,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
             branches, one such tensor by name.
         """
         if isinstance(condition, ConditionInputs):
-            return self._encode(condition, reuse, keep_keys)
+            return self._encode(condition, reuse, keep_keys, None if keys_device is None else torch.device(keys_device))
         branches = dict(condition) if isinstance(condition, Mapping) else {"": condition}
         shape = next(iter(branches.values())).shape
         assert all(other.shape == shape for other in branches.values()), "branches differ in geometry"

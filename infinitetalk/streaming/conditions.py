@@ -15,6 +15,7 @@ from ..models.condition import Condition
 from ..models.loading import Models
 from ..models.vae import encode_reference
 from ..sampling.guidance import Branch
+from ..settings import Keys
 from .plan import VAE_TIME_STRIDE
 
 _MOTION_EDGE = 1.5  # times the motion region's size
@@ -78,12 +79,14 @@ def branch_conditions(
     audio: Tensor,
     speaker_masks: Tensor | None,
     image_tokens: Tensor,
+    keys: Keys = "device",
 ) -> Mapping[Branch, Condition]:
     """What the transformer needs for each guidance branch, with everything that does not change between steps done.
 
     A branch without audio hears one stream of zeros, as in the reference, even with two speakers.
 
     y: of `reference_latents`. audio: [S, num_frames, 5, L, C]. image_tokens: the image encoder's view of the reference.
+    keys: where the encoded conditions wait (`Settings.keys`).
     """
     dtype, device = models.dtype, models.device
     image, y, audio = (tensor.to(device, dtype) for tensor in (image_tokens, y, audio))
@@ -99,5 +102,7 @@ def branch_conditions(
             reference=y,
             speaker_masks=speaker_masks if len(audio) == 2 and heard else None,
             reuse=tuple(conditions.values()),  # branches share what is equal
+            keep_keys=keys != "recompute",
+            keys_device="cpu" if keys == "host" else None,
         )
     return conditions

@@ -16,6 +16,7 @@ from ..models.image_encoder import encode_image
 from ..models.loading import Models
 from ..models.vae import decode_video, encode_video
 from ..request import Settings
+from ..sampling.cache import make_step_cache
 from ..sampling.denoise import denoise
 from ..sampling.guidance import branches_for, make_guidance
 from ..sampling.schedule import timesteps
@@ -67,6 +68,9 @@ class FilmStream:
         self.num_context_frames = num_context_frames
         self.context_latents: Tensor | None = None
         self.color_anchor: Tensor | None = None
+        self.cache = make_step_cache(
+            settings.cache, steps=settings.steps, size=settings.size, threshold=settings.cache_threshold
+        )
         self._seen: tuple[Tensor, Tensor, Tensor] | None = None  # reference, its y, its image tokens
 
     @torch.inference_mode()
@@ -102,22 +106,23 @@ class FilmStream:
         branches = branches_for(settings.text_scale, settings.audio_scale)
         conditions = branch_conditions(
             models, branches, text=self.text, y=y, audio=audio, speaker_masks=self.speaker_masks,
-            image_tokens=image_tokens,
+            image_tokens=image_tokens, keys=settings.keys,
         )
         clock.lap("conditioning")
 
         # 2. From noise to latents.
-        latents = denoise(
-            models.transformer,
-            conditions,
-            noise.to(device, dtype),
-            space.enter(context.to(device)).to(dtype),
-            timesteps=timesteps(settings.steps, settings.shift),
-            guidance=make_guidance(settings.text_scale, settings.audio_scale, adaptive=settings.adaptive_guidance),
-            prediction=spec.prediction,
-            on_step=on_step,
-            should_stop=should_stop,
-        )
+        with self.cache.attached(models.transformer) as network:
+            latents = denoise(
+                network,
+                conditions,
+                noise.to(device, dtype),
+                space.enter(context.to(device)).to(dtype),
+                timesteps=timesteps(settings.steps, settings.shift),
+                guidance=make_guidance(settings.text_scale, settings.audio_scale, adaptive=settings.adaptive_guidance),
+                prediction=spec.prediction,
+                on_step=on_step,
+                should_stop=should_stop,
+            )
         if latents is None:
             raise Cancelled
         latents = space.leave(latents)

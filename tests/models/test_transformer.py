@@ -317,3 +317,18 @@ def test_conditions_of_different_sizes_are_not_stacked(model):
     one, other = (model.encode_condition(**make_inputs(rows=rows)) for rows in (4, 6))
     with pytest.raises(AssertionError, match="geometry"):
         stack_conditions([one, replace(other)])
+
+
+@pytest.mark.parametrize("how", [{"keep_keys": False}, {"keys_device": "cpu"}])
+def test_keys_elsewhere_or_made_anew_change_nothing(model, how):
+    inputs = make_inputs(speakers=2)
+    conditions, kept = {}, {}
+    for branch, given in (("cond", inputs), ("drop_audio", silenced(inputs))):
+        conditions[branch] = model.encode_condition(**given, reuse=tuple(conditions.values()), **how)
+        kept[branch] = model.encode_condition(**given, reuse=tuple(kept.values()))
+    latents = make_latents(inputs)
+    for branch, output in model(latents, TIME, conditions).items():
+        torch.testing.assert_close(output, model(latents, TIME, kept)[branch])
+    if "keys_device" in how:
+        first, second = (condition.blocks[0] for condition in conditions.values())
+        assert first.text is second.text and first.audio is not second.audio, "what branches share waits once"
