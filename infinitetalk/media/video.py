@@ -140,6 +140,15 @@ class VideoSource(_ContextManaged):
             self._shown, self._next = self._next, self._decode_one()
         return self._convert(self._shown)
 
+    def own_frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Every frame of the file once, from the first on, with the second at which it begins."""
+        self._rewind()
+        while self._shown is not None:
+            yield max(0.0, self._time(self._shown) - self._origin_seconds), self._convert(self._shown)
+            if self._next is None:
+                return
+            self._shown, self._next = self._next, self._decode_one()
+
     def close(self) -> None:
         """Frees the decoder; the source cannot be used afterwards."""
         self._shown = self._next = self._converted = None
