@@ -1,4 +1,4 @@
-"""`python -m infinitetalk evaluate nano --data DIR`: lip-sync and identity on held-out heads and voices."""
+"""`python -m infinitetalk evaluate nano --data DIR`: every figure of the small model, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m infinitetalk evaluate", description="Measure a model's films against exact truth."
     )
     parser.add_argument("model", choices=("nano",), help="what to measure")
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and heldout/ clips")
-    parser.add_argument("--clips", type=int, default=8, help="how many held-out clips")
+    parser.add_argument("--data", type=Path, required=True, help="folder with heldout/ clips")
+    parser.add_argument("--out", type=Path, default=None, help="folder for report.json, report.md and contact sheets")
+    parser.add_argument("--clips", type=int, default=None, help="how many held-out clips (default: 6)")
+    parser.add_argument("--minute", type=float, default=None, metavar="SECONDS",
+                        help="length of the long film (default: 60; 0: none)")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="about a minute: 3 clips, 15 s for 60, nothing real")
+    parser.add_argument("--no-real", action="store_true", help="leave photographs and recordings out")
+    parser.add_argument("--photos", type=Path, default=None, help="folder of photographs instead of packaged ones")
     parser.add_argument("--preset", default="nano")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--steps", type=int, default=None, help="instead of the preset's")
     parser.add_argument("--shift", type=float, default=None, help="instead of the preset's")
     parser.add_argument("--audio-scale", type=float, default=None, help="instead of the preset's")
-    parser.add_argument("--sheet", type=Path, default=None, help="also write true and generated frames (PNG)")
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON line")
+    parser.add_argument("--json", action="store_true", help="print the whole report as one JSON line")
     return parser
 
 
@@ -30,23 +35,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code.
 
     Raises:
-        InputError: no clips, or the packages for measuring identity are not installed.
+        InputError: no clips, or the packages for measuring are not installed.
     """
     arguments = build_parser().parse_args(argv)
-    from .nano import contact_sheet, evaluate_films, held_out_clips, make_films
+    from ..errors import InputError
+    from .nano import EvaluationSettings, evaluate_nano
 
-    clips = held_out_clips(arguments.data, arguments.clips)
+    clips = arguments.clips if arguments.clips is not None else 3 if arguments.quick else 6
+    minute = arguments.minute if arguments.minute is not None else 15.0 if arguments.quick else 60.0
+    if clips < 2:
+        raise InputError(f"--clips is {clips}; give at least 2, so that there is other speech to compare with.")
+    if minute < 0 or 0 < minute < 6:
+        raise InputError(f"--minute is {minute:g}; give 0, or at least 6 seconds so that there are chunks to compare.")
     overrides = {name: getattr(arguments, name) for name in ("steps", "shift", "audio_scale")}
-    chosen = {name: value for name, value in overrides.items() if value is not None}
-    films = make_films(clips, arguments.preset, arguments.seed, **chosen)
-    if arguments.sheet is not None:
-        contact_sheet(films, clips, arguments.sheet)
-    figures = evaluate_films(films, clips)
-    if arguments.json:
-        print(json.dumps(figures))
-    else:
-        for name, value in figures.items():
-            print(f"{name:32} {value:.3f}")
+    report = evaluate_nano(
+        EvaluationSettings(
+            data=arguments.data,
+            out=arguments.out,
+            preset=arguments.preset,
+            clips=clips,
+            seed=arguments.seed,
+            minute_seconds=minute,
+            real=not (arguments.quick or arguments.no_real),
+            photos=arguments.photos,
+            request={name: value for name, value in overrides.items() if value is not None},
+        )
+    )
+    print(json.dumps(report.to_dict(), ensure_ascii=False) if arguments.json else report.to_text())
     return 0
 
 

@@ -1,20 +1,19 @@
-"""Does the mouth follow the speech? Mouth openness by mediapipe's face mesh against a curve of the true jaw.
+"""Does the mouth follow the speech? Openness of the mouth against a curve of the true jaw.
 
-The mesh models are part of mediapipe 0.10.21's wheel. Openness is the distance between the inner lips divided by the
-mouth's width; on a photograph of a closed mouth about 0.02, with the jaw dropped about 0.6.
+Openness is the distance between the inner lips divided by the mouth's width: about 0.02 on a photograph of a closed
+mouth, about 0.6 with the jaw dropped.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-UPPER_LIP, LOWER_LIP, LEFT_CORNER, RIGHT_CORNER = 13, 14, 78, 308  # inner lips, face mesh landmarks
-MESH_SIZE = 384  # pixels that small pictures are enlarged to: the mesh wants a face of some size
+from .landmarks import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPER_LIP, distance
+
 MAX_LAG = 5  # frames
+CLOSED_PERCENTILE = 30  # of a clip's openness: lips of p, b and m are to lie below it
 
 
 @dataclass(frozen=True)
@@ -22,32 +21,20 @@ class LipSync:
     """correlation: at the best lag. lag: frames by which the mouth follows the jaw (negative: precedes).
 
     at_zero: correlation without shifting. other_speech: best-lag correlation with curves of other speech, mean.
-    amplitude: spread of the openness, in units of mouth width. faces: share of frames in which a face was found.
+    spread: standard deviation of the openness, in mouth widths. faces: share of frames in which a face was found.
     """
 
     correlation: float
     lag: int
     at_zero: float
     other_speech: float
-    amplitude: float
+    spread: float
     faces: float
 
 
-def mouth_openness(frames: np.ndarray) -> np.ndarray:
-    """Openness [F] of uint8 frames [F,H,W,3] RGB; NaN where no face is found. Every frame is looked at by itself."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    from mediapipe.python.solutions.face_mesh import FaceMesh
-
-    openness = np.full(len(frames), np.nan)
-    with FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.4) as mesh:
-        for index, frame in enumerate(frames):
-            large = cv2.resize(frame, (MESH_SIZE, MESH_SIZE), interpolation=cv2.INTER_CUBIC)
-            faces = mesh.process(large).multi_face_landmarks
-            if faces:
-                at = np.array([[p.x, p.y] for p in faces[0].landmark])
-                width = np.linalg.norm(at[LEFT_CORNER] - at[RIGHT_CORNER])
-                openness[index] = np.linalg.norm(at[UPPER_LIP] - at[LOWER_LIP]) / width
-    return openness
+def mouth_openness(points: np.ndarray) -> np.ndarray:
+    """Openness [F] of `face_points` [F,478,3]; NaN where no face was found."""
+    return distance(points, UPPER_LIP, LOWER_LIP) / distance(points, LEFT_CORNER, RIGHT_CORNER)
 
 
 def lagged_correlation(openness: np.ndarray, jaw: np.ndarray, max_lag: int = MAX_LAG) -> dict[int, float]:
@@ -60,11 +47,16 @@ def lagged_correlation(openness: np.ndarray, jaw: np.ndarray, max_lag: int = MAX
     for lag in range(-max_lag, max_lag + 1):
         a = openness[max(0, lag) : num_frames + min(0, lag)]
         b = jaw[max(0, -lag) : num_frames - max(0, lag)]
-        seen = np.isfinite(a)
-        a, b = a[seen], b[seen]
-        steady = len(a) < 3 or a.std() < 1e-6 or b.std() < 1e-6
-        found[lag] = 0.0 if steady else float(np.corrcoef(a, b)[0, 1])
+        found[lag] = correlation(a, b)
     return found
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson correlation of two curves [F] over the frames in which both are known; 0 where either is constant."""
+    seen = np.isfinite(a) & np.isfinite(b)
+    a, b = a[seen], b[seen]
+    steady = len(a) < 3 or a.std() < 1e-6 or b.std() < 1e-6
+    return 0.0 if steady else float(np.corrcoef(a, b)[0, 1])
 
 
 def measure_lip_sync(openness: np.ndarray, jaw: np.ndarray, other_jaws: list[np.ndarray]) -> LipSync:
@@ -72,11 +64,37 @@ def measure_lip_sync(openness: np.ndarray, jaw: np.ndarray, other_jaws: list[np.
     own = lagged_correlation(openness, jaw)
     lag = max(own, key=own.get)
     others = [max(lagged_correlation(openness, other).values()) for other in other_jaws]
+    seen = np.isfinite(openness)
     return LipSync(
         correlation=own[lag],
         lag=lag,
         at_zero=own[0],
         other_speech=float(np.mean(others)) if others else 0.0,
-        amplitude=float(np.nanstd(openness)),
-        faces=float(np.isfinite(openness).mean()),
+        spread=float(openness[seen].std()) if seen.any() else 0.0,
+        faces=float(seen.mean()),
     )
+
+
+def closed_lips(openness: np.ndarray, closures: np.ndarray) -> list[bool]:
+    """For every closure of the lips (p, b, m), whether the mouth comes below the clip's 30th percentile of openness.
+
+    Args:
+        openness: [F], NaN where no face was found.
+        closures: bool [F], true in the frames of a closure; each run of them is one, looked at one frame wider on
+            either side. Closures in which no face is seen count as open.
+    """
+    closures = closures[: len(openness)]
+    if not np.isfinite(openness).any():
+        return []
+    limit = np.nanpercentile(openness, CLOSED_PERCENTILE)
+    found = []
+    for start, stop in runs(closures):
+        near = openness[max(0, start - 1) : stop + 1]
+        found.append(bool(np.isfinite(near).any() and np.nanmin(near) <= limit))
+    return found
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """First index and index after the last of every run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -70,7 +70,7 @@ def cut(picture: np.ndarray, square: Square) -> np.ndarray:
 
 def _detect(picture: np.ndarray) -> list[tuple[float, float, float, float]]:
     """(row, column, height, width) of each face, most certain first."""
-    with _quiet():
+    with quiet_native_code():
         from mediapipe.python.solutions.face_detection import FaceDetection
 
         found = []
@@ -92,7 +92,7 @@ def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Fac
     side = int((1 + 2 * _SEARCH_MARGIN) * max(height, width))
     square = Square(int(row + height / 2 - side / 2), int(column + width / 2 - side / 2), max(side, 16))
     view = np.ascontiguousarray(cut(picture, square))
-    with _quiet():
+    with quiet_native_code():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
         with FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3) as mesh:
@@ -109,7 +109,7 @@ def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Fac
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_native_code() -> Iterator[None]:
     """mediapipe's native code writes start-up notes to file descriptor 2; keep them off the user's terminal."""
     sys.stderr.flush()
     saved = os.dup(2)
