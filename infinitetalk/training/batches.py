@@ -137,7 +137,7 @@ class BatchMaker:
         top = left = 0
         if phase.crop is not None:
             # A tall cut-out holds the eyes as well, if they are known.
-            inside = np.concatenate([mouth, eyes]) if has_eyes and rows > 8 else mouth
+            inside = np.concatenate([mouth, eyes]) if has_eyes and rows >= 8 else mouth
             middle = (inside[:, :2].min(axis=0) + inside[:, 2:].max(axis=0)) / 2 + shake
             # Even, so that tokens of a cut-out are tokens of the whole picture.
             top, left = (

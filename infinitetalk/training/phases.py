@@ -35,10 +35,11 @@ class Phase:
     crop_between: tuple[int, int] = (10, 8)
 
 
+# Of a face that fills a third of the picture's width, a mouth covers one by two or three latent positions.
 PHASES = (
-    Phase("mouths", 0.35, 7, (8, 8), 16, 6.0, 1.0, 0.3, 0.5),
-    Phase("faces", 0.25, 7, (10, 8), 12, 6.0, 4.0, 0.2, 0.6, moving_share=0.1),
-    Phase("chunks", 0.40, 21, None, 2, 8.0, 6.0, 0.1, 0.7, moving_share=0.2, crops_between=1),
+    Phase("mouths", 0.35, 7, (6, 6), 32, 6.0, 1.0, 0.2, 0.6),
+    Phase("faces", 0.25, 7, (10, 8), 12, 8.0, 4.0, 0.2, 0.6, moving_share=0.1),
+    Phase("chunks", 0.40, 21, None, 2, 10.0, 6.0, 0.1, 0.7, moving_share=0.2, crops_between=1),
 )
 
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from ..errors import InputError
 
-Strategy = Literal["M0", "M1", "M2", "M3"]
+Strategy = Literal["M0", "M1", "M2", "M3", "any"]
 Conditioning = Literal["sparse", "i2v", "fl2v", "two-reference"]
 
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+STRATEGIES: tuple[Strategy, ...] = ("M0", "M1", "M2", "M3")  # the paper's; "any" takes no side
 CONDITIONINGS: tuple[Conditioning, ...] = get_args(Conditioning)
 
 NEAR_FRAMES = 25  # one second: an adjacent reference is nearer than that, a far one is not
@@ -50,7 +50,7 @@ def reference_frames(strategy: Strategy, start: int, stop: int, num_frames: int)
     """The frames, ascending, that `strategy` may choose for the chunk [start, stop) of a film of `num_frames`.
 
     M0: any of the chunk. M1: its first or last. M2: at least one second away from it. M3: outside it, less than one
-    second away.
+    second away. any: all of the film.
 
     Raises:
         InputError: if the strategy is unknown or the film has no such frame.
@@ -66,6 +66,8 @@ def reference_frames(strategy: Strategy, start: int, stop: int, num_frames: int)
         chosen = distance >= NEAR_FRAMES
     elif strategy == "M3":
         chosen = (distance > 0) & (distance < NEAR_FRAMES)
+    elif strategy == "any":
+        chosen = distance >= 0
     else:
         raise InputError(f"There is no reference strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}.")
     if not chosen.any():

@@ -225,7 +225,7 @@ def test_the_report_knows_silence_from_speech(clips, features) -> None:
             return batch.clean
 
     still, oracle = (report(network(), make, probe, held_out) for network in (Still, Oracle))
-    assert still["mouth"] == pytest.approx(1) and still["slope"] == pytest.approx(0)
+    assert still["mouth"] == pytest.approx(1) and still["slope"] == pytest.approx(0, abs=0.05)
     assert oracle["mouth"] == 0 and oracle["slope"] == pytest.approx(1) and oracle["jaw"] > 0.9
 
 
