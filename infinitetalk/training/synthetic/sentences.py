@@ -1,8 +1,12 @@
-"""Sentences to be spoken: templates filled at random, rich in p, b, m and in open vowels."""
+"""Sentences to be spoken: English templates filled at random, rich in p, b, m and in open vowels; other languages."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from infinitetalk.training.synthetic.languages import ORDERS, PHRASES, USUAL_ORDERS
+
+LANGUAGES = ("en", *PHRASES)
 
 _WORDS = {
     "who": "my mother|the old baker|a young farmer|our neighbour|the captain|my best friend|the boy next door|"
@@ -59,11 +63,24 @@ TEMPLATES = (
 )
 
 
-def make_sentence(rng: np.random.Generator) -> str:
-    """One English sentence."""
+def make_sentence(rng: np.random.Generator, language: str = "en") -> str:
+    """One sentence of a language in LANGUAGES."""
+    if language != "en":
+        return _foreign_sentence(rng, language)
     template = TEMPLATES[rng.integers(len(TEMPLATES))]
     while "{" in template:
         start, end = template.index("{"), template.index("}")
         choices = WORDS[template[start + 1 : end]]
         template = template[:start] + choices[rng.integers(len(choices))] + template[end + 1 :]
     return template[0].upper() + template[1:]
+
+
+def _foreign_sentence(rng: np.random.Generator, language: str) -> str:
+    orders = ORDERS.get(language, USUAL_ORDERS)
+    clauses = []
+    for _ in range(1 if rng.random() < 0.6 else 2):
+        order = orders[rng.integers(len(orders))]
+        parts = (PHRASES[language][kind][rng.integers(len(PHRASES[language][kind]))] for kind in order)
+        clauses.append(" ".join(parts))
+    # Asking changes the melody; the mouth does not care that the grammar would differ.
+    return ", ".join(clauses) + ("." if rng.random() < 0.85 else "?")

@@ -1,59 +1,99 @@
-"""Voices: text in, sound with phoneme times out, from the speech synthesizers installed on this machine.
+"""Voices: text in, sound with phoneme times out; which voices train and which are kept for measuring.
 
-Synthesizers and where their phoneme times come from:
-  flite (Debian `flite`)          its own durations, exact
-  espeak-ng (Debian `espeak-ng`)  its own phoneme events, exact
-  hibari (PyPI `hibari-tts`)      heard by the recogniser `hama` on a 20 ms grid
-  pico (PyPI `py-nanotts`)        heard by `hama`
-
-Phonemes are lower-case ARPAbet as flite writes them ("pau" is silence).
+The synthesizers are in `engines`. A voice's language decides which sentences it is given (`sentences.make_sentence`).
+Held out are voices of every kind, and three languages that no training voice speaks: Catalan, Portuguese, Japanese.
 """
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from infinitetalk.training.synthetic import engines
 from infinitetalk.training.synthetic.phones import SAMPLE_RATE, Phone, Utterance, arpabet
+
+__all__ = ["SAMPLE_RATE", "VOICES", "Phone", "Utterance", "Voice", "arpabet", "choose_voice", "speak", "voices"]
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One way of speaking. `voice_id` is what clips are labelled with; `engine_voice` is the synthesizer's own name."""
+    """One way of speaking.
+
+    voice_id: what clips are labelled with. engine_voice: the synthesizer's own name. language: as in
+    `sentences.LANGUAGES`. share: how often `choose_voice` takes it, relative to the others.
+    """
 
     voice_id: int
     name: str
     engine: str
     engine_voice: str
     held_out: bool = False
+    language: str = "en"
+    share: float = 1.0
 
 
-VOICES = (
-    Voice(0, "flite-rms", "flite", "rms"),
-    Voice(1, "flite-slt", "flite", "slt"),
-    Voice(2, "flite-kal", "flite", "kal16"),
-    Voice(3, "hibari-heart", "hibari", "heart"),
-    Voice(4, "pico-us", "pico", "en-US"),
-    Voice(5, "espeak-us", "espeak", "en-us"),
-    Voice(6, "espeak-f3", "espeak", "en-us+f3"),
-    Voice(7, "espeak-scottish", "espeak", "en-gb-scotland+m3"),
-    Voice(100, "flite-awb", "flite", "awb", held_out=True),
-    Voice(101, "pico-gb", "pico", "en-GB", held_out=True),
+_NATURAL = (
+    Voice(0, "flite-rms", "flite", "rms", share=4),
+    Voice(1, "flite-slt", "flite", "slt", share=4),
+    Voice(2, "flite-kal", "flite", "kal16", share=2),
+    Voice(3, "hibari-heart", "hibari", "heart", share=4),
+    Voice(4, "pico-us", "pico", "en-US", share=3),
+    Voice(5, "espeak-us", "espeak", "en-us", share=0.5),
+    Voice(6, "espeak-f3", "espeak", "en-us+f3", share=0.5),
+    Voice(7, "espeak-scottish", "espeak", "en-gb-scotland+m3", share=0.5),
+    Voice(8, "festival-slt", "festival", "cmu_us_slt_arctic_hts", share=2),
+    Voice(9, "festival-kal", "festival", "kal_diphone", share=2),
+    Voice(10, "festival-italian-lp", "festival", "lp_diphone", language="it", share=2),
+    Voice(11, "festival-russian", "festival", "msu_ru_nsh_clunits", language="ru", share=3),
+    Voice(12, "festival-finnish-lj", "festival", "suo_fi_lj_diphone", language="fi", share=1.5),
+    Voice(13, "festival-finnish-mv", "festival", "hy_fi_mv_diphone", language="fi", share=1.5),
+    Voice(14, "festival-czech-ph", "festival", "czech_ph", language="cs", share=1.5),
+    Voice(15, "festival-czech-dita", "festival", "czech_dita", language="cs", share=2),
+    Voice(16, "festival-czech-machac", "festival", "czech_machac", language="cs", share=2),
+    Voice(17, "pico-de", "pico", "de-DE", language="de", share=2),
+    Voice(18, "pico-fr", "pico", "fr-FR", language="fr", share=2),
+    Voice(19, "pico-es", "pico", "es-ES", language="es", share=2),
 )
+# language, espeak-ng's voice, variants: tract and pitch of another speaker
+_ESPEAK = (
+    ("en", "en", "m1 f1 m7"), ("en", "en-us", "Alex linda m5 robert"), ("en", "en-gb-x-rp", "f5 m2"),
+    ("de", "de", "m3 f2 Denis"), ("fr", "fr", "m4 f4 Jacky"), ("es", "es", "m2 f3"), ("es", "es-419", "m6 Alicia"),
+    ("it", "it", "m5 f5"), ("pl", "pl", "m1 f2"), ("ru", "ru", "m7 f1"), ("uk", "uk", "m2 f4"), ("tr", "tr", "m4 f3"),
+    ("hi", "hi", "m3 f5"), ("cmn", "cmn-latn-pinyin", "m1 f4 Lee"), ("nl", "nl", "m6 f2"), ("sv", "sv", "m7 f3"),
+    ("ro", "ro", "m4 f1"), ("hu", "hu", "m2 f5"), ("el", "el", "m5 f2"), ("id", "id", "m3 f4"),
+)  # fmt: skip
+_HELD_OUT = (
+    Voice(100, "flite-awb", "flite", "awb", held_out=True, share=2),
+    Voice(101, "pico-gb", "pico", "en-GB", held_out=True, share=2),
+    Voice(102, "festival-ked", "festival", "ked_diphone", held_out=True, share=2),
+    Voice(103, "festival-catalan", "festival", "upc_ca_ona_hts", held_out=True, language="ca", share=2),
+    Voice(104, "espeak-pt-Andrea", "espeak", "pt-br+Andrea", held_out=True, language="pt"),
+    Voice(105, "espeak-ja-f4", "espeak", "ja+aunty", held_out=True, language="ja"),
+    Voice(106, "pico-it", "pico", "it-IT", held_out=True, language="it"),
+    Voice(107, "festival-italian-pc", "festival", "pc_diphone", held_out=True, language="it"),
+    Voice(108, "festival-czech-krb", "festival", "czech_krb", held_out=True, language="cs"),
+)
+
+
+def _espeak_voices() -> tuple[Voice, ...]:
+    pairs = [(language, f"{voice}+{variant}") for language, voice, names in _ESPEAK for variant in names.split()]
+    return tuple(
+        Voice(20 + index, f"espeak-{voice.replace('+', '-')}", "espeak", voice, language=language, share=0.45)
+        for index, (language, voice) in enumerate(pairs)
+    )
+
+
+VOICES = (*_NATURAL, *_espeak_voices(), *_HELD_OUT)
+
 
 def voices(split: str) -> list[Voice]:
     """The voices of a split, "train" or "heldout", that this machine can speak with.
 
     Raises RuntimeError when there is none.
     """
-    chosen = [v for v in VOICES if v.held_out == (split == "heldout") and _engine_present(v.engine)]
+    held_out = split == "heldout"
+    chosen = [v for v in VOICES if v.held_out == held_out and engines.is_present(v.engine, v.engine_voice)]
     if not chosen:
         raise RuntimeError(
             f"no synthesizer for the {split} voices; install requirements-train.txt and Debian's flite, espeak-ng"
@@ -61,189 +101,30 @@ def voices(split: str) -> list[Voice]:
     return chosen
 
 
-def _engine_present(engine: str) -> bool:
-    import importlib.util
-
-    if engine == "flite":
-        return shutil.which("flite") is not None
-    if engine == "espeak":
-        return _espeak_library() is not None
-    module = {"hibari": "hibari", "pico": "py_nanotts"}[engine]
-    return all(importlib.util.find_spec(name) is not None for name in (module, "hama"))
+def choose_voice(split: str, rng: np.random.Generator) -> Voice:
+    """A voice of the split, the natural ones more often than the many of espeak-ng."""
+    choices = voices(split)
+    shares = np.asarray([voice.share for voice in choices])
+    return choices[rng.choice(len(choices), p=shares / shares.sum())]
 
 
 def speak(voice: Voice, text: str, rng: np.random.Generator) -> Utterance:
-    """Say one sentence, with a pitch, pace and vocal-tract size drawn from `rng`."""
-    pace = float(rng.uniform(0.88, 1.18))
-    utterance = {"flite": _speak_flite, "espeak": _speak_espeak, "hibari": _speak_hibari, "pico": _speak_pico}[
-        voice.engine
-    ](voice.engine_voice, text, pace, rng)
-    # Playing faster raises pitch and formants together: another, smaller speaker.
-    return _resized(utterance, float(rng.uniform(0.90, 1.13)))
+    """Say one sentence, with a pitch, pace and vocal-tract size drawn from `rng`.
+
+    Raises RuntimeError when the synthesizer cannot speak the text.
+    """
+    size = float(rng.uniform(0.88, 1.16))
+    pace = float(np.clip(rng.normal(1.0, 0.13), 0.72, 1.35)) / size
+    manner = engines.Manner(pace, float(rng.uniform(0.82, 1.22)), int(rng.integers(1 << 30)))
+    # Playing faster raises pitch and formants together: another, smaller speaker. The pace is made up for.
+    return _resized(engines.synthesize(voice.engine, voice.engine_voice, text, manner), size)
 
 
 def _resized(utterance: Utterance, factor: float) -> Utterance:
     from scipy.signal import resample_poly
 
-    up, down = 100, round(100 * factor)
+    up, down = 50, round(50 * factor)
     signal = resample_poly(utterance.signal, up, down).astype(np.float32)
     scale = up / down
     phones = tuple(Phone(p.name, p.start_seconds * scale, p.end_seconds * scale) for p in utterance.phones)
     return Utterance(signal, phones)
-
-
-def _to_16_khz(signal: np.ndarray, rate: int) -> np.ndarray:
-    from scipy.signal import resample_poly
-
-    divisor = int(np.gcd(rate, SAMPLE_RATE))
-    return resample_poly(signal, SAMPLE_RATE // divisor, rate // divisor).astype(np.float32)
-
-
-def _speak_flite(name: str, text: str, pace: float, rng: np.random.Generator) -> Utterance:
-    import soundfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "speech.wav"
-        command = ["flite", "-voice", name, "--setf", f"duration_stretch={1 / pace:.3f}", "-psdur"]
-        printed = subprocess.run([*command, "-t", text, "-o", str(path)], check=True, capture_output=True, text=True)
-        signal, rate = soundfile.read(path, dtype="float32")
-    phones, start = [], 0.0
-    for item in printed.stdout.split():
-        label, _, end = item.rpartition(":")
-        phones.append(Phone(label, start, float(end)))
-        start = float(end)
-    return Utterance(_to_16_khz(signal, rate), tuple(phones))
-
-
-def _speak_hibari(name: str, text: str, pace: float, rng: np.random.Generator) -> Utterance:
-    signal = _hibari(name)(text, speed=pace, seed=int(rng.integers(1 << 30)))
-    signal = _to_16_khz(signal, 24_000)
-    return Utterance(signal, hear_phones(signal))
-
-
-def _speak_pico(name: str, text: str, pace: float, rng: np.random.Generator) -> Utterance:
-    import py_nanotts
-
-    pitch = float(rng.uniform(0.85, 1.15))
-    spoken = py_nanotts.NanoTTS().speak(text, voice=name, speed=pace * 0.95, pitch=pitch)
-    signal = np.frombuffer(spoken, "<i2").astype(np.float32) / 32768
-    return Utterance(signal, hear_phones(signal))
-
-
-@functools.cache
-def _hibari(name: str):
-    from hibari import Hibari
-
-    return Hibari(voice=name)
-
-
-@functools.cache
-def _hama():
-    import hama
-
-    return hama.ASRModel()
-
-
-# hama names a phoneme once, 37 ms after its middle on average (28 ms spread), measured against flite's own times.
-HEARING_LAG_SECONDS = 0.037
-LONGEST_PHONE_SECONDS = 0.22
-
-
-def hear_phones(signal: np.ndarray) -> tuple[Phone, ...]:
-    """Phonemes of 16 kHz speech as the recogniser `hama` hears them, with pauses where the sound is quiet.
-
-    A CTC recogniser marks each phoneme at one instant; borders are put half-way between neighbours.
-    """
-    model = _hama()
-    result = model.transcribe_waveform(signal, SAMPLE_RATE)
-    spans = model.phoneme_spans(result)
-    if not spans:
-        return (Phone("pau", 0.0, len(signal) / SAMPLE_RATE),)
-    instants = np.asarray([span.start_frame * 0.02 + 0.01 - HEARING_LAG_SECONDS for span in spans])
-    total = len(signal) / SAMPLE_RATE
-    borders = np.concatenate([[0.0], (instants[1:] + instants[:-1]) / 2, [total]])
-    phones: list[Phone] = []
-    for span, instant, left, right in zip(spans, instants, borders[:-1], borders[1:], strict=True):
-        start = max(left, instant - LONGEST_PHONE_SECONDS / 2)
-        end = min(right, instant + LONGEST_PHONE_SECONDS / 2)
-        previous_end = phones[-1].end_seconds if phones else 0.0
-        if start - previous_end > 1e-3:
-            phones.append(Phone("pau", previous_end, start))
-        phones.append(Phone(arpabet(span.phoneme), start, end))
-    if total - phones[-1].end_seconds > 1e-3:
-        phones.append(Phone("pau", phones[-1].end_seconds, total))
-    return tuple(phones)
-
-
-class _EspeakEvent(ctypes.Structure):
-    """`espeak_EVENT` of speak_lib.h."""
-
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("string", ctypes.c_char * 8),
-    )
-
-
-_ESPEAK_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int,
-                                    ctypes.POINTER(_EspeakEvent))  # fmt: skip
-_ESPEAK_RETRIEVAL, _ESPEAK_PHONEME_EVENTS_IPA, _ESPEAK_EVENT_PHONEME, _ESPEAK_EVENT_END = 1, 3, 7, 0
-_ESPEAK_RATE, _ESPEAK_PITCH, _ESPEAK_UTF8 = 1, 3, 1
-
-
-@functools.cache
-def _espeak_library() -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL("libespeak-ng.so.1")
-    except OSError:
-        return None
-
-
-@functools.cache
-def _espeak_rate() -> int:
-    library = _espeak_library()
-    assert library is not None
-    rate = library.espeak_Initialize(_ESPEAK_RETRIEVAL, 0, None, _ESPEAK_PHONEME_EVENTS_IPA)
-    if rate <= 0:
-        raise RuntimeError(f"espeak-ng did not start (code {rate}); is its data installed?")
-    return rate
-
-
-def _speak_espeak(name: str, text: str, pace: float, rng: np.random.Generator) -> Utterance:
-    rate, library = _espeak_rate(), _espeak_library()
-    pieces: list[np.ndarray] = []
-    marks: list[tuple[float, str]] = []
-
-    @_ESPEAK_CALLBACK
-    def collect(samples, count, events):
-        if samples and count > 0:
-            pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        position = 0
-        while events[position].type != _ESPEAK_EVENT_END:
-            event = events[position]
-            if event.type == _ESPEAK_EVENT_PHONEME:
-                marks.append((event.audio_position / 1000, event.string.decode("utf-8", "ignore")))
-            position += 1
-        return 0
-
-    library.espeak_SetSynthCallback(collect)
-    if library.espeak_SetVoiceByName(name.encode()) != 0:
-        raise RuntimeError(f"espeak-ng has no voice {name}")
-    library.espeak_SetParameter(_ESPEAK_RATE, round(155 * pace), 0)
-    library.espeak_SetParameter(_ESPEAK_PITCH, round(rng.uniform(30, 65)), 0)
-    encoded = text.encode("utf-8")
-    library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _ESPEAK_UTF8, None, None)
-    library.espeak_Synchronize()
-    signal = np.concatenate(pieces).astype(np.float32) / 32768
-    total = len(signal) / rate
-    # Each event names the phoneme that starts there.
-    ends = [start for start, _ in marks[1:]] + [total]
-    phones = tuple(
-        Phone(arpabet(ipa), start, end) for (start, ipa), end in zip(marks, ends, strict=True) if end > start
-    )
-    return Utterance(_to_16_khz(signal, rate), phones)
