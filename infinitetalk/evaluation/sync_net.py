@@ -40,6 +40,7 @@ class SyncNet(nn.Module):
 
     def __init__(self, width: int = 20, num_features: int = 64) -> None:
         super().__init__()
+        self.num_features = num_features
         self.mouth = nn.Sequential(
             _block(WINDOW, width, 5, 2),  # 24
             _block(width, 2 * width, 3, 2),  # 12
@@ -88,8 +89,9 @@ def load_sync_net(path: Path = WEIGHTS) -> SyncNet:
         raise CheckpointError(
             f"{path} is missing; train it with `python -m infinitetalk train --stage sync --data DIR --out DIR`."
         )
-    net = SyncNet()
-    net.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    tensors = {name: value.float() for name, value in load_file(path).items()}
+    net = SyncNet(width=tensors["mouth.0.0.weight"].shape[0])
+    net.load_state_dict(tensors)
     return net.eval().requires_grad_(False)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..training.clips import ClipSet
 from .sync_net import (
     CROP,
     MELS,
@@ -35,6 +35,21 @@ from .sync_net import (
 _LOOSE = 1.35  # crops are taken this much wider, so that training can move and scale within them
 
 
+class Clips(Protocol):
+    """What training needs of `infinitetalk.training.clips.ClipSet`: F frames a clip, boxes around the lips [N,F,4]."""
+
+    mouth_boxes: np.ndarray
+
+    @property
+    def num_frames(self) -> int: ...
+
+    def split(self, name: str) -> np.ndarray: ...
+
+    def frames(self, clip: int, start: int, stop: int) -> np.ndarray: ...
+
+    def samples(self, clip: int) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class SyncTraining:
     """A step compares `clips_per_step` times `windows_per_clip` windows of mouth and sound."""
@@ -46,11 +61,12 @@ class SyncTraining:
     rate: float = 1.5e-3
     weight_decay: float = 0.02
     most_clips: int = 250
+    width: int = 20  # channels of the first convolution; the others follow
     near: int = 2  # frames: windows that close are hardly wrong, and are not held against each other
     seed: int = 5
 
 
-def train_sync(clips: ClipSet, out: Path, settings: SyncTraining) -> dict[str, float]:
+def train_sync(clips: Clips, out: Path, settings: SyncTraining) -> dict[str, float]:
     """Train, write `out/sync_net.safetensors` (half precision) and return the held-out clips' scores.
 
     Returns:
@@ -63,7 +79,7 @@ def train_sync(clips: ClipSet, out: Path, settings: SyncTraining) -> dict[str, f
     held_out = clips.split("test")
     crops = {clip: _crops(clips, clip, 1 / _LOOSE) for clip in train}
     mels = {clip: log_mel(np.asarray(clips.samples(clip))) for clip in train}
-    net = SyncNet()
+    net = SyncNet(settings.width)
     optimizer = torch.optim.AdamW(net.parameters(), settings.rate, weight_decay=settings.weight_decay)
     started, running = time.monotonic(), None
     for step in range(settings.num_steps):
@@ -88,7 +104,7 @@ def train_sync(clips: ClipSet, out: Path, settings: SyncTraining) -> dict[str, f
     return held_out_scores(net, clips, held_out)
 
 
-def _crops(clips: ClipSet, clip: int, zoom: float) -> np.ndarray:
+def _crops(clips: Clips, clip: int, zoom: float) -> np.ndarray:
     return mouth_crops(clips.frames(clip, 0, clips.num_frames), clips.mouth_boxes[clip], zoom)
 
 
@@ -138,7 +154,7 @@ def _loss(net: SyncNet, batch: list[tuple[Tensor, Tensor, Tensor]], near: int) -
     return torch.stack(losses).mean() / 2
 
 
-def held_out_scores(net: SyncNet, clips: ClipSet, held_out: np.ndarray) -> dict[str, float]:
+def held_out_scores(net: SyncNet, clips: Clips, held_out: np.ndarray) -> dict[str, float]:
     """How well the trained network reads true clips it has not seen."""
     hits, scores = [], []
     for clip in held_out:

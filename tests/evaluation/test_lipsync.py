@@ -1,11 +1,11 @@
-"""Correlations, lags and missing faces."""
+"""Correlations, lags, closures and missing faces."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from infinitetalk.evaluation.lipsync import lagged_correlation, measure_lip_sync, mouth_openness
+from infinitetalk.evaluation.lipsync import closed_lips, lagged_correlation, measure_lip_sync, runs
 
 
 def curve(seed: int, num_frames: int = 120) -> np.ndarray:
@@ -20,7 +20,7 @@ def test_lag_is_found_with_its_sign(late: int) -> None:
     assert found.lag == late
     assert found.correlation > 0.99
     assert found.other_speech < 0.6
-    assert found.amplitude == pytest.approx(0.2 * jaw.std())
+    assert found.spread == pytest.approx(0.2 * jaw.std())
 
 
 def test_frames_without_a_face_are_left_out() -> None:
@@ -36,6 +36,25 @@ def test_a_mouth_that_does_not_move_correlates_with_nothing() -> None:
     assert set(lagged_correlation(np.full(50, 0.3), curve(4, 50)).values()) == {0.0}
 
 
-def test_no_face_in_noise() -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
-    assert np.isnan(mouth_openness(noise)).all()
+def test_closures_are_judged_one_by_one_and_a_frame_wider() -> None:
+    openness = np.full(30, 0.5)
+    openness[:9] = 0.4  # so that 0.4 is about the 30th percentile
+    openness[15] = 0.05
+    closures = np.zeros(30, bool)
+    closures[[13, 14]] = True  # the lips shut one frame late: still theirs
+    closures[24] = True  # and these never shut
+    assert closed_lips(openness, closures) == [True, False]
+
+
+def test_closures_without_a_face_count_as_open() -> None:
+    openness = curve(5, 40)
+    openness[10:20] = np.nan
+    closures = np.zeros(40, bool)
+    closures[14:16] = True
+    assert closed_lips(openness, closures) == [False]
+    assert closed_lips(np.full(40, np.nan), closures) == []
+
+
+def test_runs() -> None:
+    assert runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
+    assert runs(np.zeros(3, bool)) == []
