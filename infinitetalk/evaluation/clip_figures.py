@@ -95,8 +95,8 @@ def fitted(video: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in video[: len(frames)]])
 
 
-def clip_figures(measured: list[Measured]) -> list[Figure]:
-    """The figures over all clips, as far as they follow from each clip alone."""
+def clip_figures(measured: list[Measured], languages: list[str]) -> list[Figure]:
+    """The figures over all clips, as far as they follow from each clip alone; `languages` are the clips' own."""
 
     def mean(read) -> Estimate:
         return estimate([read(one) for one in measured])
@@ -119,6 +119,13 @@ def clip_figures(measured: list[Measured]) -> list[Figure]:
         Figure("closed_lips", LIPS, "closed lips on p, b, m", estimate_share([m.closed for m in measured]),
                true=estimate_share([m.true_closed for m in measured]).value, must=at_least(0.7), aim=at_least(0.9)),
     ]  # fmt: skip
+    foreign = [m for m, language in zip(measured, languages, strict=True) if not language.startswith("en")]
+    if foreign:
+        figures.append(
+            Figure("jaw_correlation_languages", LIPS, "jaw correlation, clips in other languages than English",
+                   estimate([m.sync.correlation for m in foreign]),
+                   true=estimate([m.true_sync.correlation for m in foreign]).value)  # fmt: skip
+        )
     figures += [
         Figure(f"viseme_{name}", LIPS, f"lip shape against true renders: {name.replace('_', ' ')}",
                estimate([m.shapes[name] for m in measured]), true=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -43,14 +44,14 @@ class Film:
 
 
 class Studio:
-    """Makes films with one preset; the networks are read once."""
+    """Makes films with one preset; the networks are read once. `keep`: folder for the finished films."""
 
-    def __init__(self, preset: str, seed: int, **settings: float) -> None:
-        self._preset, self._seed, self._settings = preset, seed, settings
+    def __init__(self, preset: str, seed: int, keep: Path | None = None, **settings: float) -> None:
+        self._preset, self._seed, self._keep, self._settings = preset, seed, keep, settings
         self._models = None
 
-    def film(self, portrait: np.ndarray, samples: np.ndarray, framing: str = "whole") -> Film:
-        """Let the portrait (uint8 [H,W,3]) say the samples (16 kHz).
+    def film(self, portrait: np.ndarray, samples: np.ndarray, name: str, framing: str = "whole") -> Film:
+        """Let the portrait (uint8 [H,W,3]) say the samples (16 kHz); `name` is the kept film's.
 
         framing: "whole" keeps held-out clips, which are framed already, in place; "face" cuts to the face.
         """
@@ -68,6 +69,9 @@ class Studio:
                         if isinstance(event, Finished)][-1]  # fmt: skip
             wall, processor = time.monotonic() - started, time.process_time() - busy
             assert finished.output is not None, "nobody asked it to stop"
+            if self._keep is not None:
+                self._keep.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(finished.output, self._keep / f"{name}.mp4")
             return Film(read_film(finished.output), np.asarray(samples, np.float32), wall, processor)
 
 

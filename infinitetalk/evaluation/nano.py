@@ -19,7 +19,7 @@ from .identity import FaceEmbedder, IdentityScale, identity_scale
 from .minute import LongSpeech, long_speech, minute_figures
 from .progress import Clock, Tell
 from .reading import Reading, read_pictures
-from .real import can_hear_phonemes, photos, recordings
+from .real import can_align, photos, recordings
 from .real_figures import RealFilm, real_figures, real_film
 from .report import Figure, Report, at_least, at_most
 from .sheets import blink_sheet, border_sheet, minute_sheet, phoneme_sheet, real_sheet
@@ -60,14 +60,13 @@ def evaluate_nano(settings: EvaluationSettings, tell: Tell | None = None) -> Rep
     """
     clips = held_out_clips(settings.data, settings.clips)
     pictures = photos(settings.photos) if settings.real else []
-    spoken = recordings()[:2] if settings.real and can_hear_phonemes() else []
+    spoken = recordings()[:2] if settings.real and can_align() else []
     clock = Clock(_plan(settings, clips, len(pictures), len(spoken)), tell)
     embedder, net = FaceEmbedder(), load_sync_net()
-    studio = Studio(settings.preset, settings.seed, **settings.request)
+    keep = None if settings.out is None else settings.out / "films"
+    studio = Studio(settings.preset, settings.seed, keep, **settings.request)
     report = Report(about=_about(settings, clips))
     drawn: list[Path] = []
-    if settings.out is not None:
-        settings.out.mkdir(parents=True, exist_ok=True)
 
     films, own, true = _films(studio, clips, clock)
     clock.begin("people")
@@ -77,7 +76,7 @@ def evaluate_nano(settings: EvaluationSettings, tell: Tell | None = None) -> Rep
         measure_clip(film, clip, own[i], true[i], [other for other in clips if other is not clip], net)
         for i, (film, clip) in enumerate(zip(films, clips, strict=True))
     ]
-    report.figures += clip_figures(measured)
+    report.figures += clip_figures(measured, [clip.language for clip in clips])
     report.clips = [clip_row(clip, one) for clip, one in zip(clips, measured, strict=True)]
     report.figures += identity_figures(embedder, scale, films, clips)
     report.figures += frechet_figures(net, embedder, films, clips, own, true)
@@ -129,7 +128,7 @@ def _films(
     films, own, true = [], [], []
     for number, clip in enumerate(clips):
         clock.begin(f"clip {number + 1} of {len(clips)}")
-        films.append(studio.film(clip.portrait, clip.audio))
+        films.append(studio.film(clip.portrait, clip.audio, f"clip-{clip.number}"))
         own.append(read_pictures(films[-1].frames))
         true.append(read_pictures(clip.video))
     return films, own, true
@@ -142,7 +141,7 @@ def _scale(settings: EvaluationSettings, embedder: FaceEmbedder, clips: list[Hel
 
 def _minute(studio: Studio, speech: LongSpeech, clock: Clock) -> Film:
     clock.begin("the long film")
-    film = studio.film(speech.portrait, speech.samples)
+    film = studio.film(speech.portrait, speech.samples, "minute")
     clock.begin("figures of the long film")
     return film
 
@@ -204,11 +203,11 @@ def _notes(settings: EvaluationSettings, num_photos: int, num_recordings: int) -
     if settings.real and num_photos == 0:
         notes.append("No photographs were found; install scikit-image or give --photos DIR.")
     if settings.real and num_recordings == 0:
-        notes.append("No real speech: it needs Debian's pocketsphinx-testdata, and hama to hear its phonemes.")
+        notes.append("No real speech: it needs Debian's packages pocketsphinx-testdata and espeak-ng.")
     if settings.real and num_recordings:
         notes.append(
-            "Real speech has no true jaw: the curve is guessed from the phonemes that the recogniser hama hears, and "
-            "its own agreement with the truth on synthetic speech is given beside it."
+            "Real speech has no true jaw: the curve follows from its text, espeak-ng's phoneme times and dynamic time "
+            "warping; how well that agrees with the truth where it is known is given beside it."
         )
     return notes
 

@@ -4,8 +4,9 @@ What is found on this machine is used, and named with its licence in the report.
 film. Two figures are possible and both are given:
 
     speech with a known jaw   the photograph says held-out synthetic speech, whose jaw curve is exact
-    real speech               the jaw curve is guessed from the phonemes that the recogniser `hama` hears in the
-                              recording; how well it guesses is measured on synthetic speech and stated beside it
+    real speech               the jaw curve follows from the recording's text: espeak-ng says it too, tells when it says
+                              which phoneme, and is laid over the recording in time. How well that works is measured
+                              where the truth is known, on flite's voice saying the same text, and stated beside it
 """
 
 from __future__ import annotations
@@ -107,15 +108,38 @@ def recordings() -> list[Recording]:
     return sorted(present, key=lambda recording: -len(recording.text))
 
 
-def can_hear_phonemes() -> bool:
-    """Whether the recogniser for `heard_jaw` is installed."""
-    return all(importlib.util.find_spec(name) is not None for name in ("hama", "onnxruntime"))
+_TEACHERS = ("en-us", "en-us+f2")  # voices of espeak-ng, a low and a high one: the one more like the recording counts
+_PACES = (0.8, 1.0)  # readers of books speak more slowly than synthesizers
 
 
-def heard_jaw(samples: np.ndarray) -> np.ndarray:
-    """Jaw curve [F] guessed from the phonemes that are heard in sound [640 F] at 16 kHz; a guess, not the truth."""
+def can_align() -> bool:
+    """Whether the synthesizer that `aligned_jaw` needs is installed (Debian's espeak-ng)."""
+    from ..training.synthetic.engines import is_present
+
+    return is_present("espeak", _TEACHERS[0])
+
+
+def aligned_jaw(samples: np.ndarray, text: str) -> np.ndarray:
+    """Jaw curve [F] of speech [640 F] at 16 kHz whose text is known; a good guess, not the truth."""
+    from ..training.synthetic.align import carried_phones
+    from ..training.synthetic.engines import Manner, synthesize
+    from ..training.synthetic.phones import Utterance
     from ..training.synthetic.visemes import JAW, mouth_shapes
-    from ..training.synthetic.voices import Utterance, hear_phones
 
-    num_frames = len(samples) // 640
-    return mouth_shapes(Utterance(samples, hear_phones(samples)), num_frames)[:, JAW]
+    references = [synthesize("espeak", voice, text, Manner(pace)) for voice in _TEACHERS for pace in _PACES]
+    spoken = Utterance(samples, carried_phones(samples, references))
+    return mouth_shapes(spoken, len(samples) // 640)[:, JAW]
+
+
+def spoken_truth(text: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Speech [640 F] of flite's voice slt and its exact jaw curve [F]; None where flite is not installed."""
+    from ..training.synthetic.engines import Manner, is_present, synthesize
+    from ..training.synthetic.phones import Utterance
+    from ..training.synthetic.visemes import JAW, mouth_shapes
+
+    if not is_present("flite", "slt"):
+        return None
+    spoken = synthesize("flite", "slt", text, Manner(1.0))
+    num_frames = len(spoken.signal) // 640
+    samples = spoken.signal[: 640 * num_frames]
+    return samples, mouth_shapes(Utterance(samples, spoken.phones), num_frames)[:, JAW]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .blinks import blink_instants
-from .films import Film
+from .films import Film, Studio
 from .identity import FaceEmbedder, distances
 from .lipsync import lagged_correlation
 from .reading import Reading, read_pictures
-from .real import Photo, Recording, heard_jaw
+from .real import Photo, Recording, aligned_jaw, spoken_truth
 from .report import Figure, at_least
 from .statistics import estimate
 from .sync_net import SyncNet, sync_score
@@ -39,21 +39,24 @@ class RealFilm:
 
 
 def real_film(
-    studio, picture: np.ndarray, photo: Photo | None, recording: Recording | None, clip: HeldOutClip
+    studio: Studio, picture: np.ndarray, photo: Photo | None, recording: Recording | None, clip: HeldOutClip
 ) -> RealFilm:
     """Make and read one. Recordings are cut to whole frames."""
     samples = clip.audio
     if recording is not None:
         samples = recording.read()
         samples = samples[: len(samples) // 640 * 640]
-    film = studio.film(picture, samples, framing="face" if photo else "whole")
+    who = photo.name if photo else f"head-{clip.head}"
+    what = f"recording-{recording.name}" if recording else f"clip-{clip.number}"
+    film = studio.film(picture, samples, f"{who}-{what}", "face" if photo else "whole")
     return RealFilm(film, read_pictures(film.frames), picture, photo, recording, clip)
 
 
 def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, embedder: FaceEmbedder) -> list[Figure]:
-    """`clips`: held-out ones with a true jaw, on which the guessed jaw curve is checked."""
+    """`clips`: the held-out ones whose speech the photographs said, for what other speech would give."""
     known = [one for one in films if one.recording is None]
-    guessed = {one.recording.name: heard_jaw(one.film.samples) for one in films if one.recording is not None}
+    spoken = [(one.recording, one.film.samples) for one in films if one.recording is not None]
+    guessed = {recording.name: aligned_jaw(samples, recording.text) for recording, samples in spoken}
     photographed = [one for one in films if one.photo is not None]
 
     def best(reading: Reading, jaw: np.ndarray) -> float:
@@ -73,18 +76,20 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
         )
     if guessed:
         for key, label, chosen in (
-            ("jaw_recording", "real speech, rendered head: openness against the jaw heard in the phonemes",
+            ("jaw_recording", "real speech, rendered head: openness against the jaw of its phonemes",
              [one for one in films if one.recording and not one.photo]),
-            ("jaw_photo_recording", "real speech, real photograph: openness against the jaw heard in the phonemes",
+            ("jaw_photo_recording", "real speech, real photograph: openness against the jaw of its phonemes",
              [one for one in films if one.recording and one.photo]),
         ):  # fmt: skip
             if chosen:
                 values = [best(one.reading, guessed[one.recording.name]) for one in chosen]
                 figures.append(Figure(key, GROUP, label, estimate(values), over="over films"))
-        checks = [max(lagged_correlation(heard_jaw(clip.audio), clip.jaw).values()) for clip in clips]
+        texts = dict.fromkeys(recording.text for recording, _ in spoken)
+        truths = [(text, truth) for text in texts if (truth := spoken_truth(text)) is not None]
+        checks = [max(lagged_correlation(aligned_jaw(samples, text), jaw).values()) for text, (samples, jaw) in truths]
         figures.append(
-            Figure("heard_jaw", GROUP, "how well the heard jaw matches the true one, on held-out synthetic speech",
-                   estimate(checks))  # fmt: skip
+            Figure("aligned_jaw", GROUP, "how well such a jaw curve matches the true one, the same texts said by flite",
+                   estimate(checks), over="over texts")  # fmt: skip
         )
     if photographed:
         figures += _photo_figures(photographed, net, embedder)
