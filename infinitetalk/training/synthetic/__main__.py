@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from infinitetalk.training.synthetic.clips import DEFAULT_NUM_FRAMES, ClipSettings, make_clips
+from infinitetalk.training.synthetic.clips import DEFAULT_NUM_FRAMES, DEFAULT_SIZE, ClipSettings, make_clips
 from infinitetalk.training.synthetic.heads import HELD_OUT_START
 from infinitetalk.training.synthetic.portrait import save_portrait
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("train", "heldout"), default="train", help="which heads and voices")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frames", type=int, default=DEFAULT_NUM_FRAMES, help="frames per clip at 25 fps")
-    parser.add_argument("--size", type=int, default=128, help="pixels per side")
+    parser.add_argument("--size", type=int, default=DEFAULT_SIZE, help="pixels per side")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.portrait:

@@ -8,11 +8,19 @@ A folder of N clips of T frames (25 fps, S pixels square):
     shapes.npy       float32 [N, T, K]        see `visemes.SHAPES` ("shapes" in index.json)
     openness.npy     float32 [N, T]           inner lip distance divided by mouth width
     pose.npy         float32 [N, T, 3]        head yaw, pitch, roll in degrees
+    lids.npy         float32 [N, T]           0 open to 1 closed
+    brows.npy        float32 [N, T]           0 at rest to 1 raised
+    closures.npy     bool    [N, T]           lips shut by a p, b or m
+    camera.npy       float32 [N, T, 3]        pan right, pan down (shares of the picture), zoom factor; 0, 0, 1 is still
+    skeleton.npy     float32 [N, T, J, 3]     x, y in shares of the picture, visible 0 or 1 ("joints" in index.json)
+    mask.npy         uint8   [N, T, 64, 8]    the person: packed bits of 64 x 64
     mouth_boxes.npy  float32 [N, T, 4]        row, column of the first and of the last corner around the lips, pixels
+    eye_boxes.npy    float32 [N, T, 4]        the same around both eyes
+    motion.npy       uint8   [N]              0 calm, 1 lively head, 2 moving camera (see `motion`)
     head_ids.npy     int32   [N]              from heads.HELD_OUT_START on: held out
-    voice_ids.npy    int32   [N]              see `voices.VOICES`
+    voice_ids.npy    int32   [N]              see `voices.VOICES` ("voices" in index.json, with their languages)
     done.npy         bool    [N]              clips that are complete; read no other
-    index.json       what the folder is: split, seed, counts, sizes, names of shapes and voices
+    index.json       what the folder is: format 2, split, seed, counts, sizes, names
 
 The arrays have their full size from the start; a worker fills one clip and then sets `done`, so a run that was
 stopped continues where it was, and a reader may use the finished clips of a run that is still going.
@@ -29,18 +37,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
-from infinitetalk.training.synthetic import sentences, visemes, voices
+from infinitetalk.training.clips import CALM, LIVELY, MOVING_CAMERA
+from infinitetalk.training.synthetic import visemes, voices
 from infinitetalk.training.synthetic.heads import HELD_OUT_START, load_bank
-from infinitetalk.training.synthetic.voices import SAMPLE_RATE, Utterance, Voice
+from infinitetalk.training.synthetic.motion import make_motion
+from infinitetalk.training.synthetic.skeleton import JOINTS
+from infinitetalk.training.synthetic.tracks import FPS, SAMPLES_PER_FRAME, recorded, speech_track
+from infinitetalk.training.synthetic.voices import SAMPLE_RATE
 
-FPS = 25
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS  # 640
 DEFAULT_NUM_FRAMES = 153  # two chunks: 81 + 72
-NUM_TRAIN_HEADS = 240
-NUM_HELD_OUT_HEADS = 16
-JAW_REACH = 0.70  # strength of the jawOpen action at jaw = 1; the action's full strength is a scream
+NUM_TRAIN_HEADS = 400
+NUM_HELD_OUT_HEADS = 24
+DEFAULT_SIZE = 256
+JAW_REACH = 0.72  # strength of the jawOpen action at jaw = 1; the action's full strength is a scream
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class ClipSettings:
     seed: int = 0
     split: str = "train"
     num_frames: int = DEFAULT_NUM_FRAMES
-    size: int = 128
+    size: int = DEFAULT_SIZE
 
     def __post_init__(self) -> None:
         if self.split not in ("train", "heldout"):
@@ -77,6 +87,14 @@ class ClipSettings:
             "mouth_boxes": ("float32", (n, t, 4)),
             "head_ids": ("int32", (n,)),
             "voice_ids": ("int32", (n,)),
+            "lids": ("float32", (n, t)),
+            "brows": ("float32", (n, t)),
+            "closures": ("bool", (n, t)),
+            "camera": ("float32", (n, t, 3)),
+            "skeleton": ("float32", (n, t, len(JOINTS), 3)),
+            "mask": ("uint8", (n, t, 64, 8)),
+            "eye_boxes": ("float32", (n, t, 4)),
+            "motion": ("uint8", (n,)),
             "done": ("bool", (n,)),
         }
 
@@ -86,106 +104,59 @@ def clip_generator(settings: ClipSettings, clip: int) -> np.random.Generator:
     return np.random.default_rng([settings.seed, HELD_OUT_START * (settings.split == "heldout") + clip, 47])
 
 
-def speech_track(voice: Voice, num_frames: int, rng: np.random.Generator) -> Utterance:
-    """Sentences with pauses, exactly `num_frames` long, a little room noise under them."""
-    total_seconds = num_frames / FPS
-    signal = np.zeros(num_frames * SAMPLES_PER_FRAME, np.float32)
-    phones: list[voices.Phone] = []
-    # Some clips start in silence, some in the middle of a sentence.
-    start_seconds = float(rng.uniform(-1.5, 0.6))
-    while start_seconds < total_seconds - 0.3:
-        spoken = voices.speak(voice, sentences.make_sentence(rng), rng)
-        peak_free = spoken.signal / (np.sqrt(np.mean(spoken.signal**2)) + 1e-6) * 0.07
-        first = round(start_seconds * SAMPLE_RATE)
-        source = slice(max(0, -first), min(len(peak_free), len(signal) - first))
-        if source.stop > source.start:
-            signal[first + source.start : first + source.stop] += peak_free[source]
-            for phone in spoken.phones:
-                begin, end = phone.start_seconds + start_seconds, phone.end_seconds + start_seconds
-                if end > 0 and begin < total_seconds:
-                    phones.append(voices.Phone(phone.name, max(0.0, begin), min(total_seconds, end)))
-        start_seconds += spoken.seconds + float(rng.choice([rng.uniform(0.0, 0.3), rng.uniform(0.4, 1.1)]))
-    return Utterance(signal, tuple(phones))
-
-
-def _recorded(signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The track as a microphone in a room would give it: some tone, some hiss, a level of its own."""
-    tilt = rng.uniform(-0.25, 0.25)
-    coloured = signal.copy()
-    coloured[1:] += tilt * signal[:-1]
-    if rng.random() < 0.4:  # a short, weak room
-        delay, decay = int(rng.uniform(0.004, 0.02) * SAMPLE_RATE), rng.uniform(0.1, 0.3)
-        coloured[delay:] += decay * coloured[:-delay]
-    hiss = rng.standard_normal(len(signal)).astype(np.float32) * 0.07 * 10 ** (-rng.uniform(25, 60) / 20)
-    return np.clip((coloured + hiss) * rng.uniform(0.5, 1.6), -1, 1).astype(np.float32)
-
-
-def _wander(num_frames: int, seconds: float, amplitude: float, rng: np.random.Generator) -> np.ndarray:
-    """A slow random curve [num_frames] with standard deviation `amplitude`."""
-    sigma = seconds * FPS
-    padding = int(4 * sigma)
-    curve = gaussian_filter1d(rng.standard_normal(num_frames + 2 * padding), sigma)[padding : padding + num_frames]
-    # The filter shrinks white noise by this much; scaling by it keeps slow curves small when they happen to be.
-    return amplitude * curve * np.sqrt(2 * np.sqrt(np.pi) * sigma)
-
-
-def _blinks(num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Eyelid closure [num_frames], a blink of about 0.2 s every 2 to 5 s."""
-    lids = np.zeros(num_frames)
-    at = rng.uniform(0.3, 3.0)
-    frames = np.arange(num_frames) / FPS
-    while at < num_frames / FPS:
-        lids = np.maximum(lids, np.exp(-(((frames - at) / 0.065) ** 4)))
-        at += rng.uniform(2.0, 5.0)
-    return lids
+def motion_kind(settings: ClipSettings, clip: int) -> int:
+    """CALM, LIVELY or MOVING_CAMERA: of twenty training clips 13, 4 and 3; of ten held-out ones 8, 1 and 1."""
+    if settings.split == "heldout":
+        return {4: LIVELY, 9: MOVING_CAMERA}.get(clip % 10, CALM)
+    return {2: LIVELY, 7: LIVELY, 12: LIVELY, 17: LIVELY, 5: MOVING_CAMERA, 10: MOVING_CAMERA, 15: MOVING_CAMERA}.get(
+        clip % 20, CALM
+    )
 
 
 def render_clip(settings: ClipSettings, clip: int, bank, maps) -> dict[str, np.ndarray]:
     """All arrays of one clip, without the leading N (see the module's head)."""
-    from infinitetalk.training.synthetic.people import Person
+    from infinitetalk.training.synthetic.people import Person, Stance
 
     rng = clip_generator(settings, clip)
     head_id = settings.head_ids[clip % len(settings.head_ids)]
-    choices = voices.voices(settings.split)
-    voice = choices[clip % len(choices)]
-    num_frames = settings.num_frames
+    voice = voices.choose_voice(settings.split, rng)
+    num_frames, kind = settings.num_frames, motion_kind(settings, clip)
     track = speech_track(voice, num_frames, rng)
     shapes = visemes.mouth_shapes(track, num_frames, FPS)
     person = Person(bank, maps, head_id, settings.seed, clip, settings.size)
+    motion = make_motion(track, num_frames, FPS, kind, rng)
+    reach = JAW_REACH * rng.uniform(0.92, 1.08)
 
-    jaw = shapes[:, visemes.JAW]
-    emphasis = gaussian_filter1d(jaw.astype(np.float64), 5)
-    yaw = rng.normal(0, 1.5) + _wander(num_frames, 1.0, 0.35, rng)
-    pitch = rng.normal(0, 1.0) + _wander(num_frames, 0.8, 0.22, rng) - 0.4 * (emphasis - emphasis.mean())
-    roll = rng.normal(0, 0.7) + _wander(num_frames, 1.0, 0.15, rng)
-    pose = np.stack([yaw, pitch, roll], 1).astype(np.float32)
-    gaze = np.stack([_wander(num_frames, 0.6, 1.0, rng) - yaw, _wander(num_frames, 0.6, 0.7, rng) - pitch], 1)
-    lids = _blinks(num_frames, rng)
-    brows = np.clip(_wander(num_frames, 0.35, 0.25, rng) + 0.5 * (emphasis - 0.3), 0, 0.8)
-    smile = np.clip(rng.uniform(-0.05, 0.25) + _wander(num_frames, 1.2, 0.05, rng), 0, 0.4)
-    reach = JAW_REACH * rng.uniform(0.92, 1.06)
-
-    video = np.empty((num_frames, settings.size, settings.size, 3), np.uint8)
-    boxes = np.empty((num_frames, 4), np.float32)
-    openness = np.empty(num_frames, np.float32)
+    frames = []
     for t in range(num_frames):
         weights = visemes.face_weights(shapes[t], reach)
         weights |= {
-            "eyeBlink": float(lids[t]),
-            "browInnerUp": float(brows[t]) * 0.5,
-            "browOuterUp": float(brows[t]) * 0.6,
-            "mouthSmile": float(smile[t]),
+            "eyeBlink": float(motion.lids[t]),
+            "browInnerUp": 0.55 * float(motion.brows[t]),
+            "browOuterUp": 0.65 * float(motion.brows[t]),
+            "mouthSmile": max(float(motion.smile[t]), weights.get("mouthSmile", 0.0)),
         }
-        frame = person.draw(weights, pose[t], gaze[t])
-        video[t], boxes[t], openness[t] = frame.picture, frame.mouth_box, frame.openness
+        stance = Stance(
+            pose=motion.pose[t], gaze=motion.gaze[t], body=motion.body[t], lean=float(motion.lean[t]),
+            shrug=float(motion.shrug[t]), view=motion.camera[t],
+        )  # fmt: skip
+        frames.append(person.draw(weights, stance))
     return {
-        "video": video,
-        "audio": _recorded(track.signal, rng),
-        "jaw": jaw,
+        "video": np.stack([frame.picture for frame in frames]),
+        "audio": recorded(track.signal, rng),
+        "jaw": shapes[:, visemes.JAW],
         "shapes": shapes,
-        "openness": openness,
-        "pose": pose,
-        "mouth_boxes": boxes,
+        "openness": np.asarray([frame.openness for frame in frames], np.float32),
+        "pose": motion.pose,
+        "lids": motion.lids,
+        "brows": motion.brows,
+        "closures": motion.closures,
+        "camera": motion.camera,
+        "skeleton": np.stack([frame.joints for frame in frames]),
+        "mask": np.stack([frame.mask for frame in frames]),
+        "mouth_boxes": np.stack([frame.mouth_box for frame in frames]),
+        "eye_boxes": np.stack([frame.eye_box for frame in frames]),
+        "motion": np.uint8(kind),
         "head_ids": np.int32(head_id),
         "voice_ids": np.int32(voice.voice_id),
     }
@@ -197,7 +168,7 @@ def _open_arrays(folder: Path, settings: ClipSettings) -> dict[str, np.ndarray]:
 
 def _describe(settings: ClipSettings) -> dict:
     return {
-        "format": 1,
+        "format": 2,
         "split": settings.split,
         "seed": settings.seed,
         "num_clips": settings.num_clips,
@@ -206,7 +177,8 @@ def _describe(settings: ClipSettings) -> dict:
         "fps": FPS,
         "sample_rate": SAMPLE_RATE,
         "shapes": list(visemes.SHAPES),
-        "voices": {str(v.voice_id): v.name for v in voices.voices(settings.split)},
+        "joints": list(JOINTS),
+        "voices": {str(v.voice_id): {"name": v.name, "language": v.language} for v in voices.voices(settings.split)},
     }
 
 
@@ -230,7 +202,7 @@ def prepare_folder(folder: Path, settings: ClipSettings) -> None:
 
 
 def _work(folder: Path, settings: ClipSettings, worker: int, num_workers: int) -> None:
-    from infinitetalk.training.synthetic.looks import surface_maps
+    from infinitetalk.training.synthetic.skin import surface_maps
 
     os.environ["OMP_NUM_THREADS"] = "1"
     arrays = _open_arrays(folder, settings)

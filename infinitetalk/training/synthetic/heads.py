@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from infinitetalk.training.synthetic.render import EYE, HAIR, LASH, SKIN, TEETH, TONGUE
+from infinitetalk.training.synthetic.render import EYE, LASH, SKIN, TEETH, TONGUE
 
 HELD_OUT_START = 100_000
-BANK_VERSION = 4
+BANK_VERSION = 5
 
 # Face actions used, in the order of `HeadBank.actions`; left and right are always moved together.
 ACTIONS = (
@@ -41,7 +41,7 @@ AXIS_Y = -0.045  # metres: the vertical axis of the cylinder the texture is wrap
 TEXTURE_TOP_Z = 0.87
 TEXTURE_BOTTOM_Z = 0.42
 
-# Sliders that shape a face; noise of 0.2 on each gives different but ordinary people.
+# Sliders that shape a face; noise of a quarter on each gives different but ordinary people.
 _FACE_SLIDERS = ("cheek", "chin", "ear", "eye", "forehead", "head", "mouth", "nose", "neck")
 _SLIDERS_LEFT_ALONE = ("head-angle", "head-trans", "neck-trans", "mouth-trans-out", "nose-trans-out", "head-age")
 
@@ -54,9 +54,6 @@ class Surface:
         template: [V, 3] metres, the average rest shape; colours are painted in its coordinates.
         triangles: [F, 3] int32. materials: [F] uint8. double_sided: [F] bool.
         texture_uv: [V, 2] in 0..1 (across, down). interior: [V] 1 inside the mouth. lips, ears: [V] masks in 0..1.
-        occlusion: [V] share of the sky that is visible.
-        shell_source: [S] int32, the skin vertex each of the last S (hair) vertices stands on.
-        shell_height: [S] 0 at the hairline to 1 well inside the hair.
         eyes: two slices of vertices. inner_lips: upper and lower vertex at the middle of the mouth.
         landmarks: chin, hairline, mouth corner left, right.
     """
@@ -69,9 +66,6 @@ class Surface:
     interior: np.ndarray
     lips: np.ndarray
     ears: np.ndarray
-    occlusion: np.ndarray
-    shell_source: np.ndarray
-    shell_height: np.ndarray
     eyes: np.ndarray
     inner_lips: np.ndarray
     landmarks: np.ndarray
@@ -89,11 +83,6 @@ class HeadBank:
     actions: np.ndarray
     rest: dict[int, np.ndarray]
     traits: dict[int, dict[str, float]]
-
-
-def _smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def texture_coordinates(points: np.ndarray) -> np.ndarray:
@@ -173,9 +162,9 @@ def _identity_coefficients(data, head_id: int, seed: int) -> tuple[np.ndarray, d
     phenotype = dict.fromkeys(PHENOTYPE_LABELS, 0.5)
     phenotype |= {
         "gender": float(rng.uniform(0.8, 1.0) if female else rng.uniform(0.0, 0.25)),
-        "age": float(rng.uniform(0.60, 0.86)),
+        "age": float(rng.uniform(0.58, 0.90)),
         "muscle": float(rng.uniform(0.35, 0.65)),
-        "weight": float(rng.uniform(0.35, 0.68)),
+        "weight": float(rng.uniform(0.33, 0.74)),
         "proportions": float(rng.uniform(0.1, 0.5)),
         "african": float(origin[0]),
         "asian": float(origin[1]),
@@ -203,7 +192,7 @@ def _identity_coefficients(data, head_id: int, seed: int) -> tuple[np.ndarray, d
         # Labels come in pairs (…-incr, …-decr); the first of a pair draws, a negative draw moves the second.
         stem = both_sides.rsplit("-", 1)[0]
         if stem not in noise:
-            noise[stem] = float(np.clip(rng.normal(0, 0.2), -0.5, 0.5))
+            noise[stem] = float(np.clip(rng.normal(0, 0.24), -0.6, 0.6))
         first = index % 2 == labels_parity(labels)
         coefficients[index] = max(0.0, noise[stem] if first else -noise[stem])
     traits = {name: phenotype[name] for name in ("gender", "age", "african", "asian", "caucasian")}
@@ -217,8 +206,6 @@ def labels_parity(labels: list[str]) -> int:
 
 def _build_surface(data) -> tuple[Surface, np.ndarray]:
     """The shared surface, and the base-mesh index of each of its vertices (hair vertices follow their skin)."""
-    from infinitetalk.training.synthetic.render import vertex_normals
-
     template = data.template_vertices.numpy()
     quads = data.faces.numpy()
     lash_groups = tuple(f"helper-{side}-eyelashes-{row}" for side in "lr" for row in (1, 2))
@@ -255,28 +242,15 @@ def _build_surface(data) -> tuple[Surface, np.ndarray]:
     for mask in (lips, ears, interior):
         mask[outside] = 0
 
-    # The hair shell is a second copy of the scalp, lifted along the normals.
-    skin = parts[0][0]
-    height = hairline_height(template)
-    is_scalp = (height > -0.012) & (ears < 0.3) & ~outside & (template[:, 2] > 0.6)
-    scalp = skin[np.all(is_scalp[skin], axis=1)]
-    shell_vertices = np.unique(scalp)
-    shell_index = np.zeros(len(template), np.int64)
-    shell_index[shell_vertices] = len(template) + np.arange(len(shell_vertices))
-    parts.append((shell_index[scalp], HAIR, True))
-
     triangles = np.concatenate([part[0] for part in parts])
     materials = np.concatenate([np.full(len(part[0]), part[1], np.uint8) for part in parts])
     double_sided = np.concatenate([np.full(len(part[0]), part[2], bool) for part in parts])
-    base_index = np.concatenate([np.arange(len(template)), shell_vertices])
     used, compact = np.unique(triangles, return_inverse=True)
     triangles = compact.reshape(triangles.shape).astype(np.int32)
-    base_index = base_index[used]
+    base_index = used
     points = template[base_index]
     old_to_new = {int(old): new for new, old in enumerate(used)}
 
-    normals = vertex_normals(points.astype(np.float32), triangles)
-    shell_source = np.asarray([old_to_new[int(v)] for v in shell_vertices], np.int32)
     jaw = dict(zip((x.split(":")[1] for x in data.metadata.blendshape_labels), range(10**6), strict=False))["jawOpen"]
     drop = np.linalg.norm(data.blendshapes[jaw].numpy(), axis=1)
     upper, lower = _inner_lips(template, lips, drop)
@@ -300,9 +274,6 @@ def _build_surface(data) -> tuple[Surface, np.ndarray]:
         interior=interior[base_index].astype(np.float32),
         lips=lips[base_index].astype(np.float32),
         ears=ears[base_index].astype(np.float32),
-        occlusion=_occlusion(points, normals, triangles, materials).astype(np.float32),
-        shell_source=shell_source,
-        shell_height=_smoothstep(height[shell_vertices], -0.008, 0.022).astype(np.float32),
         eyes=eyes,
         inner_lips=np.asarray([old_to_new[upper], old_to_new[lower]], np.int32),
         landmarks=np.asarray(new, np.int32),
@@ -316,22 +287,6 @@ def _inner_lips(template: np.ndarray, lips: np.ndarray, jaw_drop: np.ndarray) ->
     follows = jaw_drop[middle] > 0.5 * jaw_drop[middle].max()
     upper, lower = middle[~follows], middle[follows]
     return int(upper[np.argmin(template[upper, 2])]), int(lower[np.argmax(template[lower, 2])])
-
-
-def _occlusion(points: np.ndarray, normals: np.ndarray, triangles: np.ndarray, materials: np.ndarray) -> np.ndarray:
-    """Rough share of unblocked sky per vertex [V]: how much skin stands above the vertex's tangent plane nearby."""
-    from scipy.spatial import cKDTree
-
-    skin = np.unique(triangles[materials == SKIN])
-    tree = cKDTree(points[skin])
-    result = np.ones(len(points))
-    for radius, strength in ((0.012, 0.55), (0.04, 0.55)):
-        for vertex, neighbours in zip(skin, tree.query_ball_point(points[skin], radius), strict=True):
-            offset = points[skin[neighbours]] - points[vertex]
-            distance = np.linalg.norm(offset, axis=1) + 1e-6
-            above = np.clip((offset @ normals[vertex]) / distance, 0, 1)
-            result[vertex] *= 1 - strength * min(1.0, 2.0 * above.mean())
-    return np.clip(result * 1.05, 0.35, 1)
 
 
 def cache_folder() -> Path:

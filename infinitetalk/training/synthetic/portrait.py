@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from infinitetalk.training.synthetic.heads import HELD_OUT_START, load_bank
-from infinitetalk.training.synthetic.looks import surface_maps
-from infinitetalk.training.synthetic.people import Person
+from infinitetalk.training.synthetic.skin import surface_maps
+from infinitetalk.training.synthetic.people import Person, Stance
 
 FRIENDLY = {"mouthSmile": 0.22, "cheekSquint": 0.15, "browInnerUp": 0.08, "eyeBlink": 0.06}
 
@@ -21,8 +21,8 @@ def render_portrait(head_id: int = HELD_OUT_START, *, seed: int = 1, take: int =
     if head_id < HELD_OUT_START:
         raise ValueError(f"head {head_id} belongs to the training split; take one from {HELD_OUT_START} on")
     bank = load_bank([head_id], seed)
-    person = Person(bank, surface_maps(bank.surface), head_id, seed, take, size, smooth=True)
-    return person.draw(FRIENDLY, np.asarray([2.0, 1.0, 0.0]), np.asarray([-2.0, -1.0])).picture
+    person = Person(bank, surface_maps(bank.surface), head_id, seed, take, size, still=True)
+    return person.draw(FRIENDLY, Stance(pose=(2.0, 1.0, 0.0), gaze=(-2.0, -1.0))).picture
 
 
 def save_portrait(path: Path, **options) -> None:
