@@ -16,14 +16,14 @@ MAX_STEPS = 200
 
 Framing = Literal["face", "whole"]
 Cache = Literal["none", "teacache", "first-block", "mag"]
-Quantization = Literal["none", "int8", "fp8", "int4", "nf4", "int8-bnb"]
+Quantization = Literal["none", "int8", "fp8", "int4", "nf4"]
 Offload = Literal["none", "block", "leaf"]
 Keys = Literal["device", "host", "recompute"]
 Encoders = Literal["keep", "visit"]
 Attention = Literal["auto", "native", "flash", "sage"]
 
 CACHES: tuple[Cache, ...] = ("none", "teacache", "first-block", "mag")
-QUANTIZATIONS: tuple[Quantization, ...] = ("none", "int8", "fp8", "int4", "nf4", "int8-bnb")
+QUANTIZATIONS: tuple[Quantization, ...] = ("none", "int8", "fp8", "int4", "nf4")
 
 _LONGEST_QUOTE = 60  # characters of a wrong value repeated in a sentence
 
@@ -177,15 +177,13 @@ class Settings:
 
     def _check_together(self) -> None:
         """What no machine can do at once is refused here and not after minutes of loading."""
-        if self.quantization in ("nf4", "int8-bnb") and self.device != "cuda":
+        if self.quantization == "nf4" and self.device != "cuda":
             raise InputError(
                 f"quantization {self.quantization} works on NVIDIA cards only, and the device is {self.device}; choose "
                 "int8, fp8 or int4."
             )
         if self.offload != "none" and self.device == "cpu":
             raise InputError("offload moves weights to a graphics card, and the device is cpu; set offload to none.")
-        if self.quantization == "int8-bnb" and self.offload != "none":
-            raise InputError("quantization int8-bnb keeps its weights on the card; choose nf4, int8 or fp8 to offload.")
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
