@@ -1,7 +1,7 @@
 """Hair as ribbons: a few thousand threads grown over the head, thick enough to be seen, with gaps to the skin.
 
-A `Style` says how long, which way and how curly; `grow` lets it fall over the hull. Beards and brows are ribbons too,
-but rooted in the face and carried by it.
+A `Style` says how long, which way and how curly; `grow` lets it fall over the hull. Beards are ribbons too, but rooted in
+the face and carried by it.
 """
 
 from __future__ import annotations
@@ -282,37 +282,6 @@ def _with_bun(style, path, widths, where, weights, near, rng):
     return (np.concatenate([path, coil]), np.concatenate([widths, np.full((count, points), style.width * 1.6)]),
             np.concatenate([where, where[pick]]), np.concatenate([weights, weights[pick]]),
             np.concatenate([near, near[pick]]))  # fmt: skip
-
-
-def grow_brows(surface: Surface, rest: np.ndarray, normals: np.ndarray, colour: np.ndarray, female: bool,
-               rng: np.random.Generator) -> Ribbons:  # fmt: skip
-    """Two brows of short threads that lie outwards, carried by the face."""
-    x, z = np.abs(surface.template[:, 0]), surface.template[:, 2]
-    allowed = (x > 0.004) & (x < 0.060) & (z > 0.735) & (z < 0.775) & (surface.template[:, 1] < -0.08)
-    where, weights = sample_roots(surface, allowed, 9000, rng)
-    place = on_surface(surface.template, surface, where, weights)
-    reach, height = np.abs(place[:, 0]), place[:, 2]
-    inner, outer = 0.0105 + rng.uniform(-0.001, 0.002), 0.047 + rng.uniform(-0.003, 0.002)
-    t = (reach - inner) / (outer - inner)
-    arch = rng.uniform(0.002, 0.006)
-    middle = 0.7495 + rng.uniform(-0.001, 0.001) + arch * np.sin(np.pi * np.clip(t * 0.85, 0, 1)) - 0.0045 * t**2
-    thick = (0.0022 if female else 0.0034) * rng.uniform(0.8, 1.35) * (1 - 0.65 * np.clip(t, 0, 1) ** 1.5)
-    odds = np.exp(-(((height - middle) / thick) ** 2)) * (t > 0) * (t < 1) * rng.uniform(0.35, 0.7)
-    kept = np.flatnonzero(rng.random(len(odds)) < odds)[:150]
-    where, weights, place, t = where[kept], weights[kept], place[kept], t[kept]
-    root = on_surface(rest, surface, where, weights)
-    normal = on_surface(normals, surface, where, weights)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    rise = np.clip(0.7 - 1.5 * t, -0.45, 0.7) + rng.normal(0, 0.08, len(t))
-    lay = np.stack([np.sign(place[:, 0]), 0 * t, rise], 1)
-    lay -= (lay * normal).sum(1, keepdims=True) * normal
-    lay /= np.linalg.norm(lay, axis=1, keepdims=True)
-    size = rng.uniform(0.003, 0.005, (len(t), 1))
-    share = np.linspace(0, 1, 3)[None, :, None]
-    path = root[:, None] + share * size[..., None] * lay[:, None] + (0.0003 + 0.0006 * share) * normal[:, None]
-    widths = np.broadcast_to(np.asarray([0.0006, 0.0005, 0.0002]), path.shape[:2]) * rng.uniform(0.7, 1.1)
-    tints = np.broadcast_to(colour, path.shape) * np.exp(rng.normal(0, 0.15, (len(t), 1, 1)))
-    return Ribbons(path, widths, np.clip(tints, 0, 1), where, weights, follow_face=True)
 
 
 def grow_beard(surface: Surface, rest: np.ndarray, normals: np.ndarray, colour: np.ndarray, kind: str, length: float,

@@ -115,7 +115,7 @@ class Person:
             look.iris, look.iris * 0.22, from_srgb(np.asarray([0.86, 0.83, 0.81])), np.clip(tooth, 0, 1),
             np.asarray([0.42, 0.14, 0.13]),
         ]).astype(np.float32)  # fmt: skip
-        ribbons = [hair.grow_brows(surface, self.rest, normals, look.brow, look.female, who)]
+        ribbons = []
         if headwear != "scarf":
             grown = hair.grow(style, surface, self.rest, normals, hull, look.hair, who)
             if headwear == "beanie":
@@ -210,8 +210,8 @@ class Person:
                 self.anchor_corners.append(np.repeat(corners, per_thread, 0))
                 self.anchor_weights.append(np.repeat(ribbons.root_weights, per_thread, 0))
                 self.anchored = slice(self.anchored.start, first)
-        self.anchor_corners = np.concatenate(self.anchor_corners)
-        self.anchor_weights = np.concatenate(self.anchor_weights).astype(np.float32)[..., None]
+        self.anchor_corners = np.concatenate([np.empty((0, 3), np.int32), *self.anchor_corners])
+        self.anchor_weights = np.concatenate([np.empty((0, 3)), *self.anchor_weights]).astype(np.float32)[..., None]
         self.extra = np.concatenate(extra).astype(np.float32)
         self.extra_directions = np.concatenate(grows).astype(np.float32)
         self.triangles = np.concatenate(all_triangles).astype(np.int32)
@@ -254,7 +254,7 @@ class Person:
         self.traits[:, 2] = light_seen(vertices, 0 * normals, vertices, *casting, self.cuts, cone, lamp)
         self.traits[split:, 1] = np.clip(0.25 + 1.1 * self.traits[split:, 1], 0, 1)
         self.traits[split:, 2] = np.clip(0.12 + 1.0 * self.traits[split:, 2], 0, 1)
-        # Brows and beards lie in the skin and share its light.
+        # A beard lies on the skin and shares its light.
         self.traits[self.anchored, 1:3] = 0.55 + 0.35 * self.traits[self.anchored, 1:3]
         self.traits[:split, 1] = np.clip(0.10 + 0.95 * self.traits[:split, 1], 0, 1)
 
