@@ -143,14 +143,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("base_steps", "steps", "dim", "num_layers", "num_heads", "clips_per_motion", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Ablation, name))
     arguments = parser.parse_args(argv)
-    from ..models.loading import load_network
     from .clips import open_clips
-    from .latents import open_features
+    from .latents import load_autoencoder, open_features
 
     torch.set_flush_denormal(True)
     names = ("base_steps", "steps", "dim", "num_layers", "num_heads", "clips_per_motion", "seed")
     settings = Ablation(**{name: getattr(arguments, name) for name in names})
-    vae = load_network(arguments.vae, torch.float32).eval()
+    vae = load_autoencoder(arguments.vae)
     run_ablation(open_clips(arguments.data), open_features(arguments.features), vae, arguments.out, settings)
     print((arguments.out / "ablation.md").read_text())
     return 0

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..models.vae import decode_video, encode_video
+from ..models.vae import denormalize_latents, encode_video
 from .batches import LAST_MASK_CHANNEL, Batch
 from .distill import Teaching, guided_sample
 from .references import Conditioning
@@ -80,7 +80,8 @@ def dub(
         noise = torch.randn(batch.clean.shape, generator=generator)
         latents = guided_sample(networks, batch, batch.clean, noise, teaching)
         closeness.append(latents.square().mean(dim=(0, 1, 3, 4)).numpy())
-        frames = decode_video(vae, latents * scale + anchor, reference[:, :, 0])
+        raw = denormalize_latents(vae, latents * scale + anchor)
+        frames = vae.decode(raw, reference[:, :, 0]).sample.clamp(-1, 1)
         if film is None:
             film = frames
         else:

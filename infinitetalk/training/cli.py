@@ -152,13 +152,11 @@ def default_precision() -> str:
 
 
 def _features(clips: ClipSet, out: Path) -> Features:
-    import torch
+    from ..models.audio_encoder import SpeechEncoder
+    from .latents import compute_features, load_autoencoder
 
-    from ..models.loading import load_network
-    from .latents import compute_features
-
-    vae, speech_encoder = (load_network(_weights(out, name), torch.float32).eval() for name in ("vae", "audio_encoder"))
-    return compute_features(clips, vae, speech_encoder, out / "stages" / "features")
+    speech_encoder = SpeechEncoder.from_pretrained(_weights(out, "audio_encoder")).eval()
+    return compute_features(clips, load_autoencoder(_weights(out, "vae")), speech_encoder, out / "stages" / "features")
 
 
 def _weights(out: Path, component: str) -> Path:

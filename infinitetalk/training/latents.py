@@ -138,6 +138,13 @@ def load_small(clips: ClipSet, clip: int, start: int, stop: int) -> Tensor:
     return frames.movedim(-1, 0)[None].float().div_(127.5).sub_(1)
 
 
+def load_autoencoder(folder: Path) -> NanoVAE:
+    """Nano's autoencoder as the stage `vae` exported it."""
+    from ..models.nano_vae import NanoVAE
+
+    return NanoVAE.from_pretrained(folder).eval().requires_grad_(False)
+
+
 def open_features(folder: Path) -> Features:
     """Features as far as `compute_features` has got with them, perhaps in another process.
 
