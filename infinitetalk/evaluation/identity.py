@@ -46,6 +46,15 @@ class FaceEmbedder:
         found = [embedded for index in chosen if (embedded := self.embed(frames[index])) is not None]
         return np.array(found).reshape(-1, 128)
 
+    def load(self) -> FaceEmbedder:
+        """Read the networks now.
+
+        Raises:
+            InputError: dlib or its networks are not installed.
+        """
+        assert self._networks
+        return self
+
     @cached_property
     def _networks(self) -> tuple:
         try:

@@ -58,11 +58,11 @@ def evaluate_nano(settings: EvaluationSettings, tell: Tell | None = None) -> Rep
     Raises:
         InputError: no clips, no photographs in the folder given, or packages for measuring are not installed.
     """
+    embedder, net = FaceEmbedder().load(), load_sync_net()
     clips = held_out_clips(settings.data, settings.clips)
     pictures = photos(settings.photos) if settings.real else []
     spoken = recordings()[:2] if settings.real and can_align() else []
     clock = Clock(_plan(settings, clips, len(pictures), len(spoken)), tell)
-    embedder, net = FaceEmbedder(), load_sync_net()
     keep = None if settings.out is None else settings.out / "films"
     studio = Studio(settings.preset, settings.seed, keep, **settings.request)
     report = Report(about=_about(settings, clips))
