@@ -300,7 +300,7 @@ class _Training:
         if self.report_of is not None and self.is_main:
             self.average.swap()
             self.model.eval()
-            with torch.no_grad():
+            with torch.no_grad(), self.accelerator.autocast():
                 self.figures = {name: float(value) for name, value in self.report_of(self.step).items()}
             self.model.train()
             self.average.swap()
