@@ -148,12 +148,12 @@ class BatchMaker:
         corner = np.array([top, left, top, left])
 
         def single(frame: int) -> np.ndarray:
-            return features.single[clip, variation_number, frame][:, *window].astype(np.float32)
+            return features.single[clip, variation_number, frame, :, *window].astype(np.float32)
 
         shown = load_small(self.clips, clip, given.reference, given.reference + 1)
         audio = features.windows(clip, given.start, num_frames, sound)
         example = {
-            "clean": features.chunk(clip, given.start, phase.num_latent_frames, variation_number)[:, :, *window],
+            "clean": features.chunk(clip, given.start, phase.num_latent_frames, variation_number, window),
             "reference": single(given.reference),
             "tail": features.tail[:, *window].numpy(),
             "mouth": covered_cells(mouth - corner, rows, columns),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
-STAGES = (*SHARES, "two-reference")
+STAGES = (*SHARES, "two-reference", "sync")
 REFERENCES = ("M0", "M1", "M2", "M3")
 CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -102,6 +102,10 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         if stage == "vae":
             return train_vae(clips, out, _changed(VaeTraining(), **changes))
         return train_vae(clips, out, _changed(DECODER_TRAINING, **changes), start_from=_weights(out, "vae"))
+    if stage == "sync":
+        from ..evaluation.sync_training import SyncTraining, train_sync
+
+        return train_sync(clips, out, _changed(SyncTraining(), seconds=seconds))
     features = _features(clips, out)
     if stage == "features":
         return {"clips": float(features.finished.sum())}

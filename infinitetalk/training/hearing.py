@@ -46,8 +46,12 @@ class Listener(nn.Module):
 
 
 def truths(clips: ClipSet, train: np.ndarray) -> Tensor:
-    """What a face does, [N,F,K], jaw first, standardised over the clips `train`; what never moves is left out."""
-    columns = [clips.jaw[..., None], clips.mouth_shapes, clips.lids[..., None], clips.brows[..., None], clips.pose]
+    """What a face does, [N,F,K], jaw first, standardised over the clips `train`; what never moves is left out.
+
+    Of the head's pose, its distance from the clip's mean: how a person holds the head, no sound tells.
+    """
+    pose = clips.pose - clips.pose.mean(axis=1, keepdims=True)
+    columns = [clips.jaw[..., None], clips.mouth_shapes, clips.lids[..., None], clips.brows[..., None], pose]
     values = np.concatenate(columns, axis=2).astype(np.float32)
     center, spread = values[train].mean(axis=(0, 1)), values[train].std(axis=(0, 1))
     moves = spread > 1e-3

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 GROUP_STRIDE = 2
 LATENT_CELLS = SMALL_SIZE // 8  # latent positions along each side of a picture
+_WHOLE = (slice(None), slice(None))
 AUDIO_REACH = 2  # frames of sound on each side of a frame's own
 NUM_VARIATIONS = 2  # of each clip's pictures and sound, the first as rendered
 
@@ -113,13 +114,16 @@ class Features:
         finished = self.finished if self.folder is None else np.load(self.folder / _FINISHED)
         return wanted[finished[wanted]]
 
-    def chunk(self, clip: int, start: int, num_latent_frames: int, variation: int = 0) -> np.ndarray:
-        """Latents [T,16,h,w] of the chunk that starts at the even frame `start`."""
+    def chunk(
+        self, clip: int, start: int, num_latent_frames: int, variation: int = 0, window: tuple[slice, slice] = _WHOLE
+    ) -> np.ndarray:
+        """Latents [T,16,h,w] of the chunk that starts at the even frame `start`, of the rows and columns `window`."""
         assert start % GROUP_STRIDE == 0, start
         step = FRAMES_PER_GROUP // GROUP_STRIDE
         first = start // GROUP_STRIDE
-        groups = self.groups[clip, variation, first : first + step * (num_latent_frames - 1) : step]
-        return np.concatenate([self.single[clip, variation, start : start + 1], groups]).astype(np.float32)
+        groups = self.groups[clip, variation, first : first + step * (num_latent_frames - 1) : step, :, *window]
+        alone = self.single[clip, variation, start : start + 1, :, *window]
+        return np.concatenate([alone, groups]).astype(np.float32)
 
     def windows(self, clip: int, start: int, num_frames: int, variation: int = 0) -> np.ndarray:
         """Speech features [F,5,L,C] of frames from `start`, each with its neighbours, clamped at the clip's ends."""
