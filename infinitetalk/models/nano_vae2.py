@@ -36,6 +36,7 @@ PATCH = 8  # encoder's pixels per latent position along each side
 PICTURE_SCALE = 2  # pixels of a decoded picture per pixel that is encoded, along each side
 FRAMES_PER_ENCODER_PASS = 96  # frames whose features are held at once: bounds memory, not the result
 GROUPS_PER_DECODER_PASS = 2  # the same; few, because their features then stay in the processor's cache
+FINE_DIM = 16  # features of a frame at a quarter of the decoded picture's resolution
 _LONGEST_FLOW = 24.0  # pixels of the reference
 _INVISIBLE = 0.002  # a mask below this changes no colour by a step of 255
 
@@ -57,10 +58,10 @@ class NanoVAE2(ModelMixin, ConfigMixin):
         self,
         z_dim: int = 16,
         encoder_dim: int = 96,
-        group_dim: int = 128,
-        frame_dim: int = 96,
-        half_dim: int = 48,
-        quarter_dim: int = 32,
+        group_dim: int = 96,
+        frame_dim: int = 64,
+        half_dim: int = 40,
+        quarter_dim: int = 24,
         latents_mean: tuple[float, ...] = (0.0,) * 16,
         latents_std: tuple[float, ...] = (1.0,) * 16,
         latent_rgb: tuple[tuple[float, ...], ...] = (),
@@ -192,7 +193,7 @@ class ReferenceDecoder(nn.Module):
         self.group_block = GatedBlock(group_dim, group_dim)
         self.group_block2 = GatedBlock(group_dim, group_dim)
         self.to_frames = nn.Conv2d(group_dim, FRAMES_PER_GROUP * frame_dim, 1, bias=False)
-        # Frames, at h, 2h, 4h and 8h.
+        # Frames, at h, 2h and 4h: where everything comes from, and where it is not known.
         self.frame_block = GatedBlock(frame_dim, group_dim)
         self.to_half = nn.Conv2d(frame_dim, 4 * half_dim, 1, bias=False)
         self.half_flow = _zero(nn.Conv2d(half_dim, 2, 3, padding=1, bias=False))
@@ -203,13 +204,14 @@ class ReferenceDecoder(nn.Module):
         self.quarter_moved = nn.Conv2d(quarter_dim, quarter_dim, 1, bias=False)
         self.quarter_block = GatedBlock(quarter_dim, quarter_dim)
         self.to_mask = nn.Conv2d(quarter_dim, 4, 1, bias=False)
-        self.to_fine = nn.Conv2d(2 * quarter_dim, 4 * 16, 1)
+        # The painting at 8h, and what is added to it at 16h.
+        self.painter = Painter(z_dim)
+        self.to_fine = nn.Conv2d(FINE_DIM + 2 * quarter_dim, 4 * 16, 1)
         self.fine = nn.Conv2d(16, 16, 3, padding=1)
-        self.to_paint = nn.Conv2d(16, 3 * 4, 3, padding=1)
-        self.rough_paint = nn.Conv2d(z_dim, 3 * PATCH * PATCH, 1)  # what a linear code says of a group's mean picture
+        self.to_paint = _zero(nn.Conv2d(16, 3 * 4, 3, padding=1))
         # Differences are small and lose half at every activation; a mask that starts at nothing would stay there.
         for layer, gain in ((self.groups_in, 6.0), (self.to_frames, 3.0), (self.to_half, 3.0), (self.to_quarter, 3.0),
-                            (self.to_mask, 3.0)):
+                            (self.to_mask, 3.0)):  # fmt: skip
             nn.init.normal_(layer.weight, std=gain * (layer.weight[0].numel() ** -0.5) / 3**0.5)
 
     def look_at(self, picture: Tensor, latent: Tensor) -> Seen:
@@ -225,7 +227,6 @@ class ReferenceDecoder(nn.Module):
         seen: of one picture for all groups, or of one picture for each.
         """
         # 1. What happens in the group, at h.
-        rough = F.pixel_shuffle(self.rough_paint(differences + seen.latent), PATCH)
         hidden = self.groups_in(torch.cat([differences, before], dim=1)) * (1 + self.groups_gate(seen.whole))
         hidden = self.group_block2(self.group_block(hidden, seen.whole), seen.whole)
         hidden = self.to_frames(F.silu(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
@@ -252,20 +253,24 @@ class ReferenceDecoder(nn.Module):
 
         # 4. The picture: the reference moved, and painted over.
         moved = warp(picture, _enlarge(flow, 4))
+        brush = torch.cat([self.painter(differences + seen.latent, before + seen.latent), active, arrived], dim=1)
+        patches = self.painter.patches(differences + seen.latent)
         if torch.is_grad_enabled():
-            mask, paint = _enlarge(unknown, 2), self._paint(active, arrived, rough)
+            mask, paint = _enlarge(unknown, 2), self._paint(brush, patches)
             return Moved(torch.lerp(moved, paint, mask), moved, flow, mask, paint)
-        return Moved(self._paint_over(moved, unknown, active, arrived, rough), moved, flow, unknown, None)
+        return Moved(self._paint_over(moved, unknown, brush, patches), moved, flow, unknown, None)
 
-    def _paint(self, active: Tensor, arrived: Tensor, rough: Tensor) -> Tensor:
-        """Colours [N,3,16h,16w] for whatever the reference may not show; rough: [N/4,3,8h,8w]."""
-        fine = F.pixel_shuffle(F.silu(self.to_fine(torch.cat([active, arrived], dim=1))), 2)
-        detail = F.pixel_shuffle(self.to_paint(F.silu(self.fine(fine))), 2)
-        return (detail.unflatten(0, (-1, FRAMES_PER_GROUP)) + _enlarge(rough, 2)[:, None]).flatten(0, 1)
+    def _paint(self, brush: Tensor, patches: Tensor) -> Tensor:
+        """Colours [4N,3,16h,16w] for whatever the reference may not show.
 
-    def _paint_over(
-        self, moved: Tensor, unknown: Tensor, active: Tensor, arrived: Tensor, rough: Tensor
-    ) -> Tensor:
+        brush: [4N,C,4h,4w]. patches: [N,3,8h,8w], a linear code's idea of each group.
+        """
+        rough = self.painter.pixels(brush[:, :FINE_DIM])
+        rough = (rough.unflatten(0, (-1, FRAMES_PER_GROUP)) + patches[:, None]).flatten(0, 1)
+        fine = F.pixel_shuffle(F.silu(self.to_fine(brush)), 2)
+        return _enlarge(rough, 2) + F.pixel_shuffle(self.to_paint(F.silu(self.fine(fine))), 2)
+
+    def _paint_over(self, moved: Tensor, unknown: Tensor, brush: Tensor, patches: Tensor) -> Tensor:
         """`moved` with the painting where it shows at all: a mouth and two eyes are a tenth of most pictures."""
         # At 4h, and a position around it, because enlarging spreads the mask.
         needed = F.max_pool2d(F.max_pool2d(unknown.amax(dim=0), 2), 3, stride=1, padding=1)[0] > _INVISIBLE
@@ -274,15 +279,47 @@ class ReferenceDecoder(nn.Module):
         result = moved.clone()
         for top, bottom, left, right in _boxes(needed):
             # Wide enough that what lies beyond has no part in the pixels that are kept.
-            up, down, before, after = max(0, top - 2), bottom + 2, max(0, left - 2), right + 2
-            wide = (..., slice(up, down), slice(before, after))
+            up, down, before, after = max(0, top - 3), bottom + 3, max(0, left - 3), right + 3
             twice = (..., slice(2 * up, 2 * down), slice(2 * before, 2 * after))
-            paint = self._paint(active[wide], arrived[wide], rough[twice])
+            paint = self._paint(brush[..., up:down, before:after], patches[twice])
             mask = _enlarge(unknown[twice], 2)
             inner = (..., slice(4 * top, 4 * bottom), slice(4 * left, 4 * right))
             kept = (..., slice(4 * (top - up), 4 * (bottom - up)), slice(4 * (left - before), 4 * (right - before)))
             result[inner] = torch.lerp(moved[inner], paint[kept], mask[kept])
         return result
+
+
+class Painter(nn.Module):
+    """Latents to features of frames at 4h, from which pictures of 8h are painted; knows nothing of a reference."""
+
+    def __init__(self, z_dim: int, dim: int = 160, frame_dim: int = 96, half_dim: int = 48) -> None:
+        super().__init__()
+        self.latent_to_patch = nn.Conv2d(z_dim, 3 * PATCH * PATCH, 1)  # a linear code beside the network's
+        self.latent_in = nn.Conv2d(2 * z_dim, dim, 3, padding=1)
+        self.group_block = ResidualBlock(dim)
+        self.mixed_block = ResidualBlock(dim)
+        self.to_frames = nn.Conv2d(dim, FRAMES_PER_GROUP * frame_dim, 1)
+        self.frame_block = ResidualBlock(frame_dim)
+        self.split = nn.Conv2d(frame_dim, 4 * half_dim, 1)  # to 2x2 positions, at 2h
+        self.half_block = ResidualBlock(half_dim)
+        self.to_fine = nn.Conv2d(half_dim, 4 * FINE_DIM, 3, padding=1)  # to 2x2 positions, at 4h
+        self.fine = nn.Conv2d(FINE_DIM, FINE_DIM, 3, padding=1)
+        self.to_pixels = _zero(nn.Conv2d(FINE_DIM, 3 * 4, 3, padding=1))
+
+    def forward(self, latents: Tensor, before: Tensor) -> Tensor:
+        """Latents [N,16,h,w] of groups and of the groups before them to frames' features [4N,16,4h,4w]."""
+        hidden = self.mixed_block(self.group_block(self.latent_in(torch.cat([latents, before], dim=1))))
+        hidden = self.to_frames(F.silu(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
+        hidden = F.pixel_shuffle(self.split(F.silu(self.frame_block(hidden))), 2)
+        return F.silu(F.pixel_shuffle(self.to_fine(F.silu(self.half_block(hidden))), 2))
+
+    def patches(self, latents: Tensor) -> Tensor:
+        """Pictures [N,3,8h,8w] by the linear code alone."""
+        return F.pixel_shuffle(self.latent_to_patch(latents), PATCH)
+
+    def pixels(self, features: Tensor) -> Tensor:
+        """What is to be added to those, [4N,3,8h,8w]."""
+        return F.pixel_shuffle(self.to_pixels(F.silu(self.fine(features))), 2)
 
 
 def _boxes(needed: Tensor) -> list[tuple[int, int, int, int]]:
@@ -344,7 +381,7 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
 
 def shrink(pictures: Tensor) -> Tensor:
     """Pictures as they are decoded [...,2H,2W] to the size that is encoded [...,H,W], by means of 2x2 pixels."""
-    return F.avg_pool2d(pictures.flatten(0, -4), PICTURE_SCALE).unflatten(0, pictures.shape[:-3])
+    return F.avg_pool2d(pictures.flatten(0, -3), PICTURE_SCALE).unflatten(0, pictures.shape[:-2])
 
 
 def _for_frames(features: Tensor, num_frames: int) -> Tensor:

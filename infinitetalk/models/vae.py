@@ -16,6 +16,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
+from .nano_vae2 import PICTURE_SCALE, NanoVAE2, shrink
 from .vae_steady import encode_then_constant
 
 FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
@@ -40,6 +41,16 @@ def num_latent_frames_of(num_frames: int) -> int:
     return 1 + (num_frames - 1) // FRAMES_PER_GROUP
 
 
+def picture_scale(vae: nn.Module) -> int:
+    """Pixels of a decoded picture per pixel that is encoded, along each side: 2 for nano, 1 for Wan's."""
+    return PICTURE_SCALE if isinstance(vae, NanoVAE2) else 1
+
+
+def as_encoded(vae: nn.Module, pictures: Tensor) -> Tensor:
+    """Pictures [...,3,H,W] or video [B,3,F,H,W] as large as decoded ones, at the size that is encoded."""
+    return pictures if picture_scale(vae) == 1 else shrink(pictures)
+
+
 def normalize_latents(vae: nn.Module, latents: Tensor) -> Tensor:
     """Raw latents [B,16,...] → zero mean, unit variance per channel with the statistics of the configuration."""
     mean, std = _statistics(vae, latents)
@@ -62,17 +73,25 @@ def encode_video(vae: nn.Module, video: Tensor) -> Tensor:
     return normalize_latents(vae, raw)
 
 
-def decode_video(vae: nn.Module, latents: Tensor) -> Tensor:
-    """Normalised latents [B,16,T,h,w] → video [B,3,F,H,W] clamped to [-1,1]."""
-    return torch.cat(list(decode_frames(vae, latents)), dim=2)
+def decode_video(vae: nn.Module, latents: Tensor, reference: Tensor | None = None) -> Tensor:
+    """Normalised latents [B,16,T,h,w] → video [B,3,F,H,W] clamped to [-1,1].
+
+    reference: [B,3,H,W], which nano's decoder takes its pictures from; others do not look at it.
+    """
+    return torch.cat(list(decode_frames(vae, latents, reference)), dim=2)
 
 
-def decode_frames(vae: nn.Module, latents: Tensor) -> Iterator[Tensor]:
+def decode_frames(vae: nn.Module, latents: Tensor, reference: Tensor | None = None) -> Iterator[Tensor]:
     """As `decode_video`, handing out [B,3,1,H,W] and then [B,3,4,H,W] at a time as they are made.
 
     An autoencoder that cannot be walked hands out everything at once.
     """
     raw = denormalize_latents(vae, latents.to(dtype=vae.dtype, device=vae.device))
+    if isinstance(vae, NanoVAE2):
+        assert reference is not None, "nano's decoder takes its pictures from a reference"
+        reference = reference.to(dtype=vae.dtype, device=vae.device)
+        yield vae.decode(raw, reference).sample.clamp(-1.0, 1.0)
+        return
     if not _walkable(vae):
         yield vae.decode(raw).sample.clamp(-1.0, 1.0)
         return

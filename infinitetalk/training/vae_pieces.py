@@ -22,6 +22,7 @@ from ..models.nano_vae2 import FRAMES_PER_GROUP
 from .clips import ClipSet
 
 NUM_FRAMES = 2 * FRAMES_PER_GROUP  # a group and the one before it, which the decoder sees too
+_TRUSTED_ERROR = 10.0  # of 255, mean of the surroundings: what looks more different than this was not found
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Pieces:
     shown_frames, shown_reference: the same in other colours for some rows: what the encoder is shown, so that the
         difference of their latents has to be a code of motion.
     mouth, eyes: [B,4,1,s,s], 1 where they are.
+    flow, trust: [B,4,2,s,s] pixels and [B,4,1,s,s] from 0 to 1: where optical flow finds the frames in the reference,
+        and how far what it finds there looks alike.
     """
 
     frames: Tensor
@@ -55,6 +58,8 @@ class Pieces:
     shown_reference: Tensor
     mouth: Tensor
     eyes: Tensor
+    flow: Tensor
+    trust: Tensor
 
     def to(self, device: torch.device) -> Pieces:
         return Pieces(**{name: value.to(device) for name, value in vars(self).items()})
@@ -88,6 +93,7 @@ class PieceMaker:
                 pictures[row, 1:-1] = pictures[row, -1]
                 places[:, row] = places[:, row, -1:]
         mouth, eyes = torch.from_numpy(places)[..., None, :, :].unbind(0)
+        flow, trust = optical_flow(pictures[:, 0], pictures[:, -FRAMES_PER_GROUP:])
         colors = torch.from_numpy(pictures).movedim(-1, 2).float().div_(127.5).sub_(1)
         colors = recolored(colors, rng, strength=1.0).clamp_(-1, 1)
         shown = colors.clone()
@@ -95,8 +101,10 @@ class PieceMaker:
         if changed.any():
             shown[changed] = recolored(colors[changed], rng, strength=1.0).clamp_(-1, 1)
         if rng.random() < 0.5:
-            colors, shown, mouth, eyes = (part.flip(-1) for part in (colors, shown, mouth, eyes))
-        return Pieces(colors[:, 1:], colors[:, 0], shown[:, 1:], shown[:, 0], mouth, eyes)
+            parts = (part.flip(-1) for part in (colors, shown, mouth, eyes, flow, trust))
+            colors, shown, mouth, eyes, flow, trust = parts
+            flow = flow * torch.tensor([-1.0, 1.0])[:, None, None]
+        return Pieces(colors[:, 1:], colors[:, 0], shown[:, 1:], shown[:, 0], mouth, eyes, flow, trust)
 
     def _cut(self, pictures: np.ndarray, places: np.ndarray, rng: np.random.Generator) -> None:
         """One row from a clip: pictures [9,s,s,3] and the places of mouth and eyes [2,4,s,s], in place."""
@@ -132,6 +140,29 @@ class PieceMaker:
                 corners = (box[start + FRAMES_PER_GROUP + frame] - np.array([top, left, top, left])) * scale
                 r0, c0, r1, c1 = np.clip(np.round(np.nan_to_num(corners)), 0, settings.size).astype(int)
                 place[frame, r0:r1, c0:c1] = 1
+
+
+def optical_flow(references: np.ndarray, frames: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Where frames [B,n,s,s,3] uint8 are found in references [B,s,s,3]: flow [B,n,2,s,s] in pixels, trust [B,n,1,s,s].
+
+    The decoder's own first idea of motion; learning it from pictures alone takes many times as long.
+    """
+    batch, num_frames, size = frames.shape[:3]
+    flows = np.empty((batch, num_frames, size, size, 2), np.float32)
+    trust = np.empty((batch, num_frames, size, size), np.float32)
+    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    position = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=2).astype(np.float32)
+    for row in range(batch):
+        gray = cv2.cvtColor(references[row], cv2.COLOR_RGB2GRAY)
+        for frame in range(num_frames):
+            picture = frames[row, frame]
+            flow = method.calc(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), gray, None)
+            found = cv2.remap(
+                references[row], position + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            error = cv2.blur(cv2.absdiff(found, picture).astype(np.float32).mean(axis=2), (5, 5))
+            flows[row, frame], trust[row, frame] = flow, np.exp(-np.square(error / _TRUSTED_ERROR))
+    return torch.from_numpy(flows).movedim(-1, 2).contiguous(), torch.from_numpy(trust)[:, :, None]
 
 
 def open_photos(folder: Path | None) -> list[np.ndarray]:

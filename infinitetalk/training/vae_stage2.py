@@ -28,6 +28,7 @@ class VaeTraining:
 
     latent_noise: the largest standard deviation of the noise on differences, which start with that of principal
         components at one. difference_cost: of a squared difference. mask_cost: of a painted pixel.
+    flow_weight, trust_weight: of the distance to optical flow where it is trusted, and of the mask to where it is not.
     photos: folder of pictures that are moved and decoded too. final_rate: share of the rate that is left at the end.
     """
 
@@ -42,7 +43,9 @@ class VaeTraining:
     eyes_weight: float = 3.0
     latent_noise: float = 0.05
     difference_cost: float = 0.002
-    mask_cost: float = 0.02
+    mask_cost: float = 0.01
+    flow_weight: float = 0.03
+    trust_weight: float = 0.05
     photos: Path | None = None
     freeze_encoder: bool = False
     steps_per_report: int = 200
@@ -116,6 +119,11 @@ def piece_losses(model: NanoVAE2, pieces: Pieces, settings: VaeTraining) -> dict
     moved = model.decoder(noisy[:, 1], before, model.decoder.look_at(pieces.reference, reference))
     weight = 1 + settings.mouth_weight * pieces.mouth + settings.eyes_weight * pieces.eyes
     losses = picture_losses(moved, pieces.frames[:, -FRAMES_PER_GROUP:].flatten(0, 1), weight.flatten(0, 1))
+    trust = pieces.trust.flatten(0, 1)
+    share = F.avg_pool2d(trust, 4)
+    found = F.avg_pool2d(pieces.flow.flatten(0, 1) * trust, 4) / (share + 0.01)
+    losses["flow"] = settings.flow_weight * ((moved.flow - found).abs() * share).mean()
+    losses["known"] = settings.trust_weight * (moved.mask - (1 - trust)).abs().mean()
     losses["mask"] = settings.mask_cost * moved.mask.mean()
     if not settings.freeze_encoder:
         # Keeps the scale of latents and of differences, so that the noise above keeps its meaning.
@@ -143,7 +151,7 @@ def picture_losses(moved: Moved, truth: Tensor, weight: Tensor) -> dict[str, Ten
         "detail": detail,
         "moved": 0.15 * F.avg_pool2d(moved.moved - truth, 2).abs().mean(),
         "painting": ((moved.paint - truth).abs() * paint_weight).mean(),
-        "flow": 0.003 * rough,
+        "smooth": 0.003 * rough,
     }
 
 
@@ -155,7 +163,7 @@ def start_from_components(model: NanoVAE2, frames: Tensor) -> None:
     components = components[: model.config.z_dim]
     spread = (values[: model.config.z_dim] / len(patches) ** 0.5).square().mean().sqrt()
     with torch.no_grad():
-        encode, paint = model.encoder.patch_to_latent, model.decoder.rough_paint
+        encode, paint = model.encoder.patch_to_latent, model.decoder.painter.latent_to_patch
         encode.weight.copy_((components / spread)[:, :, None, None])
         encode.bias.copy_(-(components / spread) @ center)
         paint.weight.copy_((components.T * spread)[:, :, None, None])
@@ -173,7 +181,7 @@ def held_out_figures(model: NanoVAE2, clips: ClipSet, held_out: np.ndarray, num_
     spreads = []
     for clip in held_out:
         video = load_pictures(clips, clip, 0, num_frames).to(model.device)
-        latents = model.encode(_small(video)).latent_dist.mode()
+        latents = model.encode(shrink(video)).latent_dist.mode()
         result = model.decode(latents, video[:, :, 0]).sample.clamp(-1, 1)
         spreads.append((latents - latents[:, :, :1]).square().mean().item())
         error = ((result - video) / 2).square().mean(dim=1)[0]
@@ -184,7 +192,7 @@ def held_out_figures(model: NanoVAE2, clips: ClipSet, held_out: np.ndarray, num_
                 errors[name].append(error[frame, box[0] : box[2], box[1] : box[3]].mean().item())
                 if name == "mouth_":
                     errors["frozen_mouth_"].append(frozen[frame, box[0] : box[2], box[1] : box[3]].mean().item())
-    still = _small(video[:, :, :1]).expand(-1, -1, 9, -1, -1)
+    still = shrink(video[:, :, :1]).expand(-1, -1, 9, -1, -1)
     latents = model.encode(still).latent_dist.mode()
     figures = {f"{name}psnr": -10 * float(np.log10(np.nanmean(values))) for name, values in errors.items()}
     return figures | {
@@ -198,7 +206,7 @@ def set_statistics(model: NanoVAE2, clips: ClipSet, chosen: np.ndarray) -> None:
     """Write into the configuration the latents' mean per channel, their one common spread, and a map to colours."""
     latents, colors = [], []
     for clip in chosen:
-        video = _small(load_pictures(clips, clip, 0, 17))
+        video = shrink(load_pictures(clips, clip, 0, 17))
         latents.append(model.encode(video).latent_dist.mode()[0].flatten(1).T)
         groups = torch.cat([video[:, :, :1], video[:, :, 1:].unflatten(2, (-1, FRAMES_PER_GROUP)).mean(dim=3)], dim=2)
         colors.append(F.avg_pool2d(groups[0].transpose(0, 1), PATCH).transpose(0, 1).flatten(1).T)
@@ -219,9 +227,5 @@ def load_pictures(clips: ClipSet, clip: int, start: int, stop: int) -> Tensor:
 
 def load_video(clips: ClipSet, clip: int, start: int, stop: int) -> Tensor:
     """Frames [start, stop) of a clip as they are encoded, [1,3,F,S/2,S/2] in [-1,1]."""
-    return _small(load_pictures(clips, clip, start, stop))
+    return shrink(load_pictures(clips, clip, start, stop))
 
-
-def _small(video: Tensor) -> Tensor:
-    """[B,3,F,2H,2W] to [B,3,F,H,W]."""
-    return shrink(video.transpose(1, 2)).transpose(1, 2)
