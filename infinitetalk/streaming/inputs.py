@@ -18,7 +18,7 @@ from ..media.images import load_image
 from ..models.audio_encoder import reader_of
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
-from ..models.vae import decode_video, encode_video
+from ..models.vae import decode_video, encode_video, picture_scale
 from .conditions import TextPair
 from .film import Film, generated_size
 from .plan import Chunk, num_latent_frames
@@ -96,7 +96,8 @@ class FilmInputs:
             picture = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
             if self.film.square is not None:
                 picture = cut(picture, self.film.square if own else _face_or_centre(picture))
-            pixels = to_network_range(resize_and_crop(picture, (self.height, self.width)))
+            scale = picture_scale(self.models.vae)
+            pixels = to_network_range(resize_and_crop(picture, (scale * self.height, scale * self.width)))
             self._reference = _Reference(key, picture, torch.from_numpy(pixels)[None])
         return self._reference.pixels
 
@@ -118,7 +119,7 @@ class FilmInputs:
     def detail(self) -> DetailCarrier | None:
         """Carries the current reference's fine detail to the finished pictures; None where the preset does not."""
         size = self.film.plan.settings.detail_size
-        if not size:
+        if not size or picture_scale(self.models.vae) > 1:
             return None
         reference = self._reference
         assert reference is not None

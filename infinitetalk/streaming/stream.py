@@ -14,7 +14,7 @@ from torch import Tensor
 from ..media.color import match_colors
 from ..models.image_encoder import encode_image
 from ..models.loading import Models
-from ..models.vae import decode_video, encode_video
+from ..models.vae import as_encoded, decode_video, encode_video
 from ..request import Settings
 from ..sampling.cache import make_step_cache
 from ..sampling.denoise import denoise
@@ -88,7 +88,8 @@ class FilmStream:
     ) -> ChunkPictures:
         """One turn of the loop; leaves the state ready for the next chunk.
 
-        reference: [1, 3, H, W] in [-1, 1]. audio: [S, num_frames, 5, L, C]. noise: [1, 16, T, h, w].
+        reference: [1, 3, H, W] in [-1, 1], as large as the finished pictures. audio: [S, num_frames, 5, L, C].
+        noise: [1, 16, T, h, w].
         image_tokens: instead of the image encoder's, for the parity suite.
         keep_context: False after the last chunk, when nothing starts from it.
 
@@ -129,7 +130,7 @@ class FilmStream:
         clock.lap("denoising")
 
         # 3. From latents to pictures.
-        frames = decode_video(models.vae, latents)
+        frames = decode_video(models.vae, latents, reference)
         clock.lap("decoding")
         if settings.color_correction > 0:
             anchor = self.color_anchor if self.color_anchor is not None else reference
@@ -137,7 +138,7 @@ class FilmStream:
             clock.lap("color")
 
         # 4. What the next chunk starts from.
-        end = frames[:, :, -self.num_context_frames :]
+        end = as_encoded(models.vae, frames[:, :, -self.num_context_frames :])
         self.carry_on(reference, encode_video(models.vae, end) if keep_context else None)
         clock.lap("context")
         return ChunkPictures(frames[0], latents, clock.seconds)
@@ -146,9 +147,10 @@ class FilmStream:
         """The reference as `y` and as image tokens; a picture that guides several chunks is encoded once."""
         seen = self._seen
         if seen is None or seen[0] is not reference or seen[1].shape[2] != num_latent_frames(num_frames):
-            y = reference_latents(self.models, reference, num_frames)
+            encoded = as_encoded(self.models.vae, reference)
+            y = reference_latents(self.models, encoded, num_frames)
             if image_tokens is None:
-                image_tokens = encode_image(self.models.image_encoder, reference)
+                image_tokens = encode_image(self.models.image_encoder, encoded)
             seen = self._seen = (reference, y, image_tokens)
         return seen[1], seen[2]
 
