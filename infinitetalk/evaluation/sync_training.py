@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .sync_net import (
@@ -66,8 +66,10 @@ class SyncTraining:
     seed: int = 5
 
 
-def train_sync(clips: Clips, out: Path, settings: SyncTraining) -> dict[str, float]:
+def train_sync(clips: Clips, out: Path, settings: SyncTraining, start_from: Path | None = None) -> dict[str, float]:
     """Train, write `out/sync_net.safetensors` (half precision) and return the held-out clips' scores.
+
+    start_from: weights of an earlier training to go on from, with `settings.width` as theirs.
 
     Returns:
         chance of picking the right of 24 sounds, distance, confidence, and share of clips with the right offset.
@@ -80,6 +82,8 @@ def train_sync(clips: Clips, out: Path, settings: SyncTraining) -> dict[str, flo
     crops = {clip: _crops(clips, clip, 1 / _LOOSE) for clip in train}
     mels = {clip: log_mel(np.asarray(clips.samples(clip))) for clip in train}
     net = SyncNet(settings.width)
+    if start_from is not None:
+        net.load_state_dict({name: value.float() for name, value in load_file(start_from).items()})
     optimizer = torch.optim.AdamW(net.parameters(), settings.rate, weight_decay=settings.weight_decay)
     started, running = time.monotonic(), None
     for step in range(settings.num_steps):
