@@ -291,8 +291,27 @@ def _evaluate(arguments: list[str]) -> int | None:
     return evaluate(arguments)
 
 
-_PASSED_ON: dict[str, Callable[[list[str]], int | None]] = {"train": _train, "evaluate": _evaluate}
-_PASSED_ON_HELP = {"train": "train the small model", "evaluate": "measure the small model against the truth"}
+def _compare(arguments: list[str]) -> int:
+    from .comparison.cli import main as compare
+
+    return compare(arguments)
+
+
+def _checkpoints(arguments: list[str]) -> int | None:
+    from .checkpoints.cli import main as checkpoints
+
+    return checkpoints(arguments)
+
+
+_PASSED_ON: dict[str, Callable[[list[str]], int | None]] = {
+    "train": _train, "evaluate": _evaluate, "checkpoints": _checkpoints, "compare": _compare,
+}  # fmt: skip
+_PASSED_ON_HELP = {
+    "train": "train the small model",
+    "evaluate": "measure the small model against the truth",
+    "compare": "show two films against each other, as a film or a page to share",
+    "checkpoints": "list, locate, download, verify and convert models that do not ship",
+}
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Two films against each other: takes, jobs, or the source against its dub."""

@@ -1,0 +1,84 @@
+"""What is compared: a finished job, or any film; and in what two jobs differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..media.probe import require_source
+from ..request import GenerationRequest
+
+_SAME_IN_EVERY_JOB = ("checkpoints_dir",)  # where weights lie changes no picture
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two films. request: what it was made from, None for a film from elsewhere."""
+
+    label: str
+    film: Path
+    request: GenerationRequest | None = None
+
+
+def open_side(path: str | Path, label: str | None = None) -> Side:
+    """A job folder with a finished film, or a film.
+
+    Raises:
+        InputError: it is neither, or the job has no film yet. MediaError: the film cannot be played.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a job folder or a film.")
+    if not path.is_dir():
+        info = require_source(path)
+        if info.kind != "video":
+            raise InputError(f"{path} is a picture; give a job folder or a film.")
+        return Side(label or path.stem, path)
+    from ..streaming.job import JobFolder
+
+    job = JobFolder.open(path)
+    if not job.output.is_file():
+        raise InputError(f"The job {path} has no film yet; finish it with resume, then compare.")
+    require_source(job.output)
+    return Side(label or path.name, job.output, job.request)
+
+
+def differences(first: Side, second: Side) -> list[tuple[str, str, str]]:
+    """(name, value of the first, value of the second) of every choice that differs; empty where one is unknown.
+
+    Preset values count as chosen, so that two presets are told apart by what they set.
+    """
+    if first.request is None or second.request is None:
+        return []
+    values = [_flat(_choices(side.request)) for side in (first, second)]
+    names = list(dict.fromkeys([*values[0], *values[1]]))
+    return [
+        (name, values[0].get(name, "-"), values[1].get(name, "-"))
+        for name in names
+        if values[0].get(name, "-") != values[1].get(name, "-")
+    ]
+
+
+def _choices(request: GenerationRequest) -> dict[str, Any]:
+    chosen = {name: value for name, value in request.to_dict().items() if name not in _SAME_IN_EVERY_JOB}
+    return chosen | {name: value for name, value in asdict(request.resolve()).items() if name != "description"}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """{"speakers": [{"audio": ...}]} -> {"speakers 1 audio": ...}; files by their names alone."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        title = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{title} ")
+        elif isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
+            flat |= _flat({str(number): item for number, item in enumerate(value, 1)}, f"{title} ")
+        elif isinstance(value, str):
+            flat[title] = value.replace("\\", "/").rsplit("/", 1)[-1]
+        else:
+            flat[title] = json.dumps(value, ensure_ascii=False)
+    return flat
