@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
-STAGES = (*SHARES, "two-reference", "sync")
+STAGES = (*SHARES, "two-reference", "sync", "lora")
 REFERENCES = ("M0", "M1", "M2", "M3")
 CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -27,10 +27,11 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
         prog="python -m infinitetalk train",
-        description="Train the nano model. Every stage continues from its newest checkpoint.",
+        description="Train the nano model, or a LoRA of any model from your own films (--stage lora). Every stage "
+        "continues from its newest checkpoint.",
     )
     parser.add_argument("--stage", choices=(*STAGES, "all"), default="all", help="part to train; all = one by one")
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and heldout/ clips")
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and heldout/ clips; lora: films")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights; stages/ in it for checkpoints")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--hours", type=float, help="time for all stages together, shared out among them")
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--precision", choices=PRECISIONS, help="what networks compute in (default: bf16 on a GPU that has it)"
     )
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
+    parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
     parser.add_argument("--json", action="store_true", help="print the final figures as one JSON line")
     network = parser.add_argument_group("transformer, two-reference, distill")
     network.add_argument("--reference", choices=REFERENCES, help="where references come from (default M3)")
@@ -66,11 +68,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     import torch
 
-    from .clips import open_clips
-
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)  # weights that start at zero pass through numbers that are slow to add
+    if arguments.stage == "lora":
+        from .lora.run import run_lora
+
+        figures = {"lora": run_lora(arguments)}
+    else:
+        figures = _train_nano(arguments)
+    if arguments.json:
+        print(json.dumps(figures))
+    return 0
+
+
+def _train_nano(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Run the stage or stages on rendered clips."""
+    from .clips import open_clips
+
     clips = open_clips(arguments.data)
     print(f"{len(clips.split('train'))} clips to train on, {len(clips.split('test'))} held out", flush=True)
     figures = {}
@@ -78,9 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.fresh:
             shutil.rmtree(arguments.out / "stages" / stage, ignore_errors=True)
         figures[stage] = run_stage(stage, clips, arguments)
-    if arguments.json:
-        print(json.dumps(figures))
-    return 0
+    return figures
 
 
 def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict[str, float]:
