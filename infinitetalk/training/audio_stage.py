@@ -1,14 +1,15 @@
-"""Stage `audio`: a small speech encoder learns the mouth from sound alone.
+"""Stage `audio`: a small speech encoder learns from sound alone what the mouth does and what is said.
 
 Trained inside the video model the encoder would have to be found through a long, noisy path; alone it takes minutes.
-The target is the rendered head's own mouth shapes, of which the jaw counts most.  Every layer gets a linear reader, so
-that all hidden states the transformer later sees are aware of the mouth.  Heavy changes to the sound (speed, spectrum,
-rooms, noise, band limits) stand in for the voices and microphones that the synthetic speech lacks.
+The targets are the mouth shapes, of which the jaw counts most, and for every frame the group of phonemes that is
+spoken. Every layer gets a linear reader of both, so that all hidden states the transformer later sees know the mouth.
+Heavy changes to the sound stand in for the voices and microphones that synthetic speech lacks; a part of every batch is
+sound without speech, at which the mouth stays closed.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,166 +20,192 @@ from torch import Tensor, nn
 
 from ..models.audio_encoder import SAMPLES_PER_FRAME, SpeechEncoder, nano_speech_config
 from .clips import ClipSet
-from .common import CsvLog, MovingAverage, cosine_rate, load_checkpoint, parameter_groups, save_checkpoint
+from .loop import Draw, Every, LoopSettings, fit
+from .sound_changes import stretched, vary_sound, without_speech
+from .speech_data import SpeechSet, speech_of
+from .synthetic.phones import PHONE_GROUPS
+
+_UNKNOWN = -100  # group that counts for nothing in the cross entropy
 
 
 @dataclass(frozen=True)
 class AudioTraining:
-    """Settings of the stage. `num_frames` is the longest excerpt, in video frames."""
+    """Settings of the stage. `num_frames` is the longest excerpt, in video frames.
 
-    seconds: float = 240.0
-    num_steps: int = 1200
+    silent_share: part of the excerpts that is sound without speech. group_weight: of the phoneme groups' cross entropy
+    against the mouth shapes' error. closure_weight: of the jaw on p, b, m; shut lips are few and short, and what eyes
+    notice first.
+    """
+
+    seconds: float | None = 1200.0
+    num_steps: int | None = 6000
     batch_size: int = 12
-    num_frames: int = 90
+    num_frames: int = 110
     rate: float = 1.5e-3
     weight_decay: float = 0.02
     jaw_weight: float = 3.0
+    group_weight: float = 0.15
+    closure_weight: float = 2.5
+    silent_share: float = 0.08
     seed: int = 1
+    report_seconds: float = 60.0
 
 
 class SpeechReader(nn.Module):
-    """The encoder with one linear reader of the mouth shapes per layer; the readers are thrown away afterwards."""
+    """The encoder with linear readers per layer, of mouth shapes and of phoneme groups; they are thrown away later."""
 
     def __init__(self, num_shapes: int) -> None:
         super().__init__()
         self.encoder = SpeechEncoder(nano_speech_config())
-        self.readers = nn.ModuleList(
-            nn.Linear(self.encoder.num_channels, num_shapes) for _ in range(self.encoder.num_layers)
-        )
+        self.encoder.start_from_filters()
+        channels, layers = self.encoder.num_channels, range(self.encoder.num_layers)
+        self.shape_readers = nn.ModuleList(nn.Linear(channels, num_shapes) for _ in layers)
+        self.group_readers = nn.ModuleList(nn.Linear(channels, len(PHONE_GROUPS)) for _ in layers)
 
-    def forward(self, signals: Tensor, num_frames: int) -> Tensor:
-        """Signals [B,S] to mouth shapes [L,B,F,K], standardised, one reading per layer."""
-        layers = self.encoder(signals, num_frames)
-        return torch.stack([reader(layers[:, :, index]) for index, reader in enumerate(self.readers)])
+    def forward(self, signals: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
+        """Signals [B,S] to standardised mouth shapes [L,B,F,K] and logits of phoneme groups [L,B,F,G], per layer."""
+        layers = self.encoder(signals, num_frames).unbind(2)
+        shapes = torch.stack([reader(layer) for reader, layer in zip(self.shape_readers, layers, strict=True)])
+        groups = torch.stack([reader(layer) for reader, layer in zip(self.group_readers, layers, strict=True)])
+        return shapes, groups
 
 
-def train_audio(clips: ClipSet, out: Path, settings: AudioTraining) -> dict[str, float]:
-    """Train on the clips' sound, export to `out/audio_encoder`, return the held-out correlations."""
+@dataclass(frozen=True)
+class Standard:
+    """Mean and spread [K] of the mouth shapes; shapes that never move are left out (`used`, [K] bool)."""
+
+    center: np.ndarray
+    spread: np.ndarray
+    used: np.ndarray
+
+    @classmethod
+    def of(cls, shapes: np.ndarray) -> Standard:
+        spread = shapes.std(axis=(0, 1))
+        used = spread > 1e-3
+        used[0] = True
+        return cls(shapes.mean(axis=(0, 1))[used], np.maximum(spread[used], 1e-3), used)
+
+    def apply(self, shapes: np.ndarray) -> Tensor:
+        """[..., K] to standardised [..., used K] float32."""
+        return torch.from_numpy(((shapes[..., self.used] - self.center) / self.spread).astype(np.float32))
+
+
+def train_audio(
+    source: SpeechSet | ClipSet,
+    out: Path,
+    settings: AudioTraining,
+    reopen: Callable[[], SpeechSet] | None = None,
+) -> dict[str, float]:
+    """Train on speech (or on the sound of clips), export to `out/audio_encoder`, return the held-out figures.
+
+    reopen: gives the speech anew at every report; for a folder that is still being filled.
+    """
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
-    train, held_out = clips.split("train"), clips.split("test")
-    targets = _standardised_targets(clips, train)
-    model = SpeechReader(targets.shape[2])
-    average = MovingAverage(model, 0.99)
-    optimizer = torch.optim.AdamW(parameter_groups(model, settings.weight_decay), betas=(0.9, 0.98))
-    folder = out / "stages" / "audio"
-    first_step = load_checkpoint(folder, model, average, optimizer)
-    log = CsvLog(folder / "log.csv")
-    weights = torch.ones(targets.shape[2])
+    data = [source if isinstance(source, SpeechSet) else speech_of(source)]
+    standard = Standard.of(data[0].shapes[data[0].indices(test=False)])
+    model = SpeechReader(int(standard.used.sum()))
+    closed = (0.08 - standard.center[0]) / standard.spread[0]  # below this the lips hardly part
+    weights = torch.ones(int(standard.used.sum()))
     weights[0] = settings.jaw_weight
-    started = time.monotonic()
-    for step in range(first_step, settings.num_steps):
-        elapsed = (time.monotonic() - started) / settings.seconds
-        progress = max(step / settings.num_steps, elapsed)
-        if progress >= 1:
-            break
-        rate = settings.rate * cosine_rate(int(progress * 1000), 1000, warm_up=0) * min(1, (step + 1) / 50)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        signals, shapes = sample_batch(clips, train, targets, settings, rng)
-        readings = model(signals, shapes.shape[1])
-        error = F.smooth_l1_loss(readings, shapes.expand_as(readings), reduction="none", beta=1.0)
-        loss = (error * weights).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        average.update(model)
-        if step % 50 == 49:
-            average.swap(model)
-            log.write(step=step + 1, loss=loss.item(), **held_out_correlations(model, clips, held_out[:40], targets))
-            average.swap(model)
-            save_checkpoint(folder, model, average, optimizer, step + 1)
-            clips = clips.reopened()
-            train = clips.split("train")
-            targets = _standardised_targets(clips, train)
-    average.swap(model)
-    report = held_out_correlations(model, clips, held_out, targets)
+
+    def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        signals, shapes, groups = sample_batch(data[0], standard, settings, draw.rng)
+        signals, shapes, groups, scale = (t.to(draw.device) for t in (signals, shapes, groups, weights))
+        read_shapes, logits = model(signals, shapes.shape[1])
+        error = F.smooth_l1_loss(read_shapes, shapes.expand_as(read_shapes), reduction="none", beta=1.0)
+        error[..., 0] *= 1 + (settings.closure_weight - 1) * ((groups == 1) | (groups == 2)) * (shapes[..., 0] < closed)
+        shape_error = (error * scale).mean()
+        num_layers = logits.shape[0]
+        entropy = F.cross_entropy(
+            logits.flatten(0, 2), groups.expand(num_layers, -1, -1).flatten(), ignore_index=_UNKNOWN, reduction="sum"
+        ) / max(1, num_layers * int((groups != _UNKNOWN).sum()))
+        return shape_error + settings.group_weight * entropy, {
+            "shapes": shape_error.detach(),
+            "groups": entropy.detach(),
+        }
+
+    def report(step: int) -> dict[str, float]:
+        if reopen is not None:
+            data[0] = reopen()
+        return held_out_figures(model, data[0], standard)
+
+    loop = LoopSettings(
+        num_steps=settings.num_steps,
+        seconds=settings.seconds,
+        rate=settings.rate,
+        weight_decay=settings.weight_decay,
+        average_decay=0.995,
+        report=Every(seconds=settings.report_seconds),
+        save=Every(seconds=120),
+        seed=settings.seed,
+    )
+    result = fit(model, loss, loop, out / "stages" / "audio", report=report)
     model.encoder.save_pretrained(out / "audio_encoder")
-    log.write(step=settings.num_steps, loss=0.0, **report)
-    return report
-
-
-def _standardised_targets(clips: ClipSet, train: np.ndarray) -> Tensor:
-    """Mouth shapes [N,F,K] with the jaw first, standardised by the training clips' mean and spread."""
-    shapes = np.concatenate([clips.jaw[:, :, None], clips.mouth_shapes], axis=2).astype(np.float32)
-    center = shapes[train].mean(axis=(0, 1))
-    spread = shapes[train].std(axis=(0, 1))
-    used = spread > 1e-3  # shapes that the speech never moves teach nothing
-    used[0] = True
-    return torch.from_numpy((shapes - center)[:, :, used] / spread[used])
+    return result.figures
 
 
 def sample_batch(
-    clips: ClipSet, train: np.ndarray, targets: Tensor, settings: AudioTraining, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Excerpts of one length at one playing speed: signals [B,S], shapes [B,F,K]."""
+    data: SpeechSet, standard: Standard, settings: AudioTraining, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Excerpts of one length at one playing speed: signals [B,S], standardised shapes [B,F,K], groups [B,F] long."""
     num_frames = int(rng.integers(settings.num_frames // 2, settings.num_frames + 1))
     speed = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))  # pitch, formants and pace together
-    span = min(int(np.ceil(num_frames * speed)), clips.num_frames)
-    signals, shapes = [], []
-    for clip in rng.choice(train, settings.batch_size):
-        start = int(rng.integers(0, clips.num_frames - span + 1))
-        signals.append(clips.samples(clip)[start * SAMPLES_PER_FRAME : (start + span) * SAMPLES_PER_FRAME])
-        shapes.append(targets[clip, start : start + span])
-    signal = torch.from_numpy(np.stack(signals).astype(np.float32))
-    shape = torch.stack(shapes)
-    signal = F.interpolate(signal[:, None], size=num_frames * SAMPLES_PER_FRAME, mode="linear", align_corners=False)
-    shape = F.interpolate(shape.transpose(1, 2), size=num_frames, mode="linear", align_corners=False)
-    return vary_sound(signal[:, 0], rng), shape.transpose(1, 2)
-
-
-def vary_sound(signals: Tensor, rng: np.random.Generator) -> Tensor:
-    """Change everything about the sound but its timing: signals [B,S] through filters, rooms and noise."""
-    batch, num_samples = signals.shape
-    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    spectrum = torch.fft.rfft(signals, n=num_samples + 4000)
-    frequency = torch.linspace(0, 1, spectrum.shape[1])  # of 8 kHz
-    # Equaliser: a smooth random curve of up to about +-9 dB, in 12 bands.
-    curve = F.interpolate(torch.randn(batch, 1, 12, generator=generator) * 4.5, size=spectrum.shape[1], mode="linear")
-    gain = 10 ** (curve[:, 0] / 20)
-    # Band limits: a third of the examples lose their treble, a third some bass.
-    top = torch.where(torch.rand(batch, 1, generator=generator) < 0.35, 0.35 + 0.6 * _uniform(batch, generator), 2.0)
-    low = torch.where(torch.rand(batch, 1, generator=generator) < 0.35, 0.03 * _uniform(batch, generator), -1.0)
-    gain = gain * torch.sigmoid((top - frequency) * 60) * torch.sigmoid((frequency - low) * 600)
-    # Room: a decaying noise tail of 50 to 250 ms, starting at once.
-    tail = torch.randn(batch, 4000, generator=generator) * torch.exp(
-        -torch.arange(4000) / (16_000 * (0.01 + 0.06 * _uniform(batch, generator)))
-    )
-    wet = torch.where(torch.rand(batch, 1, generator=generator) < 0.5, 0.08 * _uniform(batch, generator), 0.0)
-    tail = tail * wet
-    tail[:, 0] = 1.0
-    signals = torch.fft.irfft(spectrum * gain * torch.fft.rfft(tail, n=num_samples + 4000))[:, :num_samples]
-    # Noise between hiss and rumble, 3 to 45 dB below the speech.
-    slope = 1.2 * _uniform(batch, generator)
-    noise = torch.fft.rfft(torch.randn(batch, num_samples, generator=generator))
-    bins = torch.arange(1, noise.shape[1] + 1)
-    noise = torch.fft.irfft(noise / bins**slope, n=num_samples)
-    level = 10 ** (-(3 + 42 * _uniform(batch, generator)) / 20)
-    signals = signals + noise / noise.std(dim=1, keepdim=True) * signals.std(dim=1, keepdim=True) * level
-    # Overdrive on a few.
-    drive = torch.where(torch.rand(batch, 1, generator=generator) < 0.15, 3.0, 0.05)
-    signals = signals / (signals.std(dim=1, keepdim=True) + 1e-6)
-    return torch.tanh(signals * drive) / drive
-
-
-def _uniform(batch: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(batch, 1, generator=generator)
+    span = min(int(np.ceil(num_frames * speed)), data.num_frames)
+    signals, shapes, groups = [], [], []
+    for index in rng.choice(data.indices(test=False), settings.batch_size):
+        start = int(rng.integers(0, data.num_frames - span + 1))
+        signals.append(data.samples(index, start, start + span))
+        shapes.append(data.shapes[index, start : start + span])
+        groups.append(None if data.groups is None else data.groups[index, start : start + span])
+    sound, targets = stretched(torch.from_numpy(np.stack(signals)), standard.apply(np.stack(shapes)), num_frames)
+    named = torch.full((settings.batch_size, num_frames), _UNKNOWN)
+    if data.groups is not None:
+        nearest = np.minimum(((np.arange(num_frames) + 0.5) * span / num_frames).astype(int), span - 1)
+        named = torch.from_numpy(np.stack(groups)[:, nearest].astype(np.int64))
+    changed = vary_sound(sound, rng)
+    is_silent = torch.from_numpy(rng.random(settings.batch_size) < settings.silent_share)
+    if is_silent.any():
+        count = int(is_silent.sum())
+        changed[is_silent] = without_speech(count, num_frames * SAMPLES_PER_FRAME, rng)
+        targets[is_silent] = standard.apply(np.zeros(len(standard.used)))
+        named[is_silent] = 0
+    return changed, targets, named
 
 
 @torch.no_grad()
-def held_out_correlations(
-    model: SpeechReader, clips: ClipSet, held_out: np.ndarray, targets: Tensor
+def held_out_figures(
+    model: SpeechReader, data: SpeechSet, standard: Standard, changed_seed: int | None = None
 ) -> dict[str, float]:
-    """Mean over clips of the correlation between jaw and reading, by the first and the last layer."""
-    by_layer = []
+    """Correlation of jaw and all shapes with the truth by the last layer (jaw also by the first), of unseen voices.
+
+    Means over excerpts. lips_closed: readings on p, b, m frames that lie below the excerpt's 30th percentile.
+    groups_right: share of frames whose group is named. changed_seed: change the sound as in training first.
+    """
+    held_out = data.indices(test=True)
+    device = next(model.parameters()).device
+    first, last, every, closed, right = [], [], [], [], []
     for part in np.array_split(held_out, max(1, len(held_out) // 8)):
-        signals = torch.from_numpy(np.stack([clips.samples(clip) for clip in part]).astype(np.float32))
-        readings = model(signals, clips.num_frames)[..., 0]
-        jaw = targets[part, :, 0]
-        by_layer.append(correlation(readings, jaw))
-    layers = torch.cat(by_layer, dim=1).mean(dim=1)
-    return {"jaw_first_layer": layers[0].item(), "jaw_last_layer": layers[-1].item()}
+        signals = torch.from_numpy(np.stack([data.samples(index) for index in part]))
+        if changed_seed is not None:
+            signals = vary_sound(signals, np.random.default_rng([changed_seed, int(part[0])]))
+        shapes, logits = model(signals.to(device), data.num_frames)
+        truth = standard.apply(data.shapes[part]).to(device)
+        first.append(correlation(shapes[0, ..., 0], truth[..., 0]))
+        last.append(correlation(shapes[-1, ..., 0], truth[..., 0]))
+        every.append(correlation(shapes[-1].transpose(1, 2), truth.transpose(1, 2)).mean(1))
+        if data.groups is not None:
+            groups = torch.from_numpy(data.groups[part].astype(np.int64)).to(device)
+            right.append((logits[-1].argmax(-1) == groups).float().mean(1))
+            # Of a p only a part is shut, the rest is breath: the truth's own jaw says which.
+            rest = torch.from_numpy(data.shapes[part, :, 0] < 0.05).to(device)
+            shut = ((groups == 1) | (groups == 2)) & rest
+            jaw = shapes[-1, ..., 0]
+            low = jaw < torch.quantile(jaw, 0.3, dim=1, keepdim=True)
+            closed.append((low & shut).sum(1) / shut.sum(1).clamp(min=1))
+    figures = {"jaw_first_layer": first, "jaw_last_layer": last, "shapes": every}
+    if data.groups is not None:
+        figures |= {"lips_closed": closed, "groups_right": right}
+    return {name: float(torch.cat(values).mean()) for name, values in figures.items()}
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:

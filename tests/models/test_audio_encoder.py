@@ -97,9 +97,9 @@ def test_official_key_names_in_every_spelling(encoder: SpeechEncoder) -> None:
 
 
 def test_shortest_signals_are_padded(encoder: SpeechEncoder) -> None:
-    assert encoder.receptive_field == 400
+    assert encoder.receptive_field == 960
     assert encoder.hop == 320
-    for num_samples in (1, 399, 400, 639):
+    for num_samples in (1, 399, 400, 639, 959, 960, 1279):
         assert encoder.embed(sound(num_samples)).shape == (1, 3, 32)
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_masked_or_dropped() -> None:
 
 
 @settings(deadline=None, max_examples=20)
-@given(num_samples=st.integers(1, 9_000), samples_per_read=st.integers(20, 5_000), offset=st.sampled_from([0.0, 7.0]))
+@given(num_samples=st.integers(1, 9_000), samples_per_read=st.integers(320, 5_000), offset=st.sampled_from([0.0, 7.0]))
 def test_moments_do_not_depend_on_how_they_are_read(
     encoder: SpeechEncoder, num_samples: int, samples_per_read: int, offset: float
 ) -> None:
@@ -127,13 +127,14 @@ def test_moments_do_not_depend_on_how_they_are_read(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audio_encoder, "_SAMPLES_PER_READ", samples_per_read)
         moments = encoder.measure_signal(reader_of(signal), num_samples)
-    padded = np.pad(signal.astype(np.float64), (0, max(0, 400 - num_samples)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 10)[::5]
+    padded = np.pad(signal.astype(np.float64), (0, max(0, 960 - num_samples)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 320)[::160]
     assert moments.num_samples == len(padded)
     assert moments.mean == pytest.approx(padded.mean(), abs=1e-9)
     assert moments.variance == pytest.approx(padded.var(), rel=1e-6, abs=1e-12)
     np.testing.assert_allclose(moments.window_mean, windows.mean(axis=0), atol=1e-9)
-    np.testing.assert_allclose(moments.window_covariance, np.cov(windows.T, bias=True), atol=1e-9)
+    expected = np.atleast_2d(np.cov(windows.T, bias=True))
+    np.testing.assert_allclose(moments.window_covariance, expected, atol=1e-9)
 
 
 def test_memory_maps_are_read_as_they_are_and_not_kept(tmp_path: Path) -> None:

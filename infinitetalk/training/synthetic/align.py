@@ -17,6 +17,7 @@ _WINDOW = 400  # samples, 25 ms
 _NUM_BANDS = 30
 _SLOPE_COST = 0.3  # keeps the path from waiting in one place
 _QUIET_DB = -38.0
+_LONGEST_SECONDS = 0.4  # what the path left to one phoneme beyond this is not that phoneme
 
 
 def carried_phones(signal: np.ndarray, references: list[Utterance]) -> tuple[Phone, ...]:
@@ -59,6 +60,7 @@ def _without_silence(phones: list[Phone], signal: np.ndarray) -> list[Phone]:
                 start = pause_end
             elif pause_start < end <= pause_end:
                 end = pause_start
+        end = min(end, start + _LONGEST_SECONDS)
         if end - start > 0.005 and phone.name != "pau":
             kept.append(Phone(phone.name, start, end))
     kept += [Phone("pau", a, b) for a, b in pauses]
@@ -93,7 +95,7 @@ def _features(signal: np.ndarray) -> np.ndarray:
 
 
 def _warp(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
-    """For each row of `a` the mean index of the rows of `b` paired with it by the cheapest path; that path's mean cost."""
+    """For each row of `a` the mean index of the rows of `b` that the cheapest path pairs with it; the mean cost."""
     distance = np.sqrt(np.maximum(0, (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T))
     rows, columns = distance.shape
     cost = np.full((rows + 1, columns + 1), np.inf)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 _PHRASES: dict[str, tuple[str, str, str]] = {
     "de": (
-        "meine Mutter|der alte Bäcker|unser Nachbar|die ganze Familie|das kleine Mädchen|mein bester Freund|der Bürgermeister|"
+        "meine Mutter|der alte Bäcker|unser Nachbar|die ganze Familie|das kleine Mädchen|mein bester Freund|"
+        "der Bürgermeister|"
         "eine schöne Frau|der fleißige Bauer|Herr Müller",
         "kauft fünf frische Äpfel|baut ein großes Boot|öffnet das Fenster|spielt Klavier|backt Brot und Pfannkuchen|"
         "sucht überall den Schlüssel|malt ein blaues Bild|trinkt eine Tasse Tee|hört Musik|möchte nach Hause fahren",
@@ -40,16 +41,19 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
         "di venerdi|accanto al fuoco|con molta cura|a Bologna",
     ),
     "pl": (
-        "moja mama|stary piekarz|nasz sąsiad|cała rodzina|mała dziewczynka|mój najlepszy przyjaciel|pan burmistrz|babcia",
+        "moja mama|stary piekarz|nasz sąsiad|cała rodzina|mała dziewczynka|mój najlepszy przyjaciel|pan burmistrz|"
+        "babcia",
         "kupuje pięć jabłek|otwiera okno|gotuje pyszną zupę|gra na pianinie|szuka niebieskiej parasolki|"
         "pije filiżankę herbaty|maluje łódkę|słucha muzyki|czyta grubą książkę",
-        "każdego ranka|w ogrodzie|przed śniadaniem|pod mostem|bez słowa|na środku placu|w piątek|przy ogniu|w Warszawie",
+        "każdego ranka|w ogrodzie|przed śniadaniem|pod mostem|bez słowa|na środku placu|w piątek|przy ogniu|"
+        "w Warszawie",
     ),
     "ru": (
         "моя мама|старый пекарь|наш сосед|вся семья|маленькая девочка|мой лучший друг|молодой врач|бабушка|учитель",
         "покупает пять яблок|открывает окно|варит вкусный борщ|играет музыку|ищет голубую рубашку|пьёт горячий чай|"
         "рисует большую лодку|слушает море|читает толстую книгу|любит петь",
-        "каждое утро|в саду|перед обедом|под мостом|без единого слова|на площади|в пятницу|у огня|в Москве|поздно вечером",
+        "каждое утро|в саду|перед обедом|под мостом|без единого слова|на площади|в пятницу|у огня|в Москве|"
+        "поздно вечером",
     ),
     "uk": (
         "моя мама|старий пекар|наш сусід|уся родина|маленька дівчинка|мій найкращий друг|молодий лікар|бабуся",
@@ -71,20 +75,24 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     ),
     "hi": (
         "मेरी माँ|मेरा भाई|हमारा पड़ोसी|पूरा परिवार|छोटी लड़की|मेरा दोस्त|बूढ़ा किसान",
-        "बाज़ार जाता है|पाँच सेब खाता है|खिड़की खोलता है|गरम चाय पीता है|नीली नाव बनाता है|पुरानी किताब पढ़ता है|गाना सुनता है",
+        "बाज़ार जाता है|पाँच सेब खाता है|खिड़की खोलता है|गरम चाय पीता है|नीली नाव बनाता है|पुरानी किताब पढ़ता है|"
+        "गाना सुनता है",
         "हर सुबह|बगीचे में|पुल के पास|बिना कुछ कहे|शाम को|भारत में|घर के अंदर",
     ),
     "cmn": (
         "wo3 ma1 ma5|wo3 de5 peng2 you3|lao3 shi1|ta1 ba4 ba5|xiao3 mei4 mei5|wo3 men5 quan2 jia1|na4 wei4 yi1 sheng1",
         "mai3 wu3 ge5 ping2 guo3|da3 kai1 chuang1 hu5|he1 yi4 bei1 cha2|hua4 yi4 fu2 hua4|ting1 yin1 yue4|"
         "kan4 yi4 ben3 shu1|xiang3 hui2 jia1|xue2 xi2 zhong1 wen2|bao1 jiao3 zi5",
-        "mei3 tian1 zao3 shang5|zai4 hua1 yuan2 li3|zai4 bei3 jing1|zai4 qiao2 bian1|xing1 qi1 wu3|wan3 shang5|zai4 huo3 che1 zhan4",
+        "mei3 tian1 zao3 shang5|zai4 hua1 yuan2 li3|zai4 bei3 jing1|zai4 qiao2 bian1|xing1 qi1 wu3|wan3 shang5|"
+        "zai4 huo3 che1 zhan4",
     ),
     "nl": (
         "mijn moeder|de oude bakker|onze buurman|het hele gezin|het kleine meisje|mijn beste vriend|de burgemeester",
-        "koopt vijf appels|opent het raam|maakt een goede soep|speelt piano|zoekt een blauwe paraplu|drinkt een kop thee|"
+        "koopt vijf appels|opent het raam|maakt een goede soep|speelt piano|zoekt een blauwe paraplu|"
+        "drinkt een kop thee|"
         "bouwt een mooie boot|luistert naar muziek|leest een dik boek",
-        "elke ochtend|in de tuin|voor het ontbijt|bij de brug|zonder een woord|midden op het plein|op vrijdag|in Utrecht",
+        "elke ochtend|in de tuin|voor het ontbijt|bij de brug|zonder een woord|midden op het plein|op vrijdag|"
+        "in Utrecht",
     ),
     "sv": (
         "min mamma|den gamla bagaren|vår granne|hela familjen|den lilla flickan|min bästa vän|borgmästaren",
@@ -96,11 +104,13 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
         "minun mummo|vanha leipuri|meidän naapuri|koko perhe|pieni tyttö|paras ystäväni|pormestari",
         "ostaa viisi omenaa|avaa ikkunan|keittää hyvää puuroa|soittaa pianoa|etsii vanhaa hattua|juo kupin teetä|"
         "maalaa veneen|kuuntelee musiikkia|lukee kirjaa",
-        "joka aamu|puutarhassa|ennen aamiaista|sillan vieressä|sanaakaan sanomatta|keskellä toria|yöllä|järven rannalla",
+        "joka aamu|puutarhassa|ennen aamiaista|sillan vieressä|sanaakaan sanomatta|keskellä toria|yöllä|"
+        "järven rannalla",
     ),
     "ro": (
         "mama mea|bătrânul brutar|vecinul nostru|toată familia|fetița|prietenul meu|primarul",
-        "cumpără cinci mere|deschide fereastra|face o supă bună|cântă la pian|caută o umbrelă albastră|bea o ceașcă de ceai|"
+        "cumpără cinci mere|deschide fereastra|face o supă bună|cântă la pian|caută o umbrelă albastră|"
+        "bea o ceașcă de ceai|"
         "pictează o barcă|ascultă muzică|citește o carte",
         "în fiecare dimineață|în grădină|lângă pod|fără un cuvânt|în piață|vineri|la foc|seara târziu",
     ),
@@ -124,9 +134,11 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     ),
     "pt": (
         "minha mãe|o velho padeiro|o nosso vizinho|toda a família|a menina|meu melhor amigo|o professor",
-        "compra cinco maçãs|abre a janela|faz uma boa sopa|toca piano|procura um guarda-chuva azul|bebe um copo de água|"
+        "compra cinco maçãs|abre a janela|faz uma boa sopa|toca piano|procura um guarda-chuva azul|"
+        "bebe um copo de água|"
         "pinta um barco|ouve música|lê um livro grosso",
-        "todas as manhãs|no jardim|antes do café|perto da ponte|sem uma palavra|no meio da praça|na sexta-feira|em Lisboa",
+        "todas as manhãs|no jardim|antes do café|perto da ponte|sem uma palavra|no meio da praça|na sexta-feira|"
+        "em Lisboa",
     ),
     "ja": (
         "わたしのははは|ふるいともだちは|となりのひとは|ちいさいこどもは|せんせいは|おばあさんは",
@@ -136,7 +148,8 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     ),
     "ca": (
         "la meva mare|el vell forner|el nostre veí|tota la família|la nena petita|el meu millor amic|el batlle",
-        "compra cinc pomes|obre la finestra|prepara una bona sopa|toca el piano|busca un paraigua blau|beu un got d'aigua|"
+        "compra cinc pomes|obre la finestra|prepara una bona sopa|toca el piano|busca un paraigua blau|"
+        "beu un got d'aigua|"
         "pinta un vaixell|escolta música|llegeix un llibre vell",
         "cada matí|al jardí|abans d'esmorzar|a prop del pont|sense dir res|enmig de la plaça|el divendres|vora el foc",
     ),
