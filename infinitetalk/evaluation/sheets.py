@@ -130,7 +130,7 @@ def real_sheet(films: list[RealFilm], folder: Path, columns: int = 8) -> list[Pa
     for one in films:
         openness = np.nan_to_num(one.reading.openness, nan=0.0)
         order = np.argsort(openness, kind="stable")
-        for frame in order[np.linspace(0, len(order) - 1, columns).astype(int)]:
+        for column, frame in enumerate(order[np.linspace(0, len(order) - 1, columns).astype(int)]):
             tiles.append(one.film.frames[frame])
-            labels.append(f"{one.name}, {frame / 25:.1f} s"[:30])
+            labels.append(one.name[:28] if column == 0 else f"{frame / 25:.1f} s")
     return [contact_sheet(tiles, folder / "real.png", columns, labels, tile_width=TILE)] if tiles else []
