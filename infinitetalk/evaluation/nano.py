@@ -12,14 +12,16 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ..models.specs import get_spec
 from .clip_figures import clip_figures, clip_row, frechet_figures, identity_figures, measure_clip
 from .films import Film, Studio
 from .identity import FaceEmbedder, IdentityScale, identity_scale
-from .minute import LongSpeech, long_speech, minute_figures
+from .minute import long_speech, minute_figures
 from .progress import Clock, Tell
-from .reading import Reading, read_pictures
-from .real import can_align, photos, recordings
+from .reading import read_pictures
+from .real import Photo, Recording, can_align, photos, recordings
 from .real_figures import RealFilm, real_figures, real_film
 from .report import Figure, Report, at_least, at_most
 from .sheets import blink_sheet, border_sheet, minute_sheet, phoneme_sheet, real_sheet
@@ -27,7 +29,8 @@ from .statistics import Estimate
 from .sync_net import load_sync_net
 from .truth import HeldOutClip, held_out_clips, other_portraits
 
-SHEET_CLIPS = 4
+_SHEET_CLIPS = 4
+_RECORDINGS = 2
 _PEOPLE = 12  # heads whose mutual distance makes the scale of identity
 # Expected seconds on two cores for a second of film: making it, and reading it and its truth.
 _MAKING, _READING = 0.8, 0.6
@@ -58,52 +61,33 @@ def evaluate_nano(settings: EvaluationSettings, tell: Tell | None = None) -> Rep
     Raises:
         InputError: no clips, no photographs in the folder given, or packages for measuring are not installed.
     """
-    embedder, net = FaceEmbedder().load(), load_sync_net()
-    clips = held_out_clips(settings.data, settings.clips)
-    pictures = photos(settings.photos) if settings.real else []
-    spoken = recordings()[:2] if settings.real and can_align() else []
-    clock = Clock(_plan(settings, clips, len(pictures), len(spoken)), tell)
-    keep = None if settings.out is None else settings.out / "films"
-    studio = Studio(settings.preset, settings.seed, keep, **settings.request)
-    report = Report(about=_about(settings, clips))
-    drawn: list[Path] = []
-
-    films, own, true = _films(studio, clips, clock)
-    clock.begin("people")
-    scale = _scale(settings, embedder, clips)
-    clock.begin("figures of the clips")
-    measured = [
-        measure_clip(film, clip, own[i], true[i], [other for other in clips if other is not clip], net)
-        for i, (film, clip) in enumerate(zip(films, clips, strict=True))
-    ]
-    report.figures += clip_figures(measured, [clip.language for clip in clips])
-    report.clips = [clip_row(clip, one) for clip, one in zip(clips, measured, strict=True)]
-    report.figures += identity_figures(embedder, scale, films, clips)
-    report.figures += frechet_figures(net, embedder, films, clips, own, true)
-    if settings.out is not None:
-        drawn += phoneme_sheet(films[:SHEET_CLIPS], clips[:SHEET_CLIPS], true[:SHEET_CLIPS], settings.out)
-        drawn += blink_sheet(films, clips, true, settings.out)
-
+    bench = _Bench(settings, tell)
+    report = Report(about=_about(settings, bench.clips))
+    drawn, scale = _measure_clips(bench, report)
     if settings.minute_seconds > 0:
-        speech = long_speech(clips, settings.minute_seconds)
-        film = _minute(studio, speech, clock)
-        figures, report.curves = minute_figures(film, speech, embedder, scale)
-        report.figures += figures
-        if settings.out is not None:
-            drawn += border_sheet(film, settings.out) + minute_sheet(film, speech.portrait, settings.out)
+        drawn += _measure_minute(bench, report, scale)
     if settings.real:
-        shown = _real_films(studio, pictures, spoken, clips, clock)
-        report.figures += real_figures(shown, clips, net, embedder)
-        report.sources = [f"{one.name}: {one.credit}" for one in (*pictures, *spoken)]
-        if settings.out is not None:
-            drawn += real_sheet(shown, settings.out)
-    report.figures += _product_figures(films[0])
-    report.notes = _notes(settings, len(pictures), len(spoken))
-    report.about["seconds"] = round(clock.elapsed)
-    report.about["sheets"] = ", ".join(path.name for path in drawn)
+        drawn += _measure_real(bench, report)
+    report.notes = _notes(settings, len(bench.photos), len(bench.recordings))
+    report.about["seconds"] = round(bench.clock.elapsed)
     if settings.out is not None:
+        report.about["sheets"] = ", ".join(path.name for path in drawn)
         report.write(settings.out)
     return report
+
+
+class _Bench:
+    """What every part of the measurement uses: clips, photographs, recordings, networks, films' maker, clock."""
+
+    def __init__(self, settings: EvaluationSettings, tell: Tell | None) -> None:
+        self.settings = settings
+        self.clips = held_out_clips(settings.data, settings.clips)
+        self.photos = photos(settings.photos) if settings.real else []
+        self.recordings = recordings()[:_RECORDINGS] if settings.real and can_align() else []
+        self.embedder, self.net = FaceEmbedder().load(), load_sync_net()
+        keep = None if settings.out is None else settings.out / "films"
+        self.studio = Studio(settings.preset, settings.seed, keep, **settings.request)
+        self.clock = Clock(_plan(settings, self.clips, len(self.photos), len(self.recordings)), tell)
 
 
 def _plan(
@@ -121,45 +105,69 @@ def _plan(
     return steps
 
 
-def _films(
-    studio: Studio, clips: list[HeldOutClip], clock: Clock
-) -> tuple[list[Film], list[Reading], list[Reading]]:
-    """Every clip's speech said by its own portrait; what the films show, and what the true renders show."""
+def _measure_clips(bench: _Bench, report: Report) -> tuple[list[Path], IdentityScale]:
+    """Every clip's speech said by its own portrait, beside the true renders."""
+    clips, out = bench.clips, bench.settings.out
     films, own, true = [], [], []
     for number, clip in enumerate(clips):
-        clock.begin(f"clip {number + 1} of {len(clips)}")
-        films.append(studio.film(clip.portrait, clip.audio, f"clip-{clip.number}"))
+        bench.clock.begin(f"clip {number + 1} of {len(clips)}")
+        films.append(bench.studio.film(clip.portrait, clip.audio, f"clip-{clip.number}"))
         own.append(read_pictures(films[-1].frames))
         true.append(read_pictures(clip.video))
-    return films, own, true
+    bench.clock.begin("people")
+    scale = _identity_scale(bench)
+    bench.clock.begin("figures of the clips")
+    measured = [
+        measure_clip(films[i], clip, own[i], true[i], [other for other in clips if other is not clip], bench.net)
+        for i, clip in enumerate(clips)
+    ]
+    report.figures += clip_figures(measured, [clip.language for clip in clips])
+    report.clips = [clip_row(clip, one) for clip, one in zip(clips, measured, strict=True)]
+    report.figures += identity_figures(bench.embedder, scale, films, clips)
+    report.figures += frechet_figures(bench.net, bench.embedder, films, clips, own, true)
+    report.figures += _product_figures(films[0])
+    if out is None:
+        return [], scale
+    some = slice(_SHEET_CLIPS)
+    return phoneme_sheet(films[some], clips[some], true[some], out) + blink_sheet(films, clips, true, out), scale
 
 
-def _scale(settings: EvaluationSettings, embedder: FaceEmbedder, clips: list[HeldOutClip]) -> IdentityScale:
-    people = [found for one in other_portraits(settings.data, _PEOPLE) if (found := embedder.embed(one)) is not None]
-    return identity_scale(people, [embedder.embed_some(clip.video, 8) for clip in clips])
+def _identity_scale(bench: _Bench) -> IdentityScale:
+    portraits = other_portraits(bench.settings.data, _PEOPLE)
+    people = [found for portrait in portraits if (found := bench.embedder.embed(portrait)) is not None]
+    return identity_scale(people, [bench.embedder.embed_some(clip.video, 8) for clip in bench.clips])
 
 
-def _minute(studio: Studio, speech: LongSpeech, clock: Clock) -> Film:
-    clock.begin("the long film")
-    film = studio.film(speech.portrait, speech.samples, "minute")
-    clock.begin("figures of the long film")
-    return film
+def _measure_minute(bench: _Bench, report: Report, scale: IdentityScale) -> list[Path]:
+    """One long film of one face."""
+    out = bench.settings.out
+    bench.clock.begin("the long film")
+    speech = long_speech(bench.clips, bench.settings.minute_seconds)
+    film = bench.studio.film(speech.portrait, speech.samples, "minute")
+    bench.clock.begin("figures of the long film")
+    figures, report.curves = minute_figures(film, speech, bench.embedder, scale)
+    report.figures += figures
+    return [] if out is None else border_sheet(film, out) + minute_sheet(film, speech.portrait, out)
 
 
-def _real_films(studio: Studio, pictures, spoken, clips: list[HeldOutClip], clock: Clock) -> list[RealFilm]:
+def _measure_real(bench: _Bench, report: Report) -> list[Path]:
     """Each photograph with held-out and with real speech, and rendered heads with real speech."""
-    wanted = []
-    for number, photo in enumerate(pictures):
-        clip = clips[number % len(clips)]
-        wanted += [(photo.read(), photo, None, clip)] + [(photo.read(), photo, one, clip) for one in spoken]
-    wanted += [(clip.portrait, None, one, clip) for one, clip in zip(spoken, clips)]
-    films = []
+    clips, out = bench.clips, bench.settings.out
+    wanted: list[tuple[np.ndarray, Photo | None, Recording | None, HeldOutClip]] = []
+    for number, photo in enumerate(bench.photos):
+        clip, picture = clips[number % len(clips)], photo.read()
+        wanted += [(picture, photo, recording, clip) for recording in (None, *bench.recordings)]
+    wanted += [(clip.portrait, None, recording, clip) for recording, clip in zip(bench.recordings, clips)]
+    if not wanted:
+        return []
+    films: list[RealFilm] = []
     for number, (picture, photo, recording, clip) in enumerate(wanted):
-        clock.begin(f"real film {number + 1} of {len(wanted)}")
-        films.append(real_film(studio, picture, photo, recording, clip))
-    if films:
-        clock.begin("figures of the real films")
-    return films
+        bench.clock.begin(f"real film {number + 1} of {len(wanted)}")
+        films.append(real_film(bench.studio, picture, photo, recording, clip))
+    bench.clock.begin("figures of the real films")
+    report.figures += real_figures(films, clips, bench.net, bench.embedder)
+    report.sources = [f"{one.name}: {one.credit}" for one in (*bench.photos, *bench.recordings)]
+    return [] if out is None else real_sheet(films, out)
 
 
 def _product_figures(film: Film) -> list[Figure]:
