@@ -4,7 +4,9 @@
 format is described at the head of `clips.py`. Nothing here is imported when a video is made: it needs
 requirements-train.txt and Debian's flite and espeak-ng.
 
-Read in this order: `clips.py` (what a clip is), `people.py` (one person, one frame), `heads.py` (geometry),
-`looks.py` (colours, light, background), `render.py` (triangles to pixels), `voices.py` (speech with phoneme times),
-`visemes.py` (phonemes to mouth shapes), `sentences.py`.
+Read in this order: `clips.py` (what a clip is), `motion.py` (how a head moves with its speech), `people.py` (one
+person, one frame). Looks: `heads.py` (geometry), `skin.py`, `hairstyles.py` and `hair.py`, `outfit.py` (clothes,
+headwear, glasses), `lights.py`, `backdrop.py`, `photograph.py` (what a camera makes of it). Drawing: `render.py`
+(triangles to samples), `shading.py` (samples to light), `hull.py` (a head as a height map, soft shadows),
+`skeleton.py` (joints). Speech: `tracks.py`, `voices.py`, `prosody.py`, `visemes.py`, `sentences.py`.
 """

@@ -201,7 +201,7 @@ def prepare_folder(folder: Path, settings: ClipSettings) -> None:
     os.replace(partial, index)
 
 
-def _work(folder: Path, settings: ClipSettings, worker: int, num_workers: int) -> None:
+def _work(folder: Path, settings: ClipSettings, worker: int, num_workers: int, finished=lambda: None) -> None:
     from infinitetalk.training.synthetic.skin import surface_maps
 
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -217,6 +217,7 @@ def _work(folder: Path, settings: ClipSettings, worker: int, num_workers: int) -
             array.flush()
         arrays["done"][clip] = True
         arrays["done"].flush()
+        finished()
 
 
 def make_clips(folder: Path, settings: ClipSettings, num_workers: int = 1, report=print) -> None:
@@ -231,21 +232,24 @@ def make_clips(folder: Path, settings: ClipSettings, num_workers: int = 1, repor
     if already == settings.num_clips:
         report(f"{folder}: all {already} clips are there")
         return
+
+    def tell() -> None:
+        report(_progress(folder, settings, int(done.sum()), already, time.monotonic() - began))
+
     if num_workers == 1:
-        _work(folder, settings, 0, 1)
-    else:
-        context = multiprocessing.get_context("spawn")
-        workers = [context.Process(target=_work, args=(folder, settings, w, num_workers)) for w in range(num_workers)]
+        _work(folder, settings, 0, 1, tell)
+        return
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_work, args=(folder, settings, w, num_workers)) for w in range(num_workers)]
+    for process in workers:
+        process.start()
+    while any(process.is_alive() for process in workers):
         for process in workers:
-            process.start()
-        while any(process.is_alive() for process in workers):
-            for process in workers:
-                process.join(timeout=5)
-            report(_progress(folder, settings, int(done.sum()), already, time.monotonic() - began))
-        failed = [process.exitcode for process in workers if process.exitcode]
-        if failed:
-            raise RuntimeError(f"a rendering process ended with code {failed[0]}; run again to continue")
-    report(_progress(folder, settings, int(done.sum()), already, time.monotonic() - began))
+            process.join(timeout=5)
+        tell()
+    failed = [process.exitcode for process in workers if process.exitcode]
+    if failed:
+        raise RuntimeError(f"a rendering process ended with code {failed[0]}; run again to continue")
 
 
 def _progress(folder: Path, settings: ClipSettings, count: int, already: int, seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Hair as ribbons: a few thousand threads grown over the head, thick enough to be seen, with gaps to the skin.
 
-A `Style` says how long, which way and how curly; `grow` lets it fall over the hull. Beards are ribbons too, but rooted in
-the face and carried by it.
+`hairstyles.Style` says how long, which way and how curly; `grow` lets it fall over the hull. Beards are ribbons too,
+but rooted in the face and carried by it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from infinitetalk.training.synthetic.hairstyles import Style
 from infinitetalk.training.synthetic.heads import AXIS_Y, Surface, hairline_height
 from infinitetalk.training.synthetic.hull import EQUATOR_Z, Hull, kept_close, pushed_out
 from infinitetalk.training.synthetic.render import SKIN
@@ -31,79 +32,16 @@ class Ribbons:
     root_weights: np.ndarray
     follow_face: bool
 
-
-@dataclass(frozen=True)
-class Style:
-    """A hair style.
-
-    count: threads. top, side: lengths in metres on the crown and beside the ears. volume: metres between scalp and
-    hair. comb: which way it is laid on the crown: "parted", "forward", "back", "up", "out", "tied". parting: metres
-    from the middle. gravity: 0 stiff to 1 hanging. mess: radians of disorder. curl: metres of a curl's radius, and
-    `turn` metres of length per curl. fringe: whether it hangs onto the forehead. bun: metres of a knot's radius.
-    hairline: metres it has receded.
-    """
-
-    name: str
-    count: int
-    top: float
-    side: float
-    volume: float
-    comb: str
-    parting: float = 0.0
-    gravity: float = 0.5
-    mess: float = 0.12
-    curl: float = 0.0
-    turn: float = 0.05
-    fringe: bool = False
-    bun: float = 0.0
-    hairline: float = 0.0
-    width: float = 0.0013
-    points: int = 9
-
-
-def choose_style(rng: np.random.Generator, female: bool, age: float, african: float) -> Style:
-    """A style that a person may well have; every number varies a little."""
-    parting = float(rng.choice([-1, 1]) * rng.uniform(0.015, 0.04))
-    curly = rng.random() < 0.15 + 0.6 * african
-    vary = rng.uniform(0.85, 1.2)
-    if female:
-        names = ["long", "bob", "wavy", "bun", "curls", "pixie", "afro", "fringe"]
-        odds = [2.2, 1.6, 1.8, 1.8, 1.0, 0.9, 0.2, 1.3] if not curly else [0.5, 0.5, 0.8, 1.6, 3.0, 0.5, 2.2, 0.3]
-    else:
-        names = ["short", "sidepart", "quiff", "buzz", "back", "crop", "curls-short", "bald", "receding", "mid"]
-        odds = [2, 2, 1.6, 1.0, 1.2, 1.6, 0.4, 0.4, 0.7 * (age > 0.72), 0.7]
-        if curly:
-            odds = [1.0, 0.3, 0.6, 2.2, 0.2, 1.6, 2.4, 0.7, 0.5 * (age > 0.72), 0.1]
-    name = str(rng.choice(names, p=np.asarray(odds) / np.sum(odds)))
-    line = float(rng.uniform(-0.011, 0.001))
-    styles = {
-        "long": Style(name, 1500, 0.36, 0.36, 0.012, "parted", parting * rng.choice([0, 1]), 0.85, 0.06, points=14),
-        "bob": Style(name, 1500, 0.22 * vary, 0.17 * vary, 0.014, "parted", parting, 0.85, 0.06, points=12),
-        "wavy": Style(name, 1500, 0.33, 0.33, 0.016, "parted", parting, 0.8, 0.10, 0.008, 0.11, points=18, width=0.0015),
-        "fringe": Style(name, 1700, 0.30 * vary, 0.30, 0.012, "parted", 0.0, 0.85, 0.05, fringe=True, points=13),
-        "bun": Style(name, 1500, 0.15, 0.13, 0.005, "tied", parting, 0.0, 0.04, bun=0.036 * vary, points=10),
-        "curls": Style(name, 1300, 0.20 * vary, 0.19 * vary, 0.02, "parted", parting, 0.6, 0.3, 0.010, 0.040, points=26,
-                       width=0.0020),
-        "pixie": Style(name, 1900, 0.075, 0.035, 0.010, "parted", parting, 0.5, 0.14),
-        "afro": Style(name, 2400, 0.065 * vary, 0.055 * vary, 0.0, "out", 0, 0.05, 0.5, 0.005, 0.016, points=14,
-                      width=0.0016),
-        "short": Style(name, 2300, 0.040 * vary, 0.014, 0.008, "forward", 0, 0.25, 0.28, points=7),
-        "sidepart": Style(name, 2000, 0.075 * vary, 0.020, 0.010, "parted", parting, 0.30, 0.10),
-        "quiff": Style(name, 2100, 0.060 * vary, 0.013, 0.018, "up", parting, 0.15, 0.16),
-        "back": Style(name, 1900, 0.085 * vary, 0.035, 0.009, "back", 0, 0.2, 0.07),
-        "crop": Style(name, 2500, 0.020 * vary, 0.008, 0.005, "forward", 0, 0.1, 0.35, points=5),
-        "buzz": Style(name, 2600, 0.0055, 0.0045, 0.001, "forward", 0, 0.0, 0.4, points=3, width=0.0010),
-        "curls-short": Style(name, 2000, 0.045 * vary, 0.018, 0.006, "out", 0, 0.15, 0.5, 0.005, 0.018, points=14),
-        "mid": Style(name, 1700, 0.13 * vary, 0.09, 0.014, "parted", parting, 0.65, 0.10, 0.004, 0.10, points=12),
-        "receding": Style(name, 1900, 0.03, 0.013, 0.005, "back", 0, 0.1, 0.2, hairline=0.030, points=6),
-        "bald": Style(name, 700, 0.004, 0.0035, 0.0, "forward", 0, 0.0, 0.4, hairline=0.085, points=3, width=0.0008),
-    }  # fmt: skip
-    style = styles[name]
-    return Style(**{**style.__dict__, "hairline": style.hairline + line})
+    def only(self, kept: np.ndarray) -> Ribbons:
+        """Those threads where `kept` [N] is true."""
+        return Ribbons(
+            self.points[kept], self.widths[kept], self.tints[kept], self.root_triangles[kept],
+            self.root_weights[kept], self.follow_face,
+        )  # fmt: skip
 
 
 def sample_roots(surface: Surface, allowed: np.ndarray, count: int, rng: np.random.Generator):
-    """Points spread over the triangles whose vertices are all `allowed` [V]: triangle numbers [N] and weights [N, 3]."""
+    """Points on the triangles whose vertices are all `allowed` [V]: numbers of triangles [N] and weights [N, 3]."""
     triangles = np.flatnonzero((surface.materials == SKIN) & allowed[surface.triangles].all(1))
     corners = surface.template[surface.triangles[triangles]]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
@@ -136,9 +74,59 @@ def _comb_direction(style: Style, template: np.ndarray, normal: np.ndarray) -> n
     if style.comb in ("out", "tied"):
         return laid
     if style.comb == "parted" and style.side < 0.05:  # a short side parting: everything on top goes one way
-        laid = np.stack([-np.sign(style.parting) * np.where(x * np.sign(style.parting) > abs(style.parting), -0.8, 1.0), 0.30 + 0.3 * ahead, 0 * x], 1)
+        laid = np.stack(
+            [
+                -np.sign(style.parting) * np.where(x * np.sign(style.parting) > abs(style.parting), -0.8, 1.0),
+                0.30 + 0.3 * ahead,
+                0 * x,
+            ],
+            1,
+        )
     back = np.stack([0 * x, 0.25 + 0 * x, -0.9 + 0 * x], 1)
     return laid * top[:, None] + (0.4 * down + 0.6 * back) * (1 - top[:, None])
+
+
+@dataclass(frozen=True)
+class _Roots:
+    """Where N threads stand: triangles [N] and weights [N, 3] on the surface; `place`, `template`, `normal` [N, 3].
+
+    inside: [N] 0 at the hairline to 1 well inside. top: [N] 0 at the sides to 1 on the crown. clump: [N] which of
+    NUM_CLUMPS neighbourhoods; threads of one lie alike.
+    """
+
+    triangles: np.ndarray
+    weights: np.ndarray
+    place: np.ndarray
+    template: np.ndarray
+    normal: np.ndarray
+    inside: np.ndarray
+    top: np.ndarray
+    clump: np.ndarray
+
+
+NUM_CLUMPS = 90
+
+
+def _take_root(
+    style: Style, surface: Surface, rest: np.ndarray, normals: np.ndarray, rng: np.random.Generator
+) -> _Roots:
+    above = hairline_height(surface.template) - style.hairline * _front(surface.template)
+    allowed = (above > -0.006) & (surface.ears < 0.25) & (surface.template[:, 2] > 0.63)
+    triangles, weights = sample_roots(surface, allowed, style.count, rng)
+    template = on_surface(surface.template, surface, triangles, weights)
+    above = hairline_height(template) - style.hairline * _front(template)
+    # The line itself is ragged.
+    dense = rng.random(len(template)) < np.clip((above + 0.006 + rng.normal(0, 0.002, len(template))) / 0.010, 0, 1)
+    triangles, weights, template, above = triangles[dense], weights[dense], template[dense], above[dense]
+    normal = on_surface(normals, surface, triangles, weights)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+    top = np.clip((template[:, 2] - 0.735) / 0.075, 0, 1)
+    centres = template[rng.choice(len(template), min(NUM_CLUMPS, len(template)), replace=False)]
+    return _Roots(
+        triangles, weights, on_surface(rest, surface, triangles, weights), template, normal,
+        inside=np.clip(above / 0.02, 0, 1), top=top * top * (3 - 2 * top),
+        clump=((template[:, None] - centres[None]) ** 2).sum(-1).argmin(1),
+    )  # fmt: skip
 
 
 def grow(
@@ -146,101 +134,100 @@ def grow(
     rng: np.random.Generator,
 ) -> Ribbons:  # fmt: skip
     """The hair of one person: `rest` and `normals` [V, 3] of the skin, `colour` linear [3]."""
-    height = hairline_height(surface.template) - style.hairline * _front(surface.template)
-    allowed = (height > -0.006) & (surface.ears < 0.25) & (surface.template[:, 2] > 0.63)
-    where, weights = sample_roots(surface, allowed, style.count, rng)
-    root = on_surface(rest, surface, where, weights)
-    template = on_surface(surface.template, surface, where, weights)
-    normal = on_surface(normals, surface, where, weights)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
-    edge = hairline_height(template) - style.hairline * _front(template)
-    dense = rng.random(len(root)) < np.clip((edge + 0.006 + rng.normal(0, 0.002, len(root))) / 0.010, 0, 1)
-    where, weights, root, template, normal = (a[dense] for a in (where, weights, root, template, normal))
-
-    count, points = len(root), style.points
-    top = np.clip((template[:, 2] - 0.735) / 0.075, 0, 1)
-    top = top * top * (3 - 2 * top)
-    length = (style.side + (style.top - style.side) * top) * rng.uniform(0.75, 1.1, count)
-    # Near the hairline threads are finer and shorter, unless they are long enough to be combed.
-    depth_in = np.clip((hairline_height(template) - style.hairline * _front(template)) / 0.02, 0.0, 1)
+    roots = _take_root(style, surface, rest, normals, rng)
+    count, points = len(roots.place), style.points
+    length = (style.side + (style.top - style.side) * roots.top) * rng.uniform(0.75, 1.1, count)
     if style.comb not in ("parted", "tied") or style.top < 0.1:
-        length *= 0.45 + 0.55 * depth_in
-    comb = _comb_direction(style, template, normal)
+        length *= 0.45 + 0.55 * roots.inside  # shorter at the hairline, unless it is long enough to be combed
+    comb = _comb_direction(style, roots.template, roots.normal)
     fringe = np.zeros(count, bool)
     if style.fringe:
-        fringe = (template[:, 1] < -0.085) & (np.abs(template[:, 0]) < 0.052) & (template[:, 2] > 0.79)
-        comb[fringe] = np.stack([0.6 * template[fringe, 0] / 0.05, -np.ones(fringe.sum()), 0 * comb[fringe, 0]], 1)
+        x, y, z = roots.template.T
+        fringe = (y < -0.085) & (np.abs(x) < 0.052) & (z > 0.79)
+        comb[fringe] = np.stack([0.6 * x / 0.05, -np.ones(count), 0 * x], 1)[fringe]
         length[fringe] = rng.uniform(0.072, 0.092) + rng.normal(0, 0.004, fringe.sum())
-    if style.comb == "tied":
-        length = np.linalg.norm(comb, axis=1) * rng.uniform(0.95, 1.05, count)
-    clumps = rng.normal(0, 1, (90, 3))
-    clump = rng.integers(0, 90, count)
-    near = np.argmin(((template[:, None] - template[rng.choice(count, min(90, count), replace=False)][None]) ** 2).sum(-1), 1)
-    clump = near
+    habits = rng.normal(0, 1, (NUM_CLUMPS, 3))[roots.clump]
     comb = comb / (np.linalg.norm(comb, axis=1, keepdims=True) + 1e-9)
     # At the hairline hair is combed away from the face.
-    edge_in = np.clip(1 - depth_in * 1.5, 0, 1) * (style.comb in ("parted", "back") and not style.fringe)
-    comb[:, 1] += 0.8 * edge_in
-    comb += style.mess * (1 - 0.7 * edge_in[:, None]) * (0.75 * clumps[clump] + 0.5 * rng.normal(0, 1, (count, 3)))
-    comb -= 0.9 * (comb * normal).sum(1, keepdims=True) * normal * (style.comb != "out")
+    edge = np.clip(1 - roots.inside * 1.5, 0, 1) * (style.comb in ("parted", "back") and not style.fringe)
+    comb[:, 1] += 0.8 * edge
+    comb += style.mess * (1 - 0.7 * edge[:, None]) * (0.75 * habits + 0.5 * rng.normal(0, 1, (count, 3)))
+    if style.comb != "out":
+        comb -= 0.9 * (comb * roots.normal).sum(1, keepdims=True) * roots.normal
     comb /= np.linalg.norm(comb, axis=1, keepdims=True) + 1e-9
-
-    lift = {"up": 1.2, "out": 2.0, "tied": 0.15, "back": 0.5}.get(style.comb, 0.55)
-    direction = comb + lift * normal
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     layer = rng.random(count) ** 0.7  # how far out in the hair's thickness a thread lies
-    offset = 0.0012 + style.volume * layer * (0.35 + 0.65 * top) * np.clip(depth_in, 0.15, 1)
-    path = np.empty((count, points, 3))
-    path[:, 0] = root - 0.0005 * normal
+    offset = 0.0012 + style.volume * layer * (0.35 + 0.65 * roots.top) * np.clip(roots.inside, 0.15, 1)
+    if style.comb == "tied":
+        path = _drawn_tight(roots, points, offset, hull, rng)
+    else:
+        path = _fallen(style, roots, comb, length, offset, fringe, hull)
+    path = gaussian_filter1d(path, 0.8, axis=1, mode="nearest")
+    path[:, 0] = roots.place - 0.0005 * roots.normal
+    share = np.linspace(0, 1, points)
+    if style.curl:
+        path = _curled(path, length, style, roots.clump, rng)
+    elif style.gravity > 0.6:
+        path[:, :, 0] += 0.0035 * np.sin(0.8 * np.arange(1, points + 1) + 6 * habits[:, :1]) * share * ~fringe[:, None]
+
+    widths = style.width * rng.uniform(0.6, 1.3, (count, 1)) * (1 - 0.75 * share**3)
+    triangles, weights, clump = roots.triangles, roots.weights, roots.clump
+    if style.bun:
+        coil = _bun(style, points, rng)
+        path = np.concatenate([path, coil])
+        widths = np.concatenate([widths, np.full(coil.shape[:2], style.width * 1.6)])
+        again = rng.integers(0, count, len(coil))
+        triangles, weights, clump = (np.concatenate([a, a[again]]) for a in (triangles, weights, clump))
+    tone = np.exp(rng.normal(0, 0.16, (len(path), 1, 1)) + rng.normal(0, 0.10, NUM_CLUMPS)[clump][:, None, None])
+    dark_roots = 0.62 + 0.38 * np.clip(share * 2.2, 0, 1)[None, :, None]
+    warm = 1 + rng.normal(0, 0.03, (len(path), 1, 3))
+    return Ribbons(path, widths, np.clip(colour * tone * dark_roots * warm, 0, 1), triangles, weights, False)
+
+
+def _fallen(style: Style, roots: _Roots, comb: np.ndarray, length: np.ndarray, offset: np.ndarray, fringe: np.ndarray,
+            hull: Hull) -> np.ndarray:  # fmt: skip
+    """Threads [N, P, 3] that leave the scalp along `comb`, bend down with their weight and lie on the hull."""
+    points = style.points
+    lift = {"up": 1.2, "out": 2.0, "back": 0.5}.get(style.comb, 0.55)
+    direction = comb + lift * roots.normal
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    path = np.empty((len(comb), points, 3))
+    path[:, 0] = roots.place - 0.0005 * roots.normal
     step = (length / (points - 1))[:, None]
     down = np.asarray([0.0, 0.0, -1.0])
     for p in range(1, points):
-        share = p / (points - 1)
-        bend = style.gravity * (0.25 + 0.75 * share) * np.minimum(1.0, step / 0.012)
-        aim = comb * (1 - share * 0.5) + down * 0.0
-        direction = direction + 0.35 * (aim - direction) * (style.gravity < 0.7)
-        direction = direction * (1 - 0.55 * bend) + down * 0.55 * bend
+        share, before = p / (points - 1), path[:, p - 1]
+        if style.gravity < 0.7:
+            direction = direction + 0.35 * (comb * (1 - share * 0.5) - direction)
+        bend = 0.55 * style.gravity * (0.25 + 0.75 * share) * np.minimum(1.0, step / 0.012)
+        direction = direction * (1 - bend) + down * bend
         if style.gravity > 0.6:
             # Long hair falls along the head and is kept out of the face.
-            falling = path[:, p - 1, 2] < 0.76
-            outwards = np.sign(path[:, p - 1, 0]) * np.clip(0.055 - np.abs(path[:, p - 1, 0]), 0, 0.05) / 0.05
-            front = path[:, p - 1, 1] < -0.07
-            direction[:, 0] += 0.9 * outwards * falling * front * ~fringe
-            direction[:, 1] += 0.5 * falling * front * ~fringe
+            near_face = (before[:, 2] < 0.76) & (before[:, 1] < -0.07) & ~fringe
+            outwards = np.sign(before[:, 0]) * np.clip(0.055 - np.abs(before[:, 0]), 0, 0.05) / 0.05
+            direction[:, 0] += 0.9 * outwards * near_face
+            direction[:, 1] += 0.5 * near_face
         direction /= np.linalg.norm(direction, axis=1, keepdims=True) + 1e-9
-        following = path[:, p - 1] + step * direction
-        following = pushed_out(hull, following, offset * min(1.0, 0.35 + 1.2 * share) + 0.001)
+        following = pushed_out(hull, before + step * direction, offset * min(1.0, 0.35 + 1.2 * share) + 0.001)
         if style.comb in ("parted", "back"):
             following = kept_close(hull, following, 1.6 * offset + 0.007 + 0.25 * style.curl)
-        direction = following - path[:, p - 1]
+        direction = following - before
         direction /= np.linalg.norm(direction, axis=1, keepdims=True) + 1e-9
-        path[:, p] = path[:, p - 1] + step * direction
-    if style.comb == "tied":
-        # Drawn tight over the head to where it is tied.
-        share = np.linspace(0, 1, points)[None, :, None]
-        knot = np.asarray([0.0, 0.045, 0.86]) + rng.normal(0, 0.006, (count, 1, 3))
-        path = root[:, None] + share * (knot - root[:, None])
-        sag = 0.010 * np.sin(np.pi * share) * rng.normal(0, 0.4, (count, 1, 3))
-        flat = pushed_out(hull, (path + sag)[:, 1:].reshape(-1, 3), np.repeat(offset, points - 1))
-        path[:, 1:] = flat.reshape(count, points - 1, 3)
-    path = gaussian_filter1d(path, 0.8, axis=1, mode="nearest")
-    path[:, 0] = root - 0.0005 * normal
-    if style.curl:
-        path = _curled(path, length, style, clump, rng)
-    if style.gravity > 0.6 and not style.curl:
-        wave = 0.0035 * np.sin(np.cumsum(np.full((count, points), 1.0), 1) * 0.8 + 6 * clumps[clump, :1])
-        path[:, :, 0] += wave * np.linspace(0, 1, points) * ~fringe[:, None]
+        path[:, p] = before + step * direction
+    return path
 
-    share = np.linspace(0, 1, points)
-    taper = 1 - 0.75 * share**3
-    widths = style.width * rng.uniform(0.6, 1.3, (count, 1)) * taper
-    if style.bun:
-        path, widths, where, weights, near = _with_bun(style, path, widths, where, weights, near, rng)
-    tone = np.exp(rng.normal(0, 0.16, (len(path), 1, 1)) + rng.normal(0, 0.10, 90)[near % 90][:, None, None])
-    root_dark = 0.62 + 0.38 * np.clip(share * 2.2, 0, 1)[None, :, None]
-    warm = 1 + rng.normal(0, 0.03, (len(path), 1, 3))
-    tints = np.clip(colour * tone * root_dark * warm, 0, 1)
-    return Ribbons(path, widths, tints, where, weights, follow_face=False)
+
+_KNOT = np.asarray([0.0, 0.045, 0.86])  # metres: where tied hair meets
+
+
+def _drawn_tight(roots: _Roots, points: int, offset: np.ndarray, hull: Hull, rng: np.random.Generator) -> np.ndarray:
+    """Threads [N, P, 3] drawn over the head to the knot."""
+    share = np.linspace(0, 1, points)[None, :, None]
+    knot = _KNOT + rng.normal(0, 0.006, (len(offset), 1, 3))
+    path = roots.place[:, None] + share * (knot - roots.place[:, None])
+    sag = 0.010 * np.sin(np.pi * share) * rng.normal(0, 0.4, (len(offset), 1, 3))
+    flat = pushed_out(hull, (path + sag)[:, 1:].reshape(-1, 3), np.repeat(offset, points - 1))
+    path[:, 1:] = flat.reshape(len(offset), points - 1, 3)
+    return path
 
 
 def _front(template: np.ndarray) -> np.ndarray:
@@ -263,10 +250,10 @@ def _curled(path: np.ndarray, length: np.ndarray, style: Style, clump: np.ndarra
     return path + size[..., None] * (np.cos(phase)[..., None] * side + np.sin(phase)[..., None] * other)
 
 
-def _with_bun(style, path, widths, where, weights, near, rng):
-    """A knot of wound hair where tied hair ends."""
-    count, points = 420, path.shape[1]
-    centre = np.asarray([0.0, 0.045, 0.872 + 0.55 * style.bun])
+def _bun(style: Style, points: int, rng: np.random.Generator) -> np.ndarray:
+    """Threads [N, P, 3] wound into a ball on the knot."""
+    count = 420
+    centre = _KNOT + np.asarray([0.0, 0.0, 0.012 + 0.55 * style.bun])
     axis = rng.normal(0, 1, (count, 3)) * 0.35 + np.asarray([0, 0.35, 1.0])
     axis /= np.linalg.norm(axis, axis=1, keepdims=True)
     first = np.cross(axis, np.asarray([0.2, 1.0, 0.1]))
@@ -277,11 +264,7 @@ def _with_bun(style, path, widths, where, weights, near, rng):
     tilt = rng.uniform(-0.95, 0.95, (count, 1)) * style.bun
     ring = np.sqrt(np.maximum(style.bun**2 - tilt**2, 1e-6)) * rng.uniform(0.88, 1.05, (count, 1))
     coil = centre + tilt[..., None] * axis[:, None] + (ring * np.cos(angle))[..., None] * first[:, None]
-    coil = coil + (ring * np.sin(angle))[..., None] * second[:, None]
-    pick = rng.integers(0, len(path), count)
-    return (np.concatenate([path, coil]), np.concatenate([widths, np.full((count, points), style.width * 1.6)]),
-            np.concatenate([where, where[pick]]), np.concatenate([weights, weights[pick]]),
-            np.concatenate([near, near[pick]]))  # fmt: skip
+    return coil + (ring * np.sin(angle))[..., None] * second[:, None]
 
 
 def grow_beard(surface: Surface, rest: np.ndarray, normals: np.ndarray, colour: np.ndarray, kind: str, length: float,
@@ -302,20 +285,26 @@ def grow_beard(surface: Surface, rest: np.ndarray, normals: np.ndarray, colour: 
     lay += rng.normal(0, 0.25, lay.shape)
     # A moustache is parted under the nose.
     moustache = (place[:, 2] > 0.668) & (np.abs(angle) < 0.42)
-    lay[moustache] += np.stack([1.4 * np.sign(place[moustache, 0]), 0 * angle[moustache], 0.2 + 0 * angle[moustache]], 1)
+    lay[moustache] += np.stack(
+        [1.4 * np.sign(place[moustache, 0]), 0 * angle[moustache], 0.2 + 0 * angle[moustache]], 1
+    )
     lay -= 0.75 * np.minimum(0.3, (lay * normal).sum(1, keepdims=True)) * normal
     lay /= np.linalg.norm(lay, axis=1, keepdims=True)
     size = length * rng.uniform(0.5, 1.1, (len(place), 1))
     size[moustache] = np.minimum(size[moustache], 0.009)
     share = np.linspace(0, 1, 4)[None, :, None]
-    path = root[:, None] + share * size[..., None] * lay[:, None] + (0.0003 + 0.12 * size[..., None] * share) * normal[:, None]
+    path = (
+        root[:, None]
+        + share * size[..., None] * lay[:, None]
+        + (0.0003 + 0.12 * size[..., None] * share) * normal[:, None]
+    )
     widths = np.broadcast_to(np.asarray([0.0009, 0.0009, 0.0008, 0.0003]), path.shape[:2])
     tints = np.broadcast_to(colour, path.shape) * np.exp(rng.normal(0, 0.2, (len(place), 1, 1)))
     return Ribbons(path, widths, np.clip(tints, 0, 1), where, weights, follow_face=True)
 
 
 def ribbon_mesh(ribbons: Ribbons, first_vertex: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices [N P 2, 3], directions of growth [N P 2, 3] and triangles of ribbons that face the camera and outwards."""
+    """Vertices and directions of growth [2 N P, 3], and triangles, of ribbons that face the camera and outwards."""
     path = ribbons.points
     count, points = path.shape[:2]
     tangent = np.gradient(path, axis=1)
@@ -329,4 +318,8 @@ def ribbon_mesh(ribbons: Ribbons, first_vertex: int) -> tuple[np.ndarray, np.nda
     number = first_vertex + np.arange(count * points * 2).reshape(count, points, 2)
     a, b, c, d = number[:, :-1, 0], number[:, :-1, 1], number[:, 1:, 0], number[:, 1:, 1]
     triangles = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)])
-    return vertices.astype(np.float32), np.repeat(tangent, 2, 1).reshape(-1, 3).astype(np.float32), triangles.astype(np.int32)
+    return (
+        vertices.astype(np.float32),
+        np.repeat(tangent, 2, 1).reshape(-1, 3).astype(np.float32),
+        triangles.astype(np.int32),
+    )

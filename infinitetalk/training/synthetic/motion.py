@@ -103,7 +103,9 @@ def make_motion(utterance: Utterance, num_frames: int, fps: float, kind: int, rn
         body[:, 2] = size * _wander(num_frames, 0.8 * fps, 0.003, rng)
         lean = size * _wander(num_frames, 0.8 * fps, 1.2, rng)
         shrug = breath + size * np.clip(_wander(num_frames, 0.4 * fps, 0.008, rng), 0, 0.02)
-        gaze = gaze + size * np.stack([_wander(num_frames, 0.3 * fps, 2.0, rng), _wander(num_frames, 0.3 * fps, 1.2, rng)], 1)
+        gaze = gaze + size * np.stack(
+            [_wander(num_frames, 0.3 * fps, 2.0, rng), _wander(num_frames, 0.3 * fps, 1.2, rng)], 1
+        )
     if kind == MOVING_CAMERA:
         camera = _camera_path(num_frames, fps, rng)
     pose = np.stack([yaw, pitch, roll], 1)
@@ -137,7 +139,10 @@ def _camera_path(num_frames: int, fps: float, rng: np.random.Generator) -> np.nd
     if rng.random() < 0.6:
         zoom = zoom + rng.uniform(-0.25, 0.25) * ease
     shake = rng.uniform(0.3, 1.0)
-    pan = pan + _wander(num_frames, 0.35 * fps, 0.006 * shake, rng) + _wander(num_frames, 0.1 * fps, 0.0012 * shake, rng)
-    tilt = tilt + _wander(num_frames, 0.35 * fps, 0.005 * shake, rng) + _wander(num_frames, 0.1 * fps, 0.0012 * shake, rng)
+    pan = (
+        pan + _wander(num_frames, 0.35 * fps, 0.006 * shake, rng) + _wander(num_frames, 0.1 * fps, 0.0012 * shake, rng)
+    )
+    tilt = (
+        tilt + _wander(num_frames, 0.35 * fps, 0.005 * shake, rng) + _wander(num_frames, 0.1 * fps, 0.0012 * shake, rng)
+    )
     return np.stack([pan, tilt, np.exp(zoom)], 1)
-

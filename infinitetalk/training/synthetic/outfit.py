@@ -139,11 +139,15 @@ def make_clothes(surface: Surface, rest: np.ndarray, normals: np.ndarray, hull: 
     steps = np.linspace(0, 1, 6)[:, None]
     if kind in ("crew", "scoop", "v"):
         band = 0.010 if kind != "crew" else 0.014
-        rows = [ring(line - band * (1 - s) + 0.002 * s, thick + 0.0015 + 0.002 * np.sin(np.pi * s)) for s in steps[:, 0]]
+        rows = [
+            ring(line - band * (1 - s) + 0.002 * s, thick + 0.0015 + 0.002 * np.sin(np.pi * s)) for s in steps[:, 0]
+        ]
         pieces.append(_sheet(np.stack(rows), colour * 0.92, False, True))
     elif kind == "turtleneck":
         high = rng.uniform(0.025, 0.045)
-        rows = [ring(line - 0.012 + (high + 0.012) * s, 0.006 + 0.003 * np.sin(np.pi * s)) for s in np.linspace(0, 1, 10)]
+        rows = [
+            ring(line - 0.012 + (high + 0.012) * s, 0.006 + 0.003 * np.sin(np.pi * s)) for s in np.linspace(0, 1, 10)
+        ]
         pieces.append(_sheet(np.stack(rows), colour, False, True))
     elif kind == "hoodie":
         rows = []
@@ -206,14 +210,18 @@ def make_headscarf(hull: Hull, colour: np.ndarray, rng: np.random.Generator) -> 
     downs = np.concatenate([np.linspace(0.01, 0.5, 26), np.linspace(0.515, 0.86, 26)])
     phase = rng.uniform(0, 6, 3)
     # Cloth spans from ridge to ridge: the widest radius nearby, smoothed.
-    tight = gaussian_filter(maximum_filter(hull.radius, (17, 21), mode=("nearest", "wrap")), (7, 8), mode=("nearest", "wrap"))
+    tight = gaussian_filter(
+        maximum_filter(hull.radius, (17, 21), mode=("nearest", "wrap")), (7, 8), mode=("nearest", "wrap")
+    )
     draped = Hull(np.maximum(tight, hull.radius * (hull.radius < 0.12)), tight)
     for down in downs:
-        radius = np.maximum(draped.at(across, np.full(columns, down), smooth=True), 0)
+        radius = draped.at(across, np.full(columns, down), smooth=True)
         low = np.clip((down - 0.60) / 0.15, 0, 1)
         # Below the chin cloth hangs straight instead of following the throat.
         radius = np.maximum(radius, (0.086 - 0.008 * np.abs(np.sin(angle))) * low)
-        folds = 0.0035 * low * np.sin(3 * angle + 26 * down + phase[0]) + 0.002 * np.sin(16 * down + 2 * angle + phase[1])
+        folds = 0.0035 * low * np.sin(3 * angle + 26 * down + phase[0]) + 0.002 * np.sin(
+            16 * down + 2 * angle + phase[1]
+        )
         rows.append(hull_points(across, np.full(columns, down), radius + 0.004 + folds))
     points = np.stack(rows)
     x, z = points[..., 0], points[..., 2]
@@ -239,9 +247,10 @@ def make_glasses(rest: np.ndarray, surface: Surface, rng: np.random.Generator) -
     width, height = width * rng.uniform(0.95, 1.08), height * rng.uniform(0.95, 1.1)
     tube = rng.choice([0.0007, 0.0014, 0.0020])
     metal = tube < 0.001
-    colour = rng.choice(["black", "brown", "gold", "silver", "red", "clear"], p=[0.4, 0.22, 0.12, 0.14, 0.06, 0.06])
+    colours = ["black", "brown", "gold", "silver", "red", "clear"]
+    colour = str(rng.choice(colours, p=[0.4, 0.22, 0.12, 0.14, 0.06, 0.06]))
     tint = {"black": (0.012, 0.012, 0.014), "brown": (0.07, 0.035, 0.018), "gold": (0.50, 0.36, 0.14),
-            "silver": (0.45, 0.45, 0.47), "red": (0.25, 0.03, 0.03), "clear": (0.45, 0.42, 0.38)}[str(colour)]  # fmt: skip
+            "silver": (0.45, 0.45, 0.47), "red": (0.25, 0.03, 0.03), "clear": (0.45, 0.42, 0.38)}[colour]  # fmt: skip
     if metal and colour in ("red", "clear"):
         tint = (0.45, 0.45, 0.47)
     angles = np.arange(48) / 48 * 2 * np.pi

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import maximum_filter
 
 from infinitetalk.training.synthetic import hair, outfit, skin
 from infinitetalk.training.synthetic.backdrop import MARGIN, make_backdrop
+from infinitetalk.training.synthetic.hairstyles import choose_style
 from infinitetalk.training.synthetic.heads import ACTIONS, AXIS_Y, HeadBank
 from infinitetalk.training.synthetic.hull import cone_directions, light_seen, make_hull, sky_directions
 from infinitetalk.training.synthetic.lights import make_lighting
@@ -81,7 +82,7 @@ class Person:
     """A head of the bank with its look, clothes, light, background and framing, ready to be drawn.
 
     `head_id` decides who it is; `take_seed` decides clothes, light, background, camera and framing of this clip;
-    `still` makes a large picture: the mesh is rounded and the camera is a good one.
+    `still` makes a large picture: the mesh is rounded, hair is finer and the camera is a good one.
     """
 
     def __init__(self, bank: HeadBank, maps: dict[str, np.ndarray], head_id: int, seed: int, take_seed: int, side: int,
@@ -89,7 +90,7 @@ class Person:
         who, take = np.random.default_rng([seed, head_id, 23]), np.random.default_rng([seed, head_id, take_seed, 31])
         self.surface, self.actions, self.side = bank.surface, bank.actions, side
         self.rest = _with_teeth_shown(_aligned(bank.rest[head_id], self.surface), self.surface)
-        self._build_look(bank, maps, head_id, who, take)
+        self._build_look(bank, maps, head_id, who, take, finer=2.4 if still else 1.0)
         self.backdrop = make_backdrop(take, side if side <= 256 else side // 2)
         self.lighting = make_lighting(take, self.complexion.skin, self.backdrop.mean((0, 1)))
         self.development = choose_development(take, side, plain=still)
@@ -99,14 +100,15 @@ class Person:
         self._leave_out_hidden_hair()
         self._still_background: np.ndarray | None = None
 
-    def _build_look(self, bank, maps, head_id, who, take) -> None:
+    def _build_look(self, bank, maps, head_id, who, take, finer: float) -> None:
         surface, traits = self.surface, bank.traits[head_id]
         skin_triangles = surface.triangles[surface.materials == SKIN]
         normals = vertex_normals(self.rest, skin_triangles)
         outside = skin_triangles[surface.interior[skin_triangles].max(1) < 0.3]
         hull = make_hull(self.rest, outside)
         self.complexion = look = skin.choose_complexion(traits, who)
-        style = hair.choose_style(who, look.female, look.age, traits["african"])
+        style = choose_style(who, look.female, look.age, traits["african"])
+        style = replace(style, count=round(style.count * finer), width=style.width * finer**-0.6)
         headwear = str(who.choice(["", "beanie", "scarf"], p=[0.90, 0.05, 0.05] if look.female else [0.93, 0.07, 0.0]))
         shaven = {"bald": 0.12, "buzz": 0.75, "receding": 0.55, "crop": 0.8}.get(style.name, 0.9)
         self.texture = skin.paint(maps, look, shaven, style.hairline, who)
@@ -119,11 +121,14 @@ class Person:
         if headwear != "scarf":
             grown = hair.grow(style, surface, self.rest, normals, hull, look.hair, who)
             if headwear == "beanie":
-                kept = grown.points[:, 0, 2] < 0.745
-                grown = hair.Ribbons(*(getattr(grown, name)[kept] for name in
-                                       ("points", "widths", "tints", "root_triangles", "root_weights")), False)  # fmt: skip
+                grown = grown.only(grown.points[:, 0, 2] < 0.745)
             ribbons.append(grown)
-        lengths = {"short": 0.005, "full": who.uniform(0.009, 0.02), "goatee": who.uniform(0.006, 0.014), "moustache": 0.008}
+        lengths = {
+            "short": 0.005,
+            "full": who.uniform(0.009, 0.02),
+            "goatee": who.uniform(0.006, 0.014),
+            "moustache": 0.008,
+        }
         if look.beard in lengths:
             ribbons.append(hair.grow_beard(surface, self.rest, normals, look.hair * 0.85, look.beard,
                                            lengths[look.beard], skin.beard_cover, who))  # fmt: skip
@@ -366,6 +371,7 @@ def _aligned(rest: np.ndarray, surface) -> np.ndarray:
     """A rest shape [V, 3] moved and scaled so that eyes and chin are where the template's are: tall or short, framing,
     hair and clothes find them at the same height.
     """
+
     def marks(vertices: np.ndarray) -> tuple[np.ndarray, float]:
         eyes = np.concatenate([vertices[start:end] for start, end in surface.eyes]).mean(0)
         return eyes, float(eyes[2] - vertices[surface.landmarks[0], 2])

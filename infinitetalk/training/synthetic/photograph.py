@@ -81,7 +81,11 @@ def _expose(linear, factor, curves, vignette, grain, blur):
         above, below = max(0, row - 1), min(side - 1, row + 1)
         for column in range(side):
             for c in range(3):
-                x = blur[0] * across[above, column, c] + blur[1] * across[row, column, c] + blur[2] * across[below, column, c]
+                x = (
+                    blur[0] * across[above, column, c]
+                    + blur[1] * across[row, column, c]
+                    + blur[2] * across[below, column, c]
+                )
                 place = min(2046.999, max(0.0, x * 1023.5))
                 low = int(place)
                 value = curves[c, low] + (place - low) * (curves[c, low + 1] - curves[c, low])
@@ -91,9 +95,7 @@ def _expose(linear, factor, curves, vignette, grain, blur):
 
 def develop(linear: np.ndarray, development: Development, factor: int = SUPERSAMPLING) -> np.ndarray:
     """Linear light [S factor, S factor, 3] to a picture [S, S, 3] uint8."""
-    picture = _expose(
-        linear, factor, development.curves, development.vignette, development.grain, development.blur
-    )
+    picture = _expose(linear, factor, development.curves, development.vignette, development.grain, development.blur)
     if development.jpeg:
         from PIL import Image
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from infinitetalk.training.synthetic.heads import HELD_OUT_START, load_bank
-from infinitetalk.training.synthetic.skin import surface_maps
 from infinitetalk.training.synthetic.people import Person, Stance
+from infinitetalk.training.synthetic.skin import surface_maps
 
-FRIENDLY = {"mouthSmile": 0.22, "cheekSquint": 0.15, "browInnerUp": 0.08, "eyeBlink": 0.06}
+FRIENDLY = {"mouthSmile": 0.5, "cheekSquint": 0.2, "browOuterUp": 0.12}
 
 
 def render_portrait(head_id: int = HELD_OUT_START, *, seed: int = 1, take: int = 0, size: int = 512) -> np.ndarray:

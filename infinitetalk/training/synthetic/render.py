@@ -157,7 +157,7 @@ def rasterize(screen: np.ndarray, triangles: np.ndarray, sides: np.ndarray, cuts
 
 @numba.njit(cache=True, fastmath=True)
 def sample_background(picture: np.ndarray, side: int, left: float, top: float, extent: float) -> np.ndarray:
-    """The square of `picture` [P, P, 3] at (left, top), `extent` wide (picture pixels), as [side, side, 3], bilinear."""
+    """The square of `picture` [P, P, 3] at (left, top), `extent` of its pixels wide, as [side, side, 3], bilinear."""
     size = picture.shape[0]
     result = np.empty((side, side, 3), np.float32)
     for row in range(side):

@@ -130,9 +130,7 @@ def shade(
                     room = 0.5 * (lights[6, c] + lights[7, c])
                     light = open_key * lights[1, c] * (0.15 + 0.55 * key_across)
                     light += open_sky * (room + 0.35 * lights[3, c]) + 0.8 * lights[5, c] * rim_across * open_sky
-                    picture[row, column, c] = albedo[c] * light + open_key * lights[1, c] * (
-                        shine + glow * albedo[c]
-                    )
+                    picture[row, column, c] = albedo[c] * light + open_key * lights[1, c] * (shine + glow * albedo[c])
                 continue
 
             facing = nx * vx + ny * vy + nz * vz
@@ -192,20 +190,28 @@ def shade(
                 a, b, c_, d = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
                 for c in range(3):
                     albedo[c] = (
-                        a * texture[y0, x0, c] + b * texture[y0, x0 + 1, c]
-                        + c_ * texture[y0 + 1, x0, c] + d * texture[y0 + 1, x0 + 1, c]
+                        a * texture[y0, x0, c]
+                        + b * texture[y0, x0 + 1, c]
+                        + c_ * texture[y0 + 1, x0, c]
+                        + d * texture[y0 + 1, x0 + 1, c]
                     )
                 gloss = (
-                    a * texture[y0, x0, 3] + b * texture[y0, x0 + 1, 3]
-                    + c_ * texture[y0 + 1, x0, 3] + d * texture[y0 + 1, x0 + 1, 3]
+                    a * texture[y0, x0, 3]
+                    + b * texture[y0, x0 + 1, 3]
+                    + c_ * texture[y0 + 1, x0, 3]
+                    + d * texture[y0 + 1, x0 + 1, 3]
                 )
                 right = (
-                    a * texture[y0, x0, 4] + b * texture[y0, x0 + 1, 4]
-                    + c_ * texture[y0 + 1, x0, 4] + d * texture[y0 + 1, x0 + 1, 4]
+                    a * texture[y0, x0, 4]
+                    + b * texture[y0, x0 + 1, 4]
+                    + c_ * texture[y0 + 1, x0, 4]
+                    + d * texture[y0 + 1, x0 + 1, 4]
                 )
                 down = (
-                    a * texture[y0, x0, 5] + b * texture[y0, x0 + 1, 5]
-                    + c_ * texture[y0 + 1, x0, 5] + d * texture[y0 + 1, x0 + 1, 5]
+                    a * texture[y0, x0, 5]
+                    + b * texture[y0, x0 + 1, 5]
+                    + c_ * texture[y0 + 1, x0, 5]
+                    + d * texture[y0 + 1, x0 + 1, 5]
                 )
                 # Across: z × n. Down: roughly -z in the surface.
                 nx, ny = nx + right * ny, ny - right * nx

@@ -109,7 +109,7 @@ def _lip_points(surface: Surface) -> list[int]:
 
 
 def project_joints(screen: np.ndarray, vertices: np.ndarray, side: int) -> np.ndarray:
-    """Joints [J, 3]: x, y in shares of the picture and visible 0 or 1 (1 in the picture), from `screen` [V, 3] samples."""
+    """Joints [J, 3]: x, y in shares of the picture, and 1 where inside it, from `screen` [V, 3] in samples."""
     place = screen[np.maximum(vertices, 0), :2] / side
     visible = (vertices >= 0) & (place > 0).all(1) & (place < 1).all(1)
     joints = np.concatenate([place, visible[:, None]], 1)

@@ -169,7 +169,9 @@ def paint(maps: dict[str, np.ndarray], who: Complexion, shaven: float, hairline:
         speckle = smoothstep(noise(rng, (1.2, 1.2), shape), 1.5, 2.4) * (spot(0.025, 0.70, 0.038, 0.022) + 0.12)
         blend(np.clip(0.6 * speckle, 0, 1), base * np.asarray([0.62, 0.44, 0.34], np.float32))
     for _ in range(rng.integers(0, 5)):  # moles
-        mole = np.exp(-(((angle - rng.uniform(-0.8, 0.8)) / 0.012) ** 2) - ((z - rng.uniform(0.60, 0.78)) / 0.0012) ** 2)
+        mole = np.exp(
+            -(((angle - rng.uniform(-0.8, 0.8)) / 0.012) ** 2) - ((z - rng.uniform(0.60, 0.78)) / 0.0012) ** 2
+        )
         blend(0.75 * mole, base * np.asarray([0.35, 0.24, 0.2], np.float32))
 
     _paint_brows(blend, x, z, np.cos(angle) > 0.3, who, rng)
@@ -208,12 +210,12 @@ def paint(maps: dict[str, np.ndarray], who: Complexion, shaven: float, hairline:
     gloss *= 1 - 0.7 * scalp * shaven
     smooth = gaussian_filter(bumps, 0.7)
     right, down = np.gradient(smooth, axis=1) * 0.16, np.gradient(smooth, axis=0) * 0.16
-    return np.concatenate(
-        [np.clip(colour, 0, 1), np.stack([gloss, right, down], -1)], -1, dtype=np.float32
-    )
+    return np.concatenate([np.clip(colour, 0, 1), np.stack([gloss, right, down], -1)], -1, dtype=np.float32)
 
 
-def _paint_brows(blend, x: np.ndarray, z: np.ndarray, front: np.ndarray, who: Complexion, rng: np.random.Generator) -> None:
+def _paint_brows(
+    blend, x: np.ndarray, z: np.ndarray, front: np.ndarray, who: Complexion, rng: np.random.Generator
+) -> None:
     """Two brows of fine strokes; painted, because threads of half a millimetre would flicker at 256 pixels."""
     reach = np.abs(x)
     inner, outer = 0.0105 + rng.uniform(-0.001, 0.002), 0.047 + rng.uniform(-0.003, 0.002)
@@ -243,8 +245,12 @@ def _creases(x: np.ndarray, z: np.ndarray, angle: np.ndarray, old: float, rng: n
     # From the nose's wing to beside the mouth.
     t = np.clip((0.694 - z) / 0.034, 0, 1)
     fold = 0.0185 + 0.0125 * t**1.2
-    lines += (0.18 + 0.65 * old) * np.exp(-(((reach - fold - wobble) / 0.0013) ** 2)) * (t > 0) * (t < 1) * np.sin(
-        np.pi * np.clip(t * 0.9 + 0.1, 0, 1)
+    lines += (
+        (0.18 + 0.65 * old)
+        * np.exp(-(((reach - fold - wobble) / 0.0013) ** 2))
+        * (t > 0)
+        * (t < 1)
+        * np.sin(np.pi * np.clip(t * 0.9 + 0.1, 0, 1))
     )
     under = 0.7125 - 8.0 * (reach - 0.030) ** 2
     lines += old * rng.uniform(0.2, 0.6) * np.exp(-(((z - under) / 0.0009) ** 2)) * (np.abs(reach - 0.029) < 0.012)
