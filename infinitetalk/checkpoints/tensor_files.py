@@ -97,7 +97,7 @@ class SafetensorsFile(_Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.infos, self._starts, self.metadata = read_header(path)
+        self.infos, self.starts, self.metadata = read_header(path)
         self._mapped: Any = None
 
     def map(self, key: str) -> Tensor:
@@ -114,7 +114,7 @@ class SafetensorsFile(_Closing):
         buffer = torch.empty(info.num_bytes, dtype=torch.uint8)
         if info.num_bytes:
             with open(self.path, "rb", buffering=0) as file:
-                file.seek(self._starts[key])
+                file.seek(self.starts[key])
                 target = memoryview(buffer.numpy())
                 while target and (count := file.readinto(target)):
                     target = target[count:]

@@ -1,20 +1,34 @@
-"""Loading a model's networks from a folder in the diffusers layout, strictly and without executing anything in it."""
+"""Loading a model: its networks are built without memory, checked against the headers of its files, then filled.
+
+Each weight is read once and moved once. What stays on the host in its own type stays on the mapped file; what changes
+type, is quantized, gets a LoRA or goes to another device passes through the host one tensor at a time. A missing,
+unexpected or misshapen key is an error before the first number is read. Nothing in a file is ever executed.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from ..checkpoints.fill import build_empty, expected_shapes, fill
+from ..checkpoints.official import Component
+from ..checkpoints.sources import Streamed, in_folder
 from ..errors import CheckpointError
 from .specs import ModelSpec
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
+
+    from ..settings import Lora
+    from .lora import Adapters
+
+# Networks that are small and lose by half precision stay in float32 whatever the transformer's type.
+FLOAT32_COMPONENTS = ("vae", "audio_encoder")
 
 
 @dataclass(frozen=True)
@@ -31,11 +45,136 @@ class Models:
 
     @property
     def device(self) -> torch.device:
-        return next(self.transformer.parameters()).device
+        # Offloaded weights wait elsewhere than where they are used (runtime/fit.py).
+        return getattr(self.transformer, "runs_on", None) or next(self.transformer.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         return next(self.transformer.parameters()).dtype
+
+
+def load(
+    spec: ModelSpec,
+    checkpoints_dir: str | Path | None,
+    dtype: torch.dtype,
+    device: str = "cpu",
+    *,
+    quantization: str = "none",
+    loras: Sequence[Lora] = (),
+) -> Models:
+    """Every network of `spec`, wherever its files lie: shipped, converted, as published, or in the hub's cache.
+
+    Raises:
+        CheckpointError: files are missing (what to do is said), damaged, or do not fit; names the file and the key.
+    """
+    from ..checkpoints.locate import find
+
+    located = find(spec, checkpoints_dir, quantization=quantization)
+    components = {name: located.component(name) for name in spec.components if name != "tokenizer"}
+    return _load(spec, components, located.tokenizer, dtype, device, quantization, loras, checkpoints_dir)
+
+
+def load_folder(
+    spec: ModelSpec,
+    folder: Path,
+    dtype: torch.dtype,
+    device: str = "cpu",
+    *,
+    quantization: str = "none",
+    loras: Sequence[Lora] = (),
+) -> Models:
+    """Every network of `spec` from `folder` in the diffusers layout: a sub-folder of each, with its config.json.
+
+    Raises:
+        CheckpointError: a folder, file or key is missing, or a key is not the network's; names the file and the key.
+    """
+    for name in spec.components:
+        if not (folder / name).is_dir():
+            raise CheckpointError(f"{spec.title} lacks its {name}: the folder {folder / name} does not exist.")
+    components = {name: folder_component(folder / name) for name in spec.components if name != "tokenizer"}
+    return _load(spec, components, folder / "tokenizer", dtype, device, quantization, loras, folder)
+
+
+def _load(
+    spec: ModelSpec,
+    components: Mapping[str, Component],
+    tokenizer_folder: Path,
+    dtype: torch.dtype,
+    device: str,
+    quantization: str,
+    loras: Sequence[Lora],
+    checkpoints_dir: str | Path | None,
+) -> Models:
+    networks: dict[str, object] = {}
+    # Everything that can be refused is refused before the first large file is read.
+    empty = {name: build_empty(component.build) for name, component in components.items()}
+    for name, component in components.items():
+        if component.quantized is None:
+            component.weights.check(expected_shapes(empty[name], component.weights), title=type(empty[name]).__name__)
+    adapters = _adapters(empty["transformer"], loras, checkpoints_dir)
+    for name, component in components.items():
+        wanted = torch.float32 if name in FLOAT32_COMPONENTS else dtype
+        if name == "transformer":
+            kept = checkpoints_dir and Path(checkpoints_dir) / "quantized" / f"{spec.name}-{quantization}"
+            fill_transformer(empty[name], component, wanted, device, quantization, adapters, kept or None)
+        else:
+            fill(empty[name], component.weights, wanted, device)
+        networks[name] = empty[name]
+    if "tokenizer" in spec.components:
+        networks["tokenizer"] = load_tokenizer(tokenizer_folder)
+    return Models(spec=spec, **networks)
+
+
+def fill_transformer(
+    network: nn.Module,
+    component: Component,
+    dtype: torch.dtype,
+    device: str,
+    quantization: str = "none",
+    adapters: Adapters = (),
+    kept: Path | None = None,
+) -> None:
+    """Fill the transformer with LoRAs merged before any quantizing, or beside layers that were published quantized.
+
+    Args:
+        kept: where what was quantized stays for the next time; None keeps nothing.
+    """
+    from .lora import attach, merged
+    from .quantized_files import fill as fill_quantized
+    from .quantized_files import fill_official, fingerprint, load_quantized, save_quantized
+
+    weights = component.weights
+    if component.quantized is not None:
+        tensors = Streamed(weights)
+        fill_official(network, tensors, component.quantized, dtype=dtype, device=device, source=weights.source)
+        attach(network, adapters, dtype)
+        return
+    if adapters:
+        names = {name for adapter, _ in adapters for name in adapter.changes}
+        weights = weights.changed(lambda name, value: merged(name, value, adapters), names)
+    if quantization == "none":
+        fill(network, weights, dtype, device)
+        return
+    changes = [(adapter.source, scale) for adapter, scale in adapters]
+    files = [*component.weights.files, *(adapter.path for adapter, _ in adapters)]
+    mark = fingerprint(files, json.dumps([quantization, str(dtype), changes]))
+    if kept is not None and load_quantized(network, kept, mark, dtype=dtype, device=device):
+        return
+    fill_quantized(
+        network, weights.stream(copy=True), kind=quantization, dtype=dtype, device=device, source=weights.source
+    )
+    if kept is not None:
+        save_quantized(network, kept, mark)
+
+
+def _adapters(transformer: nn.Module, loras: Sequence[Lora], checkpoints_dir: str | Path | None) -> Adapters:
+    if not loras:
+        return []
+    from ..checkpoints.locate import find_lora
+    from .lora import read_adapter
+
+    shapes = expected_shapes(transformer)
+    return [(read_adapter(find_lora(lora.file, checkpoints_dir), shapes), lora.scale) for lora in loras]
 
 
 def _classes() -> dict[str, type]:
@@ -51,36 +190,17 @@ def _classes() -> dict[str, type]:
     return {
         c.__name__: c
         for c in (
-            InfiniteTalkTransformer, AutoencoderKLWan, NanoVAE, NanoVAE2, CLIPVisionModel, UMT5EncoderModel, SpeechEncoder,
-        )
+            InfiniteTalkTransformer, AutoencoderKLWan, NanoVAE, NanoVAE2, CLIPVisionModel, UMT5EncoderModel,
+            SpeechEncoder,
+        )  # fmt: skip
     }
 
 
-def load_folder(spec: ModelSpec, folder: Path, dtype: torch.dtype, device: str = "cpu") -> Models:
-    """Every component of `spec` from `folder`.
+def folder_component(path: Path) -> Component:
+    """One network in the diffusers layout: config.json and .safetensors files, whole or in shards.
 
     Raises:
-        CheckpointError: a folder, file or key is missing, or a key is not the network's; names the file and the key.
-    """
-    networks: dict[str, object] = {}
-    for component in spec.components:
-        path = folder / component
-        if not path.is_dir():
-            raise CheckpointError(f"{spec.title} lacks its {component}: the folder {path} does not exist.")
-        if component == "tokenizer":
-            from transformers import AutoTokenizer
-
-            networks[component] = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        else:
-            networks[component] = load_network(path, dtype).to(device).eval().requires_grad_(False)
-    return Models(spec=spec, **networks)
-
-
-def load_network(path: Path, dtype: torch.dtype) -> nn.Module:
-    """The network whose weights and config.json lie in `path`; of the classes that models are made of.
-
-    Raises:
-        CheckpointError: see `load_folder`.
+        CheckpointError: the config or a file cannot be read, or the config names a network that is not ours.
     """
     config_path = path / "config.json"
     try:
@@ -91,32 +211,34 @@ def load_network(path: Path, dtype: torch.dtype) -> nn.Module:
     cls = _classes().get(name)
     if cls is None:
         raise CheckpointError(f"{config_path} names the network {name!r}, which is not one of {', '.join(_classes())}.")
-    if not list(path.glob("*.safetensors")):
-        raise CheckpointError(f"{path} holds no .safetensors file; other formats are not read.")
-    dtype_name = "dtype" if "architectures" in config else "torch_dtype"  # transformers' spelling, diffusers' spelling
+    return Component(_builder(cls, config, config_path), in_folder(path))
+
+
+def _builder(cls: type, config: dict, config_path: Path) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        try:
+            if "architectures" in config:  # transformers' spelling
+                return cls(cls.config_class.from_dict(config))
+            return cls.from_config(config)
+        except (ValueError, TypeError, AssertionError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(f"{config_path} does not describe a {cls.__name__} ({reason}).") from error
+
+    return build
+
+
+def load_tokenizer(folder: Path) -> object:
+    """The tokenizer in `folder`.
+
+    Raises:
+        CheckpointError: it is missing or cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    if not folder.is_dir():
+        raise CheckpointError(f"The tokenizer's folder {folder} does not exist; download it again.")
     try:
-        with _without_progress_bars():
-            model, info = cls.from_pretrained(
-                path, output_loading_info=True, use_safetensors=True, local_files_only=True, **{dtype_name: dtype}
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"The weights in {path} cannot be loaded ({str(error).splitlines()[0]}).") from error
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if keys := sorted(str(k) for k in info.get(kind, ())):
-            raise CheckpointError(f"{path}: {kind.replace('_', ' ')} {', '.join(keys[:3])}"
-                                  + (f" and {len(keys) - 3} more." if len(keys) > 3 else "."))
-    return model
-
-
-@contextlib.contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Files of a second's work need no bar, and a page or a pipe has no place for one."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"The tokenizer in {folder} cannot be read ({reason}).") from error

@@ -10,7 +10,7 @@ distilled LoRAs hold, and not every quantized layer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -56,11 +56,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One LoRA file, matched to one network: changes by our parameter name; `ignored` only under official rules."""
+    """One LoRA, matched to one network: changes by our parameter name; `ignored` only under official rules.
+
+    source: what to call it; path: its file, where it came from one.
+    """
 
     source: str
     changes: Mapping[str, Change]
     ignored: tuple[str, ...] = ()
+    path: Path | None = None
 
 
 Adapters = Sequence[tuple[Adapter, float]]  # each with its scale
@@ -95,7 +99,7 @@ def read_adapter(
             {key: info.shape for key, info in file.infos.items()}, network, source=Path(path).name, rules=rules
         )
         used = {key for parts in match.parts.values() for key in (parts.down, parts.up, parts.alpha, parts.diff) if key}
-        return _adapter(match, {key: file.map(key) for key in used}, Path(path).name)
+        return replace(_adapter(match, {key: file.map(key) for key in used}, Path(path).name), path=Path(path))
 
 
 def _adapter(match: Match, tensors: Mapping[str, Tensor], source: str) -> Adapter:
@@ -203,10 +207,9 @@ def attach(
     names = {name for adapter, _ in adapters for name in adapter.changes}
     for name in sorted(names):
         owner_name, _, leaf = name.rpartition(".")
-        owner = owners.get(owner_name)
-        weight = getattr(owner, leaf, None)
+        owner = owners[owner_name]
+        weight = owner._parameters.get(leaf)  # None where a quantized layer only computes one
         changes = [(a.source, a.changes[name], scale) for a, scale in adapters if name in a.changes]
-        assert isinstance(weight, Tensor), f"{name} was matched but the network has no such weight"
         is_linear_weight = isinstance(owner, nn.Linear) and leaf == "weight"
         if _is_plain(weight) and not (is_linear_weight and (beside_all or _is_quantizers_own(owner))):
             setattr(owner, leaf, nn.Parameter(merged(name, weight.data, adapters), requires_grad=weight.requires_grad))
@@ -220,12 +223,12 @@ def attach(
         # Several adapters side by side are one of the sum of their ranks.
         down = torch.cat([change.down.float() for _, change, _ in changes])
         up = torch.cat([change.up.float().flatten(1) * (change.factor * scale) for _, change, scale in changes], dim=1)
-        device = next((part.device for part in owner.buffers()), weight.device)
+        device = next(part.device for part in (*owner.parameters(), *owner.buffers()))
         live.add(owner, LowRank(down.to(device, dtype), up.to(device, dtype)))
     return live
 
 
-def _is_plain(weight: Tensor) -> bool:
+def _is_plain(weight: Tensor | None) -> bool:
     """False for the packed tensors of quantizers, which are of classes of their own or not of floating point."""
     return type(weight) in (nn.Parameter, Tensor) and weight.is_floating_point()
 
