@@ -1,7 +1,9 @@
-"""Where the files that ship beside the package are: presets and assets."""
+"""Where the files that ship beside the package are, and where what was learned about this machine is kept."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -19,3 +21,16 @@ def presets_dir() -> Path:
 
 def assets_dir() -> Path:
     return _shipped("assets")
+
+
+def cache_dir() -> Path:
+    """The user's cache folder by the system's custom; INFINITETALK_CACHE overrides it. It may not exist yet."""
+    if chosen := os.environ.get("INFINITETALK_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "infinitetalk"

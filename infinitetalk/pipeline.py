@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,16 +43,26 @@ def load_models(request: GenerationRequest) -> Models:
     """The networks that `request` needs.
 
     Raises:
-        CheckpointError: weights are missing or do not fit; names the file and the key.
+        CheckpointError: weights are missing or do not fit; names the file and the key, or the command that fetches
+            them.
     """
     import torch
 
-    from .models.loading import load_folder
+    from .models.loading import load
     from .models.specs import get_spec
+    from .runtime.fit import checked_device, fit
 
     settings = request.resolve()
-    spec = get_spec(settings.model)
-    return load_folder(spec, spec.weights_dir(request.checkpoints_dir), getattr(torch, settings.dtype))
+    checked_device(settings.device)  # before minutes of loading
+    models = load(
+        get_spec(settings.model),
+        request.checkpoints_dir,
+        getattr(torch, settings.dtype),
+        settings.device if settings.offload == "none" else "cpu",
+        quantization=settings.quantization,
+        loras=settings.loras,
+    )
+    return fit(models, settings)
 
 
 def generate(
@@ -73,7 +83,8 @@ def generate(
     from .streaming.job import JobFolder
 
     film_plan = plan(request)  # nothing is written for a request that cannot work
-    job = JobFolder.create(job_dir, request)
+    # What was found is written down, so that a resume or a later version sees the same shots.
+    job = JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts))
     yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high, num_chunks=len(film_plan.chunks))
     yield from _events(job, models, should_stop)
 
@@ -149,6 +160,8 @@ def _make_film(job, models: Models, report: Callable[[Event], None], should_stop
                 # 3. Condition: the reference and what is heard. A cut in the source begins a new shot.
                 clock.begin(chunk)
                 reference = inputs.reference(chunk)
+                if chunk.opens_shot:
+                    stream.cut()
                 if inputs.begins_shot(chunk):
                     stream.begin_shot()
                 digest = takes.digest(chunk)

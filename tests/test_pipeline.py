@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from infinitetalk import (
     ChunkFinished,
@@ -74,6 +76,31 @@ def test_film_is_exactly_as_long_as_the_speech(tmp_path, models, seconds):
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     assert sum(len(pictures(chunk.segment)) for chunk in chunks) == len(film)
     assert all(event.fraction <= 1 for event in events if isinstance(event, Progress))
+
+
+def test_at_a_cut_of_the_source_the_film_cuts_too_and_looks_back_at_nothing(tmp_path, models):
+    first = np.asarray(Image.open(PORTRAIT).convert("RGB").resize((192, 192)))
+    second = np.ascontiguousarray(255 - first[:, ::-1])
+    source = tmp_path / "source.mp4"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 192
+        stream.pix_fmt = "yuv420p"
+        for picture in [first] * 50 + [second] * 50:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    request = request_for(tmp_path, 3.0, source=str(source), framing="whole")
+    film_plan = plan(request)
+    assert film_plan.cuts == pytest.approx((2.0,)) and [c.new_stop_frame for c in film_plan.chunks] == [50, 75]
+    finished = list(generate(request, models, tmp_path / "job"))[-1]
+    film = pictures(finished.output).astype(int)
+    assert len(film) == 75
+    small = [np.asarray(Image.fromarray(picture).resize(film.shape[2:0:-1])).astype(int) for picture in (first, second)]
+    errors = np.array([[np.abs(frame - picture).mean() for picture in small] for frame in film])
+    assert (errors[:50, 0] < 12).all() and (errors[50:, 1] < 12).all(), errors.round()
+    # The shots that were found are written down for whoever continues; none are looked for when they are given.
+    assert json.loads((tmp_path / "job" / "project.json").read_text())["request"]["cuts"] == pytest.approx([2.0])
+    assert len(plan(replace(request, cuts=())).chunks) == 1
 
 
 def test_the_picture_is_the_portrait_and_it_moves(tmp_path, models):

@@ -8,13 +8,17 @@ needs. Fades and dissolves are not found.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..paths import cache_dir
 from .video import VideoSource
 
 _SIDE_PIXELS = 96  # frames are compared small: a cut changes everything
@@ -63,6 +67,32 @@ def find_cuts(
         for _ in range(_AROUND):  # the last frames have nothing after them
             _judge(around, (stop, 0.0), cuts)
     return tuple(cuts)
+
+
+def remembered_cuts(path: str | os.PathLike, until_seconds: float) -> tuple[float, ...]:
+    """As `find_cuts`, looked for once for each file: the answer is kept in the user's cache folder.
+
+    A file counts as the same while its path, size and time of change are; a cache that cannot be
+    written is done without.
+    """
+    stat = os.stat(path)
+    named = f"{Path(path).absolute()}/{stat.st_size}/{stat.st_mtime_ns}"
+    kept = cache_dir() / "cuts" / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.json"
+    try:
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        if known["until"] >= until_seconds:
+            return tuple(float(cut) for cut in known["cuts"] if cut < until_seconds)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    cuts = find_cuts(path, until_seconds=until_seconds)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
+        temporary.write_text(json.dumps({"until": until_seconds, "cuts": cuts}), encoding="utf-8")
+        os.replace(temporary, kept)
+    except OSError:
+        pass
+    return cuts
 
 
 def change(before: np.ndarray, after: np.ndarray) -> float:

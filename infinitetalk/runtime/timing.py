@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 from ..models.specs import ModelSpec
+from ..paths import cache_dir
 from ..request import Settings
 
 _FORGET = 0.5  # weight of the newest measurement
@@ -50,16 +50,7 @@ def _key(spec: ModelSpec, settings: Settings) -> str:
 
 
 def _path() -> Path:
-    """The user's cache folder by the system's custom; INFINITETALK_CACHE overrides it."""
-    if chosen := os.environ.get("INFINITETALK_CACHE"):
-        return Path(chosen) / "timings.json"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "infinitetalk" / "timings.json"
+    return cache_dir() / "timings.json"
 
 
 def _read() -> dict[str, float]:

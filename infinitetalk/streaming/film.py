@@ -6,15 +6,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..audio.arrangement import Placement, place_speakers
+from ..checkpoints.catalogue import check_loras, weights_note
 from ..errors import InputError, PresetError
+from ..machine import this_machine
 from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
 from ..media.buckets import BUCKETS
 from ..media.framing import choose_bucket
 from ..media.video import open_source
 from ..models.specs import ModelSpec, get_spec
 from ..request import GenerationRequest, Settings
+from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
-from .plan import NUM_CHUNK_FRAMES, Chunk, num_film_frames, plan_chunks
+from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +31,10 @@ _LOW, _HIGH = 0.7, 1.6  # of the estimated time: other programs, other clip leng
 
 @dataclass(frozen=True)
 class FilmPlan:
-    """What a film will be and take. memory_mb: peak of the whole process; 0 where it is not known."""
+    """What a film will be and take.
+
+    vram_mb: peak on the card, 0 without one. memory_mb: peak of the whole process; 0 where it is not known.
+    """
 
     settings: Settings
     chunks: tuple[Chunk, ...]
@@ -36,12 +42,14 @@ class FilmPlan:
     duration_seconds: float
     width: int
     height: int
+    cuts: tuple[float, ...]  # seconds of the source
     warnings: tuple[str, ...]
     memory_mb: float
     disk_mb: float
     seconds_low: float
     seconds_high: float
     first_chunk_seconds: float
+    vram_mb: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,7 +61,8 @@ class FilmPlan:
             f"{len(self.chunks)} chunk{'s' if len(self.chunks) > 1 else ''}",
             f"about {self.seconds_low:.0f} to {self.seconds_high:.0f} s of work, first chunk after about "
             f"{self.first_chunk_seconds:.0f} s",
-            f"{self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB of disk",
+            (f"{self.vram_mb:.0f} MB on the card, " if self.vram_mb else "")
+            + f"{self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB of disk",
         ]
         for chunk in self.chunks:
             reference = chunk.reference
@@ -96,9 +105,10 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     """
     settings = request.resolve()
     spec = get_spec(settings.model)
-    spec.weights_dir(request.checkpoints_dir)
+    warnings = check_loras(settings.loras, spec, request.checkpoints_dir)
+    if note := weights_note(spec, request.checkpoints_dir, settings.quantization):
+        warnings.append(note)
     source = open_source(request.source)
-    warnings: list[str] = []
 
     samples = [load_speech_16k(speaker.audio, workdir) for speaker in request.speakers]
     for speaker, signal in zip(request.speakers, samples, strict=True):
@@ -132,14 +142,18 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
             open_source(keyframe.image).close()
 
     num_frames = num_film_frames(duration)
+    cuts = source_cuts(request, source, duration)
     chunks = plan_chunks(
         num_frames,
         source_seconds=source.duration_seconds,
         keyframes=request.keyframes,
         short_source=request.short_source,
+        cut_frames=film_cuts(cuts, num_frames, source.duration_seconds, request.short_source),
         trim_last=spec.any_length,
     )
     height, width = output_size(settings, spec, source)
+    needs = needs_of(spec, settings, *generated_size(settings, spec, source), speakers=len(voices))
+    warnings += shortfalls(needs, this_machine(), settings)
     chunk_seconds = estimate_chunk_seconds(spec, settings)
     work = chunk_seconds * sum(chunk.num_frames for chunk in chunks) / NUM_CHUNK_FRAMES
     plan = FilmPlan(
@@ -149,14 +163,25 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         duration_seconds=duration,
         width=width,
         height=height,
+        cuts=cuts,
         warnings=tuple(warnings),
-        memory_mb=spec.memory_mb,
+        memory_mb=needs.ram_mb,
+        vram_mb=needs.vram_mb,
         disk_mb=2 * num_frames * _SEGMENT_KB_PER_FRAME * (width * height) / 256**2 / 1024 + 0.2 * len(chunks),
         seconds_low=_LOW * work,
         seconds_high=_HIGH * work,
         first_chunk_seconds=chunk_seconds * chunks[0].num_frames / NUM_CHUNK_FRAMES,
     )
     return Film(request, spec, plan, source, voices, square)
+
+
+def source_cuts(request: GenerationRequest, source: Source, film_seconds: float) -> tuple[float, ...]:
+    """The instants, in seconds of the source, at which its shots begin: as asked for, else as found in its pictures."""
+    if request.cuts is not None or source.kind == "image":
+        return request.cuts or ()
+    from ..media.cuts import remembered_cuts
+
+    return remembered_cuts(source.path, min(film_seconds, source.duration_seconds))
 
 
 def output_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from ..models.image_encoder import encode_image
 from ..models.loading import Models
 from ..models.vae import as_encoded, decode_video, encode_video
 from ..request import Settings
-from ..sampling.cache import make_step_cache
+from ..sampling.cache import make_step_cache, one_by_one
 from ..sampling.denoise import denoise
 from ..sampling.guidance import branches_for, make_guidance
 from ..sampling.schedule import timesteps
@@ -114,7 +114,7 @@ class FilmStream:
         # 2. From noise to latents.
         with self.cache.attached(models.transformer) as network:
             latents = denoise(
-                network,
+                network if settings.branches == "together" else one_by_one(network),
                 conditions,
                 noise.to(device, dtype),
                 space.enter(context.to(device)).to(dtype),
@@ -124,6 +124,7 @@ class FilmStream:
                 on_step=on_step,
                 should_stop=should_stop,
             )
+        del conditions  # their memory is wanted for the pictures
         if latents is None:
             raise Cancelled
         latents = space.leave(latents)
@@ -166,6 +167,11 @@ class FilmStream:
         self.context_latents = context_latents
         if self.color_anchor is None:
             self.color_anchor = reference
+
+    def cut(self) -> None:
+        """The next chunk looks back at nothing and is the measure of colours for its shot."""
+        self.context_latents = None
+        self.color_anchor = None
 
     def begin_shot(self) -> None:
         """Colours are matched to the next reference from here on."""

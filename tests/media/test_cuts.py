@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infinitetalk.errors import MediaError
-from infinitetalk.media.cuts import SHORTEST_SHOT_SECONDS, find_cuts
+from infinitetalk.media.cuts import SHORTEST_SHOT_SECONDS, find_cuts, remembered_cuts
 
 
 def _write(path: Path, frames: list[np.ndarray], fps: int = 25) -> Path:
@@ -65,3 +65,15 @@ def test_a_damaged_film_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"\0" * 4000)
     with pytest.raises(MediaError):
         find_cuts(path)
+
+
+def test_a_film_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFINITETALK_CACHE", str(tmp_path / "cache"))
+    film = _write(tmp_path / "film.mp4", _shot(0, 50) + _shot(1, 50))
+    assert remembered_cuts(film, 4.0) == pytest.approx((2.0,), abs=1e-3)
+    (kept,) = (tmp_path / "cache" / "cuts").iterdir()
+    written = kept.stat().st_mtime_ns
+    assert remembered_cuts(film, 3.0) == pytest.approx((2.0,), abs=1e-3) and remembered_cuts(film, 1.0) == ()
+    assert kept.stat().st_mtime_ns == written
+    kept.write_text("no answer")
+    assert remembered_cuts(film, 4.0) == pytest.approx((2.0,), abs=1e-3)

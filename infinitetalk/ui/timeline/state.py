@@ -48,7 +48,7 @@ def timeline_state(
         "chunks": [_chunk(chunk) for chunk in plan.chunks],
         "pins": [dict(pin) for pin in pins],
         "revision": revision,
-        "cuts": [],
+        "cuts": [round(chunk.start_seconds, 4) for chunk in plan.chunks[1:] if chunk.opens_shot],
         "voices": [_voice(voice, plan.duration_seconds) for voice in voices],
     }
 
