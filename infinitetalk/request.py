@@ -119,6 +119,7 @@ class GenerationRequest:
     source: a picture or film. speakers: one or two. preset: a name from `preset_names()`; `auto` becomes the name that
     fits this machine. seed: of the noise; each chunk draws from its own generator (seed, chunk, take). keyframes: pins,
     in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
+    cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
     max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
     """
 
@@ -131,6 +132,7 @@ class GenerationRequest:
     keyframes: tuple[Keyframe, ...] = ()
     arrangement: Arrangement = "together"
     short_source: ShortSource = "hold"
+    cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
     checkpoints_dir: str | None = None
     steps: int | None = None
@@ -162,6 +164,8 @@ class GenerationRequest:
         object.__setattr__(self, "seed", integer("The seed", self.seed, 0, MAX_SEED))
         choice("arrangement", self.arrangement, ("together", "in-turn"))
         choice("short_source", self.short_source, ("hold", "ping-pong", "stop"))
+        if self.cuts is not None:
+            object.__setattr__(self, "cuts", _instants("cuts", self.cuts))
         if self.max_seconds is not None:
             number("max_seconds", self.max_seconds, 0.04, 1e6)
         if self.size is not None:
@@ -196,6 +200,12 @@ class GenerationRequest:
             return cls(**data)
         except TypeError as error:
             raise InputError(f"{where} is incomplete or malformed ({error}).") from error
+
+
+def _instants(name: str, values: Any) -> tuple[float, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise InputError(f"{name} is {quoted(values)}; give a list of seconds.")
+    return tuple(sorted({float(number(f"An instant of {name}", value, 0, 1e6)) for value in values}))
 
 
 def _all_of(kind: type, name: str, values: Any) -> tuple:
