@@ -24,6 +24,8 @@ from .paths import assets_dir
 from .request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
 
 INTERRUPTED = 130
+# A usual shape of each size class, for what a preset needs before a source is known; height and width.
+_LARGEST_SIZE = {"nano": (256, 256), "480p": (448, 896), "720p": (704, 1280)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,6 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--preset", default="nano", help="default: nano")
     bench.add_argument("--seconds", default="10", help="length of the speech (default: 10)")
     bench.add_argument("--skip-comparison", action="store_true", help="do not time the plain transformer")
+    bench.add_argument("--spec", help="instead of a film: a network of this size with random weights (14b or mid)")
+    bench.add_argument("--random-weights", action="store_true", help="needed with --spec")
+    for name, default, text in (
+        ("size", "480p", "480p or 720p"), ("quality", "final", "preset whose guidance is used"),
+        ("quant", "none", "none, int8, fp8, int4 or nf4"), ("offload", "none", "none, block or leaf"),
+        ("cache", "none", "none, teacache, first-block or mag; over all steps of the preset"),
+        ("steps", "2", "measured steps"),
+    ):
+        bench.add_argument(f"--{name}", default=default, help=f"with --spec: {text} (default: {default})")
+    bench.add_argument("--plain", action="store_true", help="with --spec: also time a plain way that keeps nothing")
     for name in _PASSED_ON:
         commands.add_parser(name, help=_PASSED_ON_HELP[name], add_help=False)
     return parser
@@ -254,17 +266,36 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _presets(options: argparse.Namespace) -> None:
-    presets = {name: dataclasses.asdict(load_preset(name)) for name in preset_names()}
+    from .machine import this_machine
+    from .models.specs import get_spec
+    from .presets import choose
+    from .runtime.memory import needs_of, shortfalls
+
+    machine = this_machine()
+    presets = {}
+    for name in preset_names():
+        settings = load_preset(name)
+        needs = needs_of(get_spec(settings.model), settings, *_LARGEST_SIZE[settings.size])
+        lacking = shortfalls(needs, machine, settings)
+        presets[name] = dataclasses.asdict(settings) | {
+            "needs": {"vram_mb": needs.vram_mb, "ram_mb": needs.ram_mb}, "fits": not lacking, "lacks": lacking
+        }
+        if not options.json:
+            fit = "fits this machine" if not lacking else "does not fit this machine"
+            print(f"{name:24} {settings.description}")
+            print(f"{'':24} {settings.model}, {settings.steps} steps, shift {settings.shift:g}, "
+                  f"text {settings.text_scale:g}, audio {settings.audio_scale:g}; {needs.describe()}: {fit}")
+    chosen = choose()
     if options.json:
         print(json.dumps(presets, indent=2))
-        return
-    for name, settings in presets.items():
-        print(f"{name:12} {settings['description']}")
-        print(f"{'':12} {settings['model']}, {settings['steps']} steps, shift {settings['shift']:g}, "
-              f"text {settings['text_scale']:g}, audio {settings['audio_scale']:g}")
+    else:
+        print(f"{'auto':24} {chosen.sentence}")
 
 
 def _bench(options: argparse.Namespace) -> None:
+    if options.spec is not None:
+        _bench_model(options)
+        return
     from .benchmarks.film import bench
 
     seconds = _number(options, "seconds")
@@ -277,6 +308,23 @@ def _bench(options: argparse.Namespace) -> None:
         return
     for name, value in result.items():
         print(f"{name:36} {value:.3f}" if isinstance(value, float) else f"{name:36} {value}")
+
+
+def _bench_model(options: argparse.Namespace) -> None:
+    from .benchmarks.model import ModelBench, bench_model, table
+
+    if not options.random_weights:
+        raise InputError("bench --spec measures with random weights; add --random-weights to say so.")
+    steps = _number(options, "steps")
+    if not 1 <= steps <= 40 or steps != int(steps):
+        raise InputError(f"--steps is {steps:g}; give a whole number from 1 to 40.")
+    result = bench_model(
+        ModelBench(
+            options.spec, options.size, options.quality, options.quant, options.offload, options.cache, int(steps),
+            options.plain,
+        )
+    )
+    print(json.dumps(result, indent=2) if options.json else table([result]))
 
 
 def _train(arguments: list[str]) -> int | None:

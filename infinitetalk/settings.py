@@ -19,6 +19,7 @@ Cache = Literal["none", "teacache", "first-block", "mag"]
 Quantization = Literal["none", "int8", "fp8", "int4", "nf4"]
 Offload = Literal["none", "block", "leaf"]
 Keys = Literal["device", "host", "recompute"]
+Branches = Literal["together", "apart"]
 Encoders = Literal["keep", "visit"]
 Attention = Literal["auto", "native", "flash", "sage"]
 
@@ -125,9 +126,11 @@ class Settings:
     Machine.
         device: cpu, cuda or mps. dtype: of weights and arithmetic. quantization: of the blocks' linear layers.
         offload: weights wait in main memory and come in as blocks or layers are reached. pinned_gb: of them, at most so
-        much in pinned memory, from which they come in beside the arithmetic. keys: where each chunk's encoded condition
-        waits. encoders: text and image encoder stay, or visit the device while they work.
-        tile_vae: pictures are encoded and decoded in tiles. attention: backend. compile: each block, once.
+        much in pinned memory, from which they come in beside the arithmetic. resident_gb: of them, so much stays.
+        keys: where each chunk's encoded condition waits. branches: of a step, side by side (shares work, and offloaded
+        weights come in once) or one after the other (needs less). encoders: text and image encoder stay, or visit the
+        device while they work. tile_vae: pictures are encoded and decoded in tiles. attention: backend. compile: each
+        block, once.
     """
 
     model: str
@@ -149,7 +152,9 @@ class Settings:
     quantization: Quantization = "none"
     offload: Offload = "none"
     pinned_gb: float = 0.0
+    resident_gb: float = 0.0
     keys: Keys = "device"
+    branches: Branches = "together"
     encoders: Encoders = "keep"
     tile_vae: bool = False
     attention: Attention = "auto"
@@ -162,7 +167,7 @@ class Settings:
             object.__setattr__(self, name, integer(name, getattr(self, name), low, high))
         for name, low, high in (
             ("shift", 0.01, 100), ("text_scale", 0, 50), ("audio_scale", 0, 50), ("color_correction", 0, 1),
-            ("pinned_gb", 0, 4096),
+            ("pinned_gb", 0, 4096), ("resident_gb", 0, 4096),
         ):
             object.__setattr__(self, name, float(number(name, getattr(self, name), low, high)))
         if self.cache_threshold is not None:
@@ -194,6 +199,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "quantization": QUANTIZATIONS,
     "offload": ("none", "block", "leaf"),
     "keys": ("device", "host", "recompute"),
+    "branches": ("together", "apart"),
     "encoders": ("keep", "visit"),
     "attention": ("auto", "native", "flash", "sage"),
 }

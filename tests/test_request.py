@@ -267,8 +267,10 @@ def test_missing_project(tmp_path):
 
 def test_every_file_in_presets_is_read():
     read = {name for joined in preset_names() for name in joined.split("+")}
-    assert {path.stem for path in presets_dir().rglob("*") if path.is_file()} == read
-    assert {path.suffix for path in presets_dir().rglob("*") if path.is_file()} == {".yaml"}
+    folders = [presets_dir() / part for part in ("", "quality", "hardware")]
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    assert {path.stem for path in files} == read
+    assert {path.suffix for path in files} == {".yaml"}
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -142,11 +142,17 @@ def encode(
 
 
 def random_inputs(
-    workload: Workload, model: InfiniteTalkTransformer, generator: torch.Generator
+    workload: Workload,
+    model: InfiniteTalkTransformer,
+    generator: torch.Generator,
+    device: torch.device | None = None,
 ) -> dict[Branch, ConditionInputs]:
-    """Inputs of every branch the workload's scales ask for, sharing tensors as a real chunk's branches do."""
+    """Inputs of every branch the workload's scales ask for, sharing tensors as a real chunk's branches do.
+
+    device: of the inputs, where it is not the weights'.
+    """
     config = model.config
-    device, dtype = model.proj_out.weight.device, model.proj_out.weight.dtype
+    device, dtype = device or model.proj_out.weight.device, model.proj_out.weight.dtype
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator).to(device, dtype)

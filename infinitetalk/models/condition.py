@@ -51,10 +51,11 @@ class BlockKeys:
     image: KeysAndValues
     audio: KeysAndValues
 
-    def to(self, device: torch.device, brought: dict[int, KeysAndValues] | None = None) -> BlockKeys:
+    def on(self, device: torch.device, brought: dict[int, KeysAndValues] | None = None) -> BlockKeys:
         """On another device; what `brought` holds already, by identity, is not copied again.
 
         On their way from a graphics card they are put into pinned memory, from which they come back beside the work.
+        (Not called `to`: hooks of offloading would find it and move every block's keys at once.)
         """
         brought = {} if brought is None else brought
         pairs = (self.text, self.image, self.audio)
@@ -114,7 +115,7 @@ class Condition:
         changed = {name: once(getattr(self, name)) for name in ("reference_tokens", "blocks", "speaker_tokens")}
         return replace(self, **changed, tokens=None, inputs=None)
 
-    def to(self, *args, **kwargs) -> Condition:
+    def moved(self, *args, **kwargs) -> Condition:
         """`torch.Tensor.to` for every tensor."""
         return self.map(lambda tensor: tensor.to(*args, **kwargs))
 

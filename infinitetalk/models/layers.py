@@ -6,6 +6,7 @@ Letters of shapes: B batch, N tokens, dim model width. Module names are those of
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from diffusers.models.attention import FeedForward as DiffusersFeedForward
@@ -13,16 +14,52 @@ from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbed
 from torch import nn
 from torch.nn import functional
 
+# Values that one pass over tokens may hold beside its result; a chunk at 480p has 168 million.
+SLICE_VALUES = 2**25
+
+
+def by_slices(
+    function: Callable[..., torch.Tensor], *tokens: torch.Tensor, dim: int = 1, width: int | None = None
+) -> torch.Tensor:
+    """`function(*tokens)`, some tokens at a time where there are many, so that what it needs on the way stays small.
+
+    Only for functions that treat each token along `dim` by itself. width: values per token on the way (default: as
+    many as it has). While gradients are recorded everything happens at once.
+    """
+    first = tokens[0]
+    per_token = first.numel() // first.shape[dim] if width is None else first.shape[0] * width
+    step = max(1, SLICE_VALUES // max(1, per_token))
+    if torch.is_grad_enabled() or step >= first.shape[dim]:
+        return function(*tokens)
+    result = None
+    for start in range(0, first.shape[dim], step):
+        length = min(step, first.shape[dim] - start)
+        part = function(*(one.narrow(dim, start, length) for one in tokens))
+        if result is None:
+            shape = list(part.shape)
+            shape[dim] = first.shape[dim]
+            result = part.new_empty(shape)
+        result.narrow(dim, start, length).copy_(part)
+    return result
+
 
 def modulated_norm(tokens: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor, eps: float) -> torch.Tensor:
     """LayerNorm in float32 whose gain and bias come from the time: tokens [B, N, dim], shift and scale [B, 1, dim]."""
-    normed = functional.layer_norm(tokens.float(), tokens.shape[-1:], eps=eps)
-    return torch.addcmul(shift, normed, 1 + scale).type_as(tokens)
+
+    def norm(part: torch.Tensor) -> torch.Tensor:
+        normed = functional.layer_norm(part.float(), part.shape[-1:], eps=eps)
+        return torch.addcmul(shift, normed, 1 + scale).type_as(part)
+
+    return by_slices(norm, tokens)
 
 
 def gated_sum(tokens: torch.Tensor, change: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
     """tokens + change * gate, in float32: [B, N, dim], gate [B, 1, dim]."""
-    return torch.addcmul(tokens.float(), change.float(), gate).type_as(tokens)
+
+    def add(part: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(part.float(), change.float(), gate).type_as(part)
+
+    return by_slices(add, tokens, change)
 
 
 class LayerNorm32(nn.LayerNorm):
@@ -30,7 +67,11 @@ class LayerNorm32(nn.LayerNorm):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         weight, bias = (None if part is None else part.float() for part in (self.weight, self.bias))
-        return functional.layer_norm(tokens.float(), self.normalized_shape, weight, bias, self.eps).type_as(tokens)
+
+        def norm(part: torch.Tensor) -> torch.Tensor:
+            return functional.layer_norm(part.float(), self.normalized_shape, weight, bias, self.eps).type_as(part)
+
+        return by_slices(norm, tokens) if tokens.ndim == 3 else norm(tokens)
 
 
 class PatchEmbedding(nn.Conv3d):
@@ -53,10 +94,14 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
+        self.hidden_dim = hidden_dim
         self.net = nn.ModuleList([GELUProjection(dim, hidden_dim), nn.Identity(), nn.Linear(hidden_dim, dim)])
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.net[2](self.net[0](tokens))
+        if tokens.ndim != 3:
+            return self.net[2](self.net[0](tokens))
+        # In larger slices: quantized weights are unpacked anew for each.
+        return by_slices(lambda part: self.net[2](self.net[0](part)), tokens, width=self.hidden_dim // 4)
 
 
 class GELUProjection(nn.Module):

@@ -11,6 +11,8 @@ from collections import OrderedDict
 
 import torch
 
+from .layers import by_slices
+
 BASE = 10000.0
 
 
@@ -46,8 +48,12 @@ def position_table(positions: torch.Tensor, head_dim: int) -> torch.Tensor:
 
 def rotate(heads: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     """Rotate neighbouring channel pairs: heads [..., tokens, heads, head_dim], table [..., tokens, head_dim / 2]."""
-    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * table.unsqueeze(-2)).flatten(-2).type_as(heads)
+
+    def turn(part: torch.Tensor) -> torch.Tensor:
+        pairs = torch.view_as_complex(part.float().unflatten(-1, (-1, 2)))
+        return torch.view_as_real(pairs * table.unsqueeze(-2)).flatten(-2).type_as(part)
+
+    return by_slices(turn, heads, dim=-2)
 
 
 class RotaryCache:

@@ -102,22 +102,26 @@ class InfiniteTalkBlock(nn.Module):
         attended: dict[int, tuple] = {}  # by the identity of what went in; all of it is alive until the end
         read: dict[tuple, torch.Tensor] = {}
         results = []
-        for tokens, condition, speakers in zip(hidden_states, keys, num_speakers, strict=True):
+        for index, (tokens, condition, speakers) in enumerate(zip(hidden_states, keys, num_speakers, strict=True)):
             own = id(tokens)
+            shared = any(own == id(later) for later in hidden_states[index + 1 :])  # else nothing of it is kept
             if own not in attended:
                 normed = modulated_norm(tokens, shift_in, scale_in, self.eps)
                 seen, speaker_map = self.attn1(normed, rotary, masks.get(own), skip_tokens)
+                del normed
                 attended[own] = gated_sum(tokens[:, skip_tokens:], seen, gate_in), speaker_map
-            after_self, speaker_map = attended[own]
+                del seen
+            tokens, speaker_map = attended[own] if shared else attended.pop(own)
             prompt = (own, id(condition.text[0]), id(condition.image[0]))
             if prompt not in read:
-                read[prompt] = after_self + self.attn2(self.norm2(after_self), condition.text, condition.image)
-            tokens = read[prompt]
+                read[prompt] = tokens + self.attn2(self.norm2(tokens), condition.text, condition.image)
+            tokens = read[prompt] if shared else read.pop(prompt)
             tokens = tokens + self.audio_attn(
                 self.norm_audio(tokens), condition.audio, num_frames, speaker_map if speakers == 2 else None
             )
             mixed = self.ffn(modulated_norm(tokens, shift_out, scale_out, self.eps))
             results.append(gated_sum(tokens, mixed, gate_out))
+            del tokens, mixed
         return results[0] if alone else results
 
     def _keys_of(
@@ -136,7 +140,7 @@ class InfiniteTalkBlock(nn.Module):
                             known[name] = getattr(earlier_keys, name)
                 condition = self._encode(condition, num_speakers[index], known)
             elif condition.text[0].device != device:
-                condition = condition.to(device, brought)
+                condition = condition.on(device, brought)
             keys.append(condition)
         return keys
 
@@ -328,7 +332,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
             return BlockKeys(**found)
         # Only the names go in: hooks of offloading move every tensor among a block's arguments.
         keys = block(None, [tokens], num_speakers=[num_speakers], known=tuple(found))
-        keys = keys if keys_device is None else keys.to(keys_device)
+        keys = keys if keys_device is None else keys.on(keys_device)
         return replace(keys, **found)
 
     def _check(self, inputs: ConditionInputs) -> tuple[tuple[int, int, int], int]:
@@ -407,16 +411,15 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         references = {id(c.reference_tokens): c.reference_tokens for c in branches.values()}
         summed = {key: embedded + tokens for key, tokens in references.items()}
         tokens = {name: summed[id(c.reference_tokens)] for name, c in branches.items()}
+        del embedded, references, summed
 
         def walk(names: Sequence[str]) -> dict[str, torch.Tensor]:
             chosen = {name: branches[name] for name in names}
-            hidden = [tokens[name] for name in chosen]
+            # Without a cache nobody asks for these tokens again, so they are let go.
+            hidden = [tokens[name] if around_blocks else tokens.pop(name) for name in chosen]
             return dict(zip(chosen, self._walk_blocks(hidden, list(chosen.values()), time, skip_frames), strict=True))
 
-        if around_blocks is None:
-            hidden = walk(list(branches))
-        else:
-            hidden = around_blocks(walk, tokens, embedding, time)
+        hidden = walk(list(branches)) if around_blocks is None else around_blocks(walk, tokens, embedding, time)
         frames, rows, columns = shape
         shape = (frames - skip_frames, rows, columns)
         outputs = {name: self._project_out(hidden[name], embedding, shape) for name in branches}
@@ -435,7 +438,8 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         rotary = self.rotary.table(shape, hidden[0].device)
         masks = [c.speaker_tokens for c in conditions]
         num_speakers = [c.num_speakers for c in conditions]
-        tokens = hidden if len(hidden) > 1 else hidden[0]
+        tokens = list(hidden) if len(hidden) > 1 else hidden[0]
+        hidden.clear()
         for index, block in enumerate(self.blocks):
             skip = skip_frames if index == len(self.blocks) - 1 else 0
             keys = [c.blocks[index] for c in conditions]

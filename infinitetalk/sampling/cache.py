@@ -3,7 +3,7 @@
 A cache is attached from outside, for one chunk at a time, and remembers per guidance branch:
 
     cache = make_step_cache("teacache", steps=40, size="480p")
-    with cache.attached(transformer) as network:
+    with cache.attached(transformer) as network:  # a Network, see denoise.py
         denoise(network, conditions, ...)
     cache.skipped, cache.evaluations
 
@@ -57,6 +57,18 @@ class NoCache:
             return model(latents, timestep, conditions, skip_frames=skip_frames)
 
         yield network
+
+
+def one_by_one(network: Network) -> Network:
+    """The same network, given a step's branches one after the other: less memory, nothing shared between them."""
+
+    def apart(latents, timestep, conditions, *, skip_frames):
+        return {
+            branch: network(latents, timestep, {branch: condition}, skip_frames=skip_frames)[branch]
+            for branch, condition in conditions.items()
+        }
+
+    return apart
 
 
 def make_step_cache(kind: CacheKind, *, steps: int, size: str = "480p", threshold: float | None = None) -> StepCache:

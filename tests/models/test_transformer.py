@@ -196,7 +196,7 @@ def test_faster_gelu_without_gradients_is_the_same_function(model):
 
 def test_condition_moves_and_detaches_without_losing_what_is_shared(model):
     lean = model.encode_condition(**make_inputs(), keep_keys=False)
-    moved = lean.to(torch.float64)
+    moved = lean.moved(torch.float64)
     assert isinstance(moved, Condition) and moved.blocks[0].audio.dtype == torch.float64
     assert moved.blocks[0].audio is moved.blocks[1].audio
     assert moved.inputs is None and moved.tokens is None
