@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         if named:
             sub.add_argument("name", metavar="NAME", help="a preset, a model or a published LoRA")
         sub.add_argument("--checkpoints-dir", metavar="DIR", help="folder of the files (default: "
-                         f"${locate.ENVIRONMENT_VARIABLE}, then the hub's own cache)")  # fmt: skip
+                         f"${locate.ENVIRONMENT_VARIABLE}, or one in the user's cache)")  # fmt: skip
         sub.add_argument("--json", action="store_true", help="print JSON for machines")
         sub.set_defaults(run=run)
         return sub
@@ -118,7 +118,7 @@ def _download(options: argparse.Namespace) -> int:
 
     wanted = catalogue.target(options.name)
     files = wanted.files(options.quantized)
-    folder = Path(options.checkpoints_dir).expanduser() if options.checkpoints_dir else None
+    folder = locate.folders_to_search(options.checkpoints_dir)[0]
     line = _Line(options.json)
 
     def report(progress: DownloadProgress) -> None:
@@ -156,8 +156,8 @@ def _verify(options: argparse.Namespace) -> int:
     located = locate.find(
         wanted.spec, options.checkpoints_dir, quantization=wanted.quantization, need_all=False
     )
-    folders = locate.folders_to_search(options.checkpoints_dir)
-    results = verify(wanted.spec, located, folders[0] if folders else None, checksums=options.checksums)
+    folder = locate.folders_to_search(options.checkpoints_dir)[0] if options.checksums else None
+    results = verify(wanted.spec, located, checksums_in=folder)
     wrong = [result for result in results if result.problem is not None]
     if options.json:
         rows = [

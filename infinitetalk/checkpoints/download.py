@@ -1,19 +1,22 @@
-"""Fetching published files through huggingface_hub: what is there is kept, what was begun goes on.
+"""Fetching published files from the hub: what is there is kept, what was begun goes on.
 
 Before the first byte the hub is asked for sizes and checksums and the disk for room. Every finished file is compared
-with its size and checksum, and the commit it came from is noted (`notes.py`).
+with its size and checksum, and the commit it came from is noted (`notes.py`). Addresses, log-in, retries and ranges are
+huggingface_hub's; the file that grows is ours, because `hf_hub_download` begins a killed file anew.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..errors import CheckpointError, UserError, writing_failed
 from .files import RemoteFile
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 SPARE_BYTES = 1_000_000_000  # left free on the disk: a machine with a full one serves nobody
 _REPORT_EVERY_SECONDS = 0.5
+_LOCK_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -52,33 +56,31 @@ Report = Callable[[DownloadProgress], None]
 
 def download(
     files: Sequence[RemoteFile],
-    folder: Path | None = None,
+    folder: Path,
     *,
     revision: str | None = None,
     report: Report = lambda progress: None,
 ) -> list[Path]:
-    """Fetch what is missing of `files`; a call after an interruption continues where it stopped.
+    """Fetch what is missing of `files` into `folder`, in the official layout; goes on where it was interrupted.
 
     Args:
-        folder: in the official layout below it; None for the hub's own cache.
         revision: a branch, tag or commit for all repositories, instead of what is noted or the default.
     Returns:
-        where each file lies, in order.
+        where each file lies, in order; what the hub's own cache has already stays there.
     Raises:
         CheckpointError: no network, no such file, a checksum that differs, or too little room: a sentence with numbers.
     """
-    folders = [] if folder is None else [folder]
-    missing = [file for file in files if find_file(file, folders) is None]
+    missing = [file for file in files if find_file(file, [folder]) is None]
     if missing:
         wanted = ask_hub(missing, folder, revision)
         check_room(wanted, folder)
         _fetch(wanted, folder, report)
-    paths = [find_file(file, folders) for file in files]
+    paths = [find_file(file, [folder]) for file in files]
     assert all(path is not None for path in paths), "a fetched file is not found"
     return paths
 
 
-def ask_hub(files: Sequence[RemoteFile], folder: Path | None, revision: str | None = None) -> list[Wanted]:
+def ask_hub(files: Sequence[RemoteFile], folder: Path, revision: str | None = None) -> list[Wanted]:
     """Commit, size and checksum of each file, one question a repository.
 
     Raises:
@@ -144,65 +146,82 @@ def _unreachable(error: BaseException, what: str) -> UserError:
     )
 
 
-def check_room(wanted: Sequence[Wanted], folder: Path | None) -> None:
+def check_room(wanted: Sequence[Wanted], folder: Path) -> None:
     """Refuse before the first byte if the disk cannot take what is still to come.
 
     Raises:
         CheckpointError: with what is needed and what is free.
     """
-    from huggingface_hub import constants
-
-    place = Path(constants.HF_HUB_CACHE) if folder is None else folder
-    needed = sum(one.num_bytes for one in wanted) - sum(map(_begun, _partial_folders(wanted, folder)))
-    exists = next(path for path in (place, *place.absolute().parents) if path.exists())
+    needed = sum(max(0, one.num_bytes - _begun(one, folder)) for one in wanted)
+    exists = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(exists).free
     if needed + SPARE_BYTES > free:
         raise CheckpointError(
-            f"{gigabytes(max(needed, 0))} are still to be fetched into {place} and {gigabytes(SPARE_BYTES)} should "
-            f"stay free, but the disk has {gigabytes(free)}; make room, or choose another disk with --checkpoints-dir."
+            f"{gigabytes(needed)} are still to be fetched into {folder} and {gigabytes(SPARE_BYTES)} should stay free, "
+            f"but the disk has {gigabytes(free)}; make room, or choose another disk with --checkpoints-dir."
         )
 
 
-def _partial_folders(wanted: Sequence[Wanted], folder: Path | None) -> set[Path]:
-    from huggingface_hub import constants
-
-    if folder is None:
-        names = {one.file.repository.replace("/", "--") for one in wanted}
-        return {Path(constants.HF_HUB_CACHE) / f"models--{name}" / "blobs" for name in names}
-    return {folder / one.file.folder / ".cache" / "huggingface" / "download" for one in wanted}
+def part_of(one: Wanted, folder: Path) -> Path:
+    """The file that grows; its name tells contents apart, so that no file is continued with another's bytes."""
+    target = folder / one.file.folder / one.file.path
+    return target.with_name(f"{target.name}.{(one.sha256 or one.commit)[:12]}.part")
 
 
-def _begun(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*.incomplete")) if folder.is_dir() else 0
+def _begun(one: Wanted, folder: Path) -> int:
+    part = part_of(one, folder)
+    return part.stat().st_size if part.is_file() else 0
 
 
-def _fetch(wanted: Sequence[Wanted], folder: Path | None, report: Report) -> None:
-    from huggingface_hub import hf_hub_download
-
+def _fetch(wanted: Sequence[Wanted], folder: Path, report: Report) -> None:
     notes = Notes.read(folder)
     total, finished, clock = sum(one.num_bytes for one in wanted), 0, _Clock()
     for one in wanted:
-        file = one.file
 
-        def advance(bytes_of_file: int, file: RemoteFile = file, before: int = finished) -> None:
+        def advance(bytes_of_file: int, file: RemoteFile = one.file, before: int = finished) -> None:
             done = min(before + bytes_of_file, total)
             report(DownloadProgress(file, done, total, clock.seconds_left(done, total)))
 
-        advance(0)
+        part = part_of(one, folder)
         try:
-            path = hf_hub_download(
-                file.repository,
-                file.path,
-                revision=one.commit,
-                local_dir=None if folder is None else folder / file.folder,
-                tqdm_class=_bar(advance),
-            )
+            _fetch_one(one, part, advance)
+            _check(part, one)
+            os.replace(part, folder / one.file.folder / one.file.path)
+        except UserError:
+            raise
         except Exception as error:  # many kinds: connection, hub, disk
-            raise _unreachable(error, f"{file.repository}/{file.path}") from error
+            raise _unreachable(error, f"{one.file.repository}/{one.file.path}") from error
         finished += one.num_bytes
-        _check(Path(path), one)
-        notes.add(file, one.commit, one.num_bytes, one.sha256)
+        notes.add(one.file, one.commit, one.num_bytes, one.sha256)
         advance(one.num_bytes)
+
+
+def _fetch_one(one: Wanted, part: Path, advance: Callable[[int], None]) -> None:
+    """Append to `part` what it lacks."""
+    from filelock import Timeout
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import WeakFileLock, build_hf_headers
+
+    url = hf_hub_url(one.file.repository, one.file.path, revision=one.commit)
+    address = get_hf_file_metadata(url).location
+    headers = build_hf_headers()
+    if urlsplit(address).netloc != urlsplit(url).netloc:  # a signed address elsewhere is no place for a password
+        headers.pop("authorization", None)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    lock = part.with_name(part.name + ".lock")
+    try:
+        with WeakFileLock(lock, timeout=_LOCK_SECONDS), open(part, "ab") as file:
+            begun = file.tell()
+            advance(begun)
+            if begun < one.num_bytes:
+                http_get(
+                    address, file, resume_size=begun, headers=headers, expected_size=one.num_bytes,
+                    displayed_filename=one.file.path, tqdm_class=_bar(advance),
+                )  # fmt: skip
+    except Timeout as error:
+        raise CheckpointError(f"{one.file.path} is being fetched by another program; wait for it.") from error
+    lock.unlink(missing_ok=True)
 
 
 def _check(path: Path, one: Wanted) -> None:
@@ -212,8 +231,7 @@ def _check(path: Path, one: Wanted) -> None:
     if problem is None and one.sha256 is not None and sha256_of(path) != one.sha256:
         problem = "has another checksum than the hub states"
     if problem is not None:
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
+        path.unlink()
         raise CheckpointError(f"{one.file.path} {problem} and was removed; run the command again.")
 
 

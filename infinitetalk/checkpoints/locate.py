@@ -2,7 +2,8 @@
 
 Looked for in this order: a folder converted to the diffusers layout (`DIR/infinitetalk-14b-single/transformer/...`);
 the published files below a folder in the official layout (`DIR/Wan2.1-I2V-14B-480P/...`, `DIR/InfiniteTalk/...`), or
-loose in it; the cache of huggingface_hub. DIR is what the request says, or INFINITETALK_CHECKPOINTS.
+loose in it; the cache of huggingface_hub. DIR is what the request says, or INFINITETALK_CHECKPOINTS, or `checkpoints`
+in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
+from ..paths import cache_dir
 from .files import INFINITETALK, QUANTIZED, WAN, WAV2VEC2, RemoteFile, bundle, kind_of, published_lora
-from .notes import Notes
 
 if TYPE_CHECKING:
     from ..models.specs import ModelSpec
@@ -145,22 +146,17 @@ def find_file(file: RemoteFile, folders: Sequence[Path]) -> Path | None:
 def _in_cache(file: RemoteFile) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    for revision in (Notes.read(None).commit(file), file.revision):
-        path = revision and try_to_load_from_cache(file.repository, file.path, revision=revision)
-        if isinstance(path, str):
-            return Path(path)
-    return None
+    path = try_to_load_from_cache(file.repository, file.path, revision=file.revision)
+    return Path(path) if isinstance(path, str) else None
 
 
 def folders_to_search(checkpoints_dir: str | Path | None) -> list[Path]:
-    """The folder that was given, or else the one of the environment; none if neither is.
+    """The folder that was given, or else the one of the environment or the default; downloads go to the first.
 
     Where that is the folder of one repository, its siblings are looked for beside it.
     """
     chosen = checkpoints_dir or os.environ.get(ENVIRONMENT_VARIABLE)
-    if not chosen:
-        return []
-    folder = Path(chosen).expanduser()
+    folder = Path(chosen).expanduser() if chosen else cache_dir() / "checkpoints"
     is_repository = folder.name in {name.rpartition("/")[2] for name in (WAN, INFINITETALK, WAV2VEC2)}
     return [folder, folder.parent] if is_repository else [folder]
 
@@ -170,16 +166,19 @@ def describe_missing(located: Located, title: str, folders: Sequence[Path]) -> s
     missing = located.missing
     names = ", ".join(file.path for file in missing[:_FILES_NAMED])
     more = f" and {len(missing) - _FILES_NAMED} more" if len(missing) > _FILES_NAMED else ""
-    where = f"in {folders[0]} and the hub's cache" if folders else "in the hub's cache"
-    command = f"infinitetalk checkpoints download {located.model}"
-    command += f" --checkpoints-dir {folders[0]}" if folders else ""
-    if folders and not folders[0].is_dir():
-        where = f"anywhere ({folders[0]} does not exist)"
+    exists = folders[0].is_dir()
+    where = f"in {folders[0]} and the hub's cache" if exists else f"anywhere ({folders[0]} does not exist)"
+    command = _download_command(located.model, folders)
     return (
         f"{title} needs {len(missing)} file{'s' if len(missing) > 1 else ''} of about "
         f"{gigabytes(located.bytes_missing)} that {'were' if len(missing) > 1 else 'was'} not found {where} ({names}"
         f"{more}); fetch {'them' if len(missing) > 1 else 'it'} with `{command}`."
     )
+
+
+def _download_command(name: str, folders: Sequence[Path]) -> str:
+    flag = "" if folders == folders_to_search(None) else f" --checkpoints-dir {folders[0]}"
+    return f"infinitetalk checkpoints download {name}{flag}"
 
 
 def find_lora(name: str, checkpoints_dir: str | Path | None) -> Path:
@@ -198,13 +197,13 @@ def find_lora(name: str, checkpoints_dir: str | Path | None) -> Path:
         if candidate.is_file():
             return candidate
     if published is not None:
-        command = f"infinitetalk checkpoints download {name}"
-        command += f" --checkpoints-dir {folders[0]}" if folders else ""
+        command = _download_command(name, folders)
         raise CheckpointError(
             f"The LoRA {name} was not found on this machine; fetch it from {published.repository} with `{command}`."
         )
-    where = f" or in {folders[0]}" if folders else ""
-    raise CheckpointError(f"The LoRA {name} does not exist{where}; give the path of its .safetensors file.")
+    raise CheckpointError(
+        f"The LoRA {name} does not exist, nor in {folders[0]}; give the path of its .safetensors file."
+    )
 
 
 def gigabytes(num_bytes: float) -> str:

@@ -18,13 +18,6 @@ from .files import RemoteFile
 NAME = "infinitetalk-downloads.json"
 
 
-def path_of(folder: Path | None) -> Path:
-    """The note of a folder; without one, that of the hub's cache (beside it, where nothing of its own lies)."""
-    from huggingface_hub import constants
-
-    return (Path(constants.HF_HUB_CACHE).parent if folder is None else folder) / NAME
-
-
 @dataclass
 class Notes:
     """The contents of one note. repositories: by `repository@revision`: commit, files (by path: bytes, sha256)."""
@@ -33,9 +26,9 @@ class Notes:
     repositories: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path | None) -> Notes:
-        """What is noted; nothing where there is no readable note."""
-        path = path_of(folder)
+    def read(cls, folder: Path) -> Notes:
+        """What is noted in a folder; nothing where there is no readable note."""
+        path = folder / NAME
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             repositories = {key: dict(value) for key, value in data["repositories"].items()}

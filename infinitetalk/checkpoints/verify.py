@@ -1,7 +1,7 @@
 """Comparing files with what they must hold: every name, shape and type, from the headers alone.
 
 Published files are compared with the shipped manifests, a converted folder with the networks that its configs describe.
-Numbers are not looked at; `checksums` compares whole files with what the hub stated when they were downloaded.
+Numbers are not looked at; `checksums_in` compares whole files with what the hub stated when they were downloaded.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Checked:
 
 
 def verify(
-    spec: ModelSpec, located: Located, folder: Path | None = None, *, checksums: bool = False
+    spec: ModelSpec, located: Located, *, checksums_in: Path | None = None
 ) -> list[Checked]:
     """Check every file of a model, missing ones included.
 
     Args:
-        located: where they are. folder: whose download notes to compare checksums with; None for the hub's cache.
+        located: where they are. checksums_in: also compare whole files with the download notes in this folder.
     """
     if located.folder is not None:
         return [_check_folder(located.folder / name, name) for name in spec.components if name != "tokenizer"]
@@ -63,9 +63,9 @@ def verify(
     for name, files in groups.items():
         complete = not any(file.manifest == name for file in located.missing)
         results += _check_group(read_manifest(name), files, complete)
-    if checksums:
-        noted = [Notes.read(place) for place in ([folder, None] if folder else [None])]
-        results += [problem for file, path in located.files.items() if (problem := _check_sum(file, path, noted))]
+    if checksums_in is not None:
+        notes = Notes.read(checksums_in)
+        results += [problem for file, path in located.files.items() if (problem := _check_sum(file, path, notes))]
     return results
 
 
@@ -131,9 +131,9 @@ def _check_small(path: Path, component: str) -> Checked:
     return Checked(str(path), component)
 
 
-def _check_sum(file: RemoteFile, path: Path, noted: list[Notes]) -> Checked | None:
-    sums = [known for note in noted if (known := note.sha256(file)) is not None]
-    if sums and sha256_of(path) not in sums:
+def _check_sum(file: RemoteFile, path: Path, notes: Notes) -> Checked | None:
+    noted = notes.sha256(file)
+    if noted is not None and sha256_of(path) != noted:
         problem = f"{path} has another checksum than the hub stated; download it again."
         return Checked(str(path), file.component, problem=problem)
     return None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..checkpoints.fill import build_empty, expected_shapes, fill
+from ..checkpoints.locate import find, find_lora, folders_to_search
 from ..checkpoints.official import Component
 from ..checkpoints.sources import Streamed, in_folder
 from ..errors import CheckpointError
@@ -67,8 +68,6 @@ def load(
     Raises:
         CheckpointError: files are missing (what to do is said), damaged, or do not fit; names the file and the key.
     """
-    from ..checkpoints.locate import find
-
     located = find(spec, checkpoints_dir, quantization=quantization)
     components = {name: located.component(name) for name in spec.components if name != "tokenizer"}
     return _load(spec, components, located.tokenizer, dtype, device, quantization, loras, checkpoints_dir)
@@ -115,8 +114,9 @@ def _load(
     for name, component in components.items():
         wanted = torch.float32 if name in FLOAT32_COMPONENTS else dtype
         if name == "transformer":
-            kept = checkpoints_dir and Path(checkpoints_dir) / "quantized" / f"{spec.name}-{quantization}"
-            fill_transformer(empty[name], component, wanted, device, quantization, adapters, kept or None)
+            kept = folders_to_search(checkpoints_dir)[0] / "quantized" / f"{spec.name}-{quantization}"
+            kept = kept if spec.shipped_in is None else None
+            fill_transformer(empty[name], component, wanted, device, quantization, adapters, kept)
         else:
             fill(empty[name], component.weights, wanted, device)
         networks[name] = empty[name]
@@ -170,7 +170,6 @@ def fill_transformer(
 def _adapters(transformer: nn.Module, loras: Sequence[Lora], checkpoints_dir: str | Path | None) -> Adapters:
     if not loras:
         return []
-    from ..checkpoints.locate import find_lora
     from .lora import read_adapter
 
     shapes = expected_shapes(transformer)

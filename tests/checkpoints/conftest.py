@@ -82,9 +82,10 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or fills the cache of whoever runs it."""
+def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or fills the caches of whoever runs it."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("INFINITETALK_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("INFINITETALK_CHECKPOINTS", raising=False)

@@ -98,7 +98,7 @@ def test_loras_are_checked_from_their_headers(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"fits no layer.*blocks\.40\.self_attn\.q\.lora_down"):
         check_loras([Lora(str(tmp_path / "other.safetensors"))], SINGLE, None)
     assert "checkpoints download lightx2v" in check_loras([Lora("lightx2v")], SINGLE, None)[0]
-    with pytest.raises(CheckpointError, match="LoRA gone.safetensors does not exist or in"):
+    with pytest.raises(CheckpointError, match="LoRA gone.safetensors does not exist, nor in"):
         check_loras([Lora("gone.safetensors")], SINGLE, tmp_path)
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from infinitetalk.checkpoints.download import Wanted, check_room
+from infinitetalk.checkpoints.download import Wanted, check_room, part_of
 from infinitetalk.checkpoints.files import LORAS, SHARDS
 from infinitetalk.errors import CheckpointError
 
 FILE = LORAS["lightx2v"]
 COMMIT = "c0ffee" + "0" * 34
-# The hub's client writes pieces of ten megabytes; a smaller file would never be half there.
+# The client writes pieces of ten megabytes; a smaller file would never be half there.
 CONTENT = hashlib.shake_256(b"weights").digest(24_000_000)
 
 
@@ -115,9 +115,8 @@ def address(hub: Hub) -> str:
 def test_a_killed_download_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
     hub.stall_after = 12_000_000
     first = command(tmp_path, address(hub))
-    begun = tmp_path / FILE.folder / ".cache"
     deadline = time.monotonic() + 300
-    while not any(path.stat().st_size >= 10_000_000 for path in begun.rglob("*.incomplete")):
+    while not any(path.stat().st_size >= 10_000_000 for path in tmp_path.rglob("*.part")):
         assert first.poll() is None and time.monotonic() < deadline, first.communicate()
         time.sleep(0.1)
     first.send_signal(signal.SIGKILL)
@@ -129,6 +128,7 @@ def test_a_killed_download_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> Non
     events = [json.loads(line) for line in output.splitlines()]
     path = Path(events[-1]["files"][f"{FILE.repository}/{FILE.path}"])
     assert path == tmp_path / FILE.folder / FILE.path and path.read_bytes() == CONTENT
+    assert [file.name for file in path.parent.iterdir()] == [FILE.path]
     assert hub.ranges[0] is None and int(re.fullmatch(r"bytes=(\d+)-.*", hub.ranges[-1])[1]) >= 10_000_000
     progress = [event for event in events if event["event"] == "progress"]
     assert progress[-1]["bytes_done"] == progress[-1]["bytes_total"] == len(CONTENT)
@@ -152,7 +152,7 @@ def failure(process: subprocess.Popen) -> str:
 def test_a_wrong_checksum_removes_the_file(hub: Hub, tmp_path: Path) -> None:
     hub.stated_sha256 = "0" * 64
     assert "another checksum than the hub states and was removed" in failure(command(tmp_path, address(hub)))
-    assert not (tmp_path / FILE.folder / FILE.path).exists()
+    assert list((tmp_path / FILE.folder).rglob("*")) == []
 
 
 def test_no_network_and_no_permission_to_use_it_are_sentences(tmp_path: Path) -> None:
@@ -171,10 +171,11 @@ def test_room_is_checked_before_the_first_byte(tmp_path: Path) -> None:
 
 
 def test_what_was_begun_counts_as_room(tmp_path: Path) -> None:
-    begun = tmp_path / SHARDS[0].folder / ".cache" / "huggingface" / "download"
-    begun.mkdir(parents=True)
-    with open(begun / "part.incomplete", "wb") as file:
+    wanted = Wanted(SHARDS[0], COMMIT, 10**12, None)
+    part = part_of(wanted, tmp_path)
+    part.parent.mkdir(parents=True)
+    with open(part, "wb") as file:
         file.truncate(10**12)  # takes no room itself
-    check_room([Wanted(SHARDS[0], COMMIT, 10**12, None)], tmp_path)
+    check_room([wanted], tmp_path)
     with pytest.raises(CheckpointError, match="are still to be fetched"):
-        check_room([Wanted(SHARDS[0], COMMIT, 10**15, None)], tmp_path)
+        check_room([Wanted(SHARDS[0], "another" + COMMIT, 10**12, None)], tmp_path)

@@ -145,7 +145,7 @@ def test_loras_are_merged_while_reading(tmp_path: Path, pristine: Path) -> None:
 
 
 def test_a_lora_that_is_not_there_or_does_not_fit_stops_loading(tmp_path: Path, pristine: Path) -> None:
-    with pytest.raises(CheckpointError, match="LoRA gone.safetensors does not exist"):
+    with pytest.raises(CheckpointError, match="LoRA gone.safetensors does not exist, nor in"):
         load(SINGLE, pristine, torch.float32, loras=[Lora("gone.safetensors")])
     with pytest.raises(CheckpointError, match="LoRA fusionx was not found .* checkpoints download fusionx"):
         load(SINGLE, pristine, torch.float32, loras=[Lora("fusionx")])

@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def problems(folder: Path, **options) -> dict[str, str]:
-    results = verify(SINGLE, find_published(SINGLE.name, [folder]), folder, **options)
+    results = verify(SINGLE, find_published(SINGLE.name, [folder]), **options)
     return {Path(result.path).name: result.problem for result in results if result.problem}
 
 
@@ -129,7 +129,7 @@ def test_checksums_are_those_of_the_download(folder: Path) -> None:
     path = folder / config.folder / config.path
     write_sparse(path, {"head.head.bias": (64,)})
     Notes.read(folder).add(config, "commit", 1, "0" * 64)
-    assert "another checksum" in problems(folder, checksums=True)[path.name]
+    assert "another checksum" in problems(folder, checksums_in=folder)[path.name]
 
 
 def test_a_converted_folder_is_compared_with_its_own_networks(tmp_path: Path) -> None:
