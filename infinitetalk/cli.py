@@ -22,6 +22,7 @@ from .errors import InputError, OutputError, UserError, writing_failed
 from .events import ChunkFinished, Event, Finished, Progress
 from .paths import assets_dir
 from .request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
+from .settings import Lora
 
 INTERRUPTED = 130
 # A usual shape of each size class, for what a preset needs before a source is known; height and width.
@@ -123,6 +124,8 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
     parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
                         help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
+    parser.add_argument("--lora", action="append", metavar="FILE[:SCALE]", default=None,
+                        help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own")
     parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
     for name, text in (("steps", "network steps per chunk"), ("shift", "of the time schedule"),
                        ("text-scale", "guidance by the prompt"), ("audio-scale", "guidance by the speech"),
@@ -163,6 +166,21 @@ def _keyframe(text: str) -> Keyframe:
         return Keyframe(seconds, image=target or None)
 
 
+def parse_lora(text: str) -> Lora:
+    """`style.safetensors:0.8` or `style.safetensors`; what follows the last colon counts if it is a number.
+
+    Raises:
+        InputError: no file, or a scale that is not allowed.
+    """
+    file, _, number = text.rpartition(":")
+    try:
+        scale = float(number)
+    except ValueError:  # no number: the colon, if there is one, belongs to the path
+        file, scale = text, 1.0
+    # A job may be continued from another folder; names of published files stay as they are.
+    return Lora(str(Path(file).absolute()) if Path(file).is_file() else file or text, scale)
+
+
 def _request(options: argparse.Namespace) -> GenerationRequest:
     data: dict[str, Any] = {}
     if options.project:
@@ -185,6 +203,8 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         data["seed"] = parse_seed(options.seed)
     if options.audio is not None or options.audio2 is not None:
         data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
+    if options.lora is not None:
+        data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
     if options.keyframe is not None:
         data["keyframes"] = [dataclasses.asdict(_keyframe(text)) for text in options.keyframe]
     if not data.get("source"):
