@@ -71,8 +71,18 @@ def training_of(variant: str, settings: Ablation) -> TransformerTraining:
     return replace(training, reference=variant)
 
 
-def run_ablation(clips: ClipSet, features: Features, vae: torch.nn.Module, out: Path, settings: Ablation) -> dict:
-    """Train what is not trained yet, make and measure films, write the results; returns them by variant."""
+def run_ablation(
+    clips: ClipSet,
+    features: Features,
+    vae: torch.nn.Module,
+    out: Path,
+    settings: Ablation,
+    start_from: Path | None = None,
+) -> dict:
+    """Train what is not trained yet, make and measure films, write the results; returns them by variant.
+
+    start_from: exported networks that the common start begins with, instead of new ones.
+    """
     from .networks import NanoNetworks
     from .transformer_stage import train_transformer
 
@@ -86,7 +96,7 @@ def run_ablation(clips: ClipSet, features: Features, vae: torch.nn.Module, out: 
             (folder / "stages").mkdir(exist_ok=True)
             shutil.copy(out / "base" / "stages" / "relative_scale.txt", folder / "stages")
         print(f"--- {variant}", flush=True)
-        start = None if variant == "base" else out / "base"
+        start = start_from if variant == "base" else out / "base"
         train_transformer(clips, features, folder, training_of(variant, settings), start_from=start)
 
     scale = float((out / "base" / "stages" / "relative_scale.txt").read_text())
@@ -142,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="for networks, figures and contact sheets")
     for name in ("base_steps", "steps", "dim", "num_layers", "num_heads", "clips_per_motion", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Ablation, name))
+    parser.add_argument("--start-from", type=Path, help="exported networks that the common start begins with")
     arguments = parser.parse_args(argv)
     from .clips import open_clips
     from .latents import load_autoencoder, open_features
@@ -150,7 +161,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = ("base_steps", "steps", "dim", "num_layers", "num_heads", "clips_per_motion", "seed")
     settings = Ablation(**{name: getattr(arguments, name) for name in names})
     vae = load_autoencoder(arguments.vae)
-    run_ablation(open_clips(arguments.data), open_features(arguments.features), vae, arguments.out, settings)
+    clips, features = open_clips(arguments.data), open_features(arguments.features)
+    run_ablation(clips, features, vae, arguments.out, settings, arguments.start_from)
     print((arguments.out / "ablation.md").read_text())
     return 0
 

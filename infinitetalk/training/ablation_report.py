@@ -69,7 +69,7 @@ def film_figures(
         "place_follows": float(np.mean([_correlation(place[seen, i], true_place[seen, i]) for i in (0, 1)])),
         "color_first": float(color_error[:NUM_CHUNK_FRAMES].mean()),
         "color_last": float(color_error[-(NUM_FILM_FRAMES - NUM_CHUNK_FRAMES) // 3 :].mean()),
-        "seam": float(change[borders].mean() / change[inside].mean()),
+        "seam": float(change[borders].mean() / max(change[inside].mean(), 1e-3)),
         "copy_ends": float(film.closeness[1:, -1].mean() / film.closeness[1:, middle - 1 : middle + 2].mean()),
         "faces": 100 * float(np.isfinite(faces).all(axis=(1, 2)).mean()),
     }

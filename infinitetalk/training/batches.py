@@ -108,7 +108,10 @@ class BatchMaker:
             shake = rng.uniform(-1.5, 1.5, 2)
             if plain:
                 variation, sound, silent, unseen, shake = 0, 0, False, False, np.zeros(2)
-            examples.append(self.example(int(clip), given, phase, variation, sound, silent, unseen, shake))
+            example = self.example(int(clip), given, phase, variation, sound, silent, unseen, shake)
+            if not (plain or silent):
+                example["audio"] += settings.audio_noise * rng.standard_normal(example["audio"].shape, np.float32)
+            examples.append(example)
         return self.collate(examples, second=settings.conditioning in ("fl2v", "two-reference"))
 
     def example(

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..models.audio_encoder import SpeechEncoder
     from .clips import ClipSet
     from .latents import Features
     from .phases import TransformerTraining
+    from .speech_data import SpeechSet
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
@@ -32,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stage", choices=(*STAGES, "all"), default="all", help="part to train; all = one by one")
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and heldout/ clips; lora: films")
+    parser.add_argument("--speech", type=Path, help="folder of speech without pictures, for what listens")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights; stages/ in it for checkpoints")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--hours", type=float, help="time for all stages together, shared out among them")
@@ -107,7 +110,8 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
     if stage == "audio":
         from .audio_stage import AudioTraining, train_audio
 
-        return train_audio(clips, out, _changed(AudioTraining(), num_steps=arguments.steps, **changes))
+        settings = _changed(AudioTraining(), num_steps=arguments.steps, **changes)
+        return train_audio(clips if arguments.speech is None else _speech(arguments), out, settings)
     if stage in ("vae", "decoder"):
         from .vae_stage import DECODER_TRAINING, VaeTraining, train_vae
 
@@ -127,7 +131,12 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
 
     if stage == "transformer":
         settings = _transformer_settings(TransformerTraining(), arguments, changes)
-        return train_transformer(clips, features, out, settings, start_from=arguments.start_from)
+        heard = None
+        if arguments.speech is not None:
+            from .hearing import hear_speech
+
+            heard = hear_speech(_speech(arguments), _speech_encoder(out))
+        return train_transformer(clips, features, out, settings, start_from=arguments.start_from, speech=heard)
     start_from = arguments.start_from or _weights(out, "transformer").parent
     if stage == "two-reference":
         settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)
@@ -169,11 +178,22 @@ def default_precision() -> str:
 
 
 def _features(clips: ClipSet, out: Path) -> Features:
-    from ..models.audio_encoder import SpeechEncoder
     from .latents import compute_features, load_autoencoder
 
-    speech_encoder = SpeechEncoder.from_pretrained(_weights(out, "audio_encoder")).eval()
-    return compute_features(clips, load_autoencoder(_weights(out, "vae")), speech_encoder, out / "stages" / "features")
+    vae = load_autoencoder(_weights(out, "vae"))
+    return compute_features(clips, vae, _speech_encoder(out), out / "stages" / "features")
+
+
+def _speech_encoder(out: Path) -> SpeechEncoder:
+    from ..models.audio_encoder import SpeechEncoder
+
+    return SpeechEncoder.from_pretrained(_weights(out, "audio_encoder")).eval()
+
+
+def _speech(arguments: argparse.Namespace) -> SpeechSet:
+    from .speech_data import open_speech
+
+    return open_speech(arguments.speech)
 
 
 def _weights(out: Path, component: str) -> Path:

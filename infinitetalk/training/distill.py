@@ -33,6 +33,7 @@ DISTILL_TRAINING = TransformerTraining(
     rate=3e-4,
     average_decay=0.98,
     audio_dropout=0.0,
+    audio_noise=0.1,
     image_dropout=0.0,
     phases=(Phase("distill", 1.0, 21, None, 2, 6.0, 4.0, 0.0, 1.0, moving_share=0.1, crops_between=2),),
 )

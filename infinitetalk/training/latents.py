@@ -22,8 +22,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models.vae import FRAMES_PER_GROUP
-from .audio_stage import vary_sound
 from .clips import SMALL_SIZE, ClipSet
+from .sound_changes import vary_sound
 
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
@@ -127,9 +127,14 @@ class Features:
 
     def windows(self, clip: int, start: int, num_frames: int, variation: int = 0) -> np.ndarray:
         """Speech features [F,5,L,C] of frames from `start`, each with its neighbours, clamped at the clip's ends."""
-        index = np.arange(start, start + num_frames)[:, None] + np.arange(-AUDIO_REACH, AUDIO_REACH + 1)
-        speech = self.speech[clip, variation]
-        return speech[np.clip(index, 0, len(speech) - 1)].astype(np.float32)
+        return windows_of(self.speech[clip, variation], start, num_frames)
+
+
+
+def windows_of(speech: np.ndarray, start: int, num_frames: int) -> np.ndarray:
+    """Features [F,L,C] to windows [num_frames,5,L,C] of frames from `start`, clamped at both ends."""
+    index = np.arange(start, start + num_frames)[:, None] + np.arange(-AUDIO_REACH, AUDIO_REACH + 1)
+    return speech[np.clip(index, 0, len(speech) - 1)].astype(np.float32)
 
 
 _ARRAYS = ("single", "groups", "speech")

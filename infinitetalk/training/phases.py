@@ -49,6 +49,7 @@ class TransformerTraining:
 
     seconds, steps: how long; with `steps` given the time has no say.
     hearing_steps: steps in which the sound's tokens learn, alone, to tell the face's truth (`training.hearing`).
+    audio_noise: added to the speech features, whose spread is one: few clips are not to be known by their sound.
     context_noise: added to context latents, which at generation time are generated ones.
     trainable: pattern of parameter names that learn; None: all. For adapters on a finished network.
     batch_factor: times each phase's batch size (memory permitting: on a GPU).
@@ -61,6 +62,7 @@ class TransformerTraining:
     audio_rate_factor: float = 1.5
     audio_dropout: float = 0.1
     image_dropout: float = 0.1
+    audio_noise: float = 0.2
     context_noise: float = 0.06
     average_decay: float = 0.997
     hearing_steps: int = 400

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .batches import Batch, BatchMaker, relative_scale
-from .hearing import learn_to_hear
+from .hearing import HeardSpeech, learn_to_hear
 from .loop import Draw, fit
 from .networks import NanoNetworks, build_networks
 from .phases import Phase, TransformerTraining
@@ -90,6 +90,7 @@ def train_transformer(
     *,
     stage: str = "transformer",
     start_from: Path | None = None,
+    speech: HeardSpeech | None = None,
 ) -> dict[str, float]:
     """Run the phases within the budget, export to `out/transformer` and `out/image_encoder`.
 
@@ -97,6 +98,7 @@ def train_transformer(
 
     Args:
         start_from: folder of exported networks to start from, instead of new ones.
+        speech: without pictures, that the sound's tokens also learn from.
 
     Raises:
         InputError: no features yet, or `settings.trainable` names nothing.
@@ -112,10 +114,8 @@ def train_transformer(
     if start_from is None:
         networks = build_networks(settings, *features.speech.shape[3:5])
         if settings.hearing_steps:
-            hearing = out / "stages" / "hearing"
-            learn_to_hear(
-                networks.transformer.audio_projection, clips, features, hearing, settings.hearing_steps, settings.seed
-            )
+            projection, hearing = networks.transformer.audio_projection, out / "stages" / "hearing"
+            learn_to_hear(projection, clips, features, hearing, settings.hearing_steps, settings.seed, speech)
     else:
         networks = NanoNetworks.from_folder(start_from)
     choose_trainable(networks, settings.trainable)

@@ -13,7 +13,7 @@ from infinitetalk.errors import InputError
 from infinitetalk.models.image_encoder import encode_image
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.training.batches import BatchMaker, covered_cells
-from infinitetalk.training.hearing import learn_to_hear
+from infinitetalk.training.hearing import HeardSpeech, learn_to_hear
 from infinitetalk.training.loop import Every, fit
 from infinitetalk.training.networks import NanoNetworks, build_networks
 from infinitetalk.training.phases import PHASES, Phase, TransformerTraining
@@ -146,6 +146,20 @@ def test_the_sound_alone_tells_the_jaw(clips, features, tmp_path) -> None:
     networks = build_networks(SMALL, LAYERS, CHANNELS)
     figures = learn_to_hear(networks.transformer.audio_projection, clips, features, tmp_path, 30)
     assert figures["jaw"] > 0.8  # it is one of the toy's channels
+
+
+def test_speech_without_pictures_teaches_to_hear(clips, features, tmp_path) -> None:
+    """The clips' own sound says nothing here; what the tokens know of the jaw they know from the speech."""
+    rng = np.random.default_rng(0)
+    jaw = np.abs(np.sin(np.cumsum(rng.uniform(0.05, 0.2, (12, 60)), axis=1))).astype(np.float32)
+    heard = rng.normal(0, 0.1, (12, 60, LAYERS, CHANNELS))
+    heard[..., 0] += 3 * jaw[..., None]
+    speech = HeardSpeech(heard.astype(np.float16), jaw[..., None] * 0.5, np.arange(12) >= 10)
+    mute = replace(features, speech=features.speech.copy())
+    mute.speech[clips.split("train")] = rng.normal(0, 0.1, (4, 1, 113, LAYERS, CHANNELS))
+    networks = build_networks(SMALL, LAYERS, CHANNELS)
+    figures = learn_to_hear(networks.transformer.audio_projection, clips, mute, tmp_path, 60, speech=speech)
+    assert figures["jaw"] > 0.6
 
 
 def test_training_goes_on_where_it_stopped(clips, features, tmp_path) -> None:
