@@ -204,6 +204,10 @@ class ReferenceDecoder(nn.Module):
         self.quarter_moved = nn.Conv2d(quarter_dim, quarter_dim, 1, bias=False)
         self.quarter_block = GatedBlock(quarter_dim, quarter_dim)
         self.to_mask = nn.Conv2d(quarter_dim, 4, 1, bias=False)
+        self.mask_threshold = nn.Parameter(torch.full((4, 1, 1), 0.15))  # below it nothing is painted
+        self.active_group, self.active_frame = Activation(group_dim), Activation(frame_dim)
+        self.active_half, self.active_quarter = Activation(half_dim), Activation(quarter_dim)
+        self.active = Activation(quarter_dim)
         # The painting at 8h, and what is added to it at 16h.
         self.painter = Painter(z_dim)
         self.to_fine = nn.Conv2d(FINE_DIM + 2 * quarter_dim, 4 * 16, 1)
@@ -229,26 +233,26 @@ class ReferenceDecoder(nn.Module):
         # 1. What happens in the group, at h.
         hidden = self.groups_in(torch.cat([differences, before], dim=1)) * (1 + self.groups_gate(seen.whole))
         hidden = self.group_block2(self.group_block(hidden, seen.whole), seen.whole)
-        hidden = self.to_frames(F.silu(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
+        hidden = self.to_frames(self.active_group(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
         whole, half, quarter, picture = (
             _for_frames(each, len(hidden)) for each in (seen.whole, seen.half, seen.quarter, seen.picture)
         )
         hidden = self.frame_block(hidden, whole)
 
         # 2. Roughly where everything comes from, at 2h.
-        hidden = F.pixel_shuffle(self.to_half(F.silu(hidden)), 2)
+        hidden = F.pixel_shuffle(self.to_half(self.active_frame(hidden)), 2)
         flow = _LONGEST_FLOW * torch.tanh(self.half_flow(F.silu(hidden)))
         arrived = warp(half, flow / 8)
         hidden = self.half_block(hidden + self.half_moved(arrived - half), arrived)
 
         # 3. Finely, at 4h, and where the reference does not show it.
-        hidden = F.pixel_shuffle(self.to_quarter(F.silu(hidden)), 2)
-        flow = _enlarge(flow, 2) + 0.25 * _LONGEST_FLOW * torch.tanh(self.quarter_flow(F.silu(hidden)))
+        hidden = F.pixel_shuffle(self.to_quarter(self.active_half(hidden)), 2)
+        flow = _enlarge(flow, 2) + 0.25 * _LONGEST_FLOW * torch.tanh(self.quarter_flow(self.active_quarter(hidden)))
         arrived = warp(quarter, flow / 4)
         hidden = self.quarter_block(hidden + self.quarter_moved(arrived - quarter), arrived)
-        active = F.silu(hidden)
-        unknown = self.to_mask(active)
-        unknown = unknown.square() / (unknown.abs() + 0.1)  # none where nothing differs, nearly linear beyond
+        active = self.active(hidden)
+        unknown = F.relu(self.to_mask(active).abs() - self.mask_threshold.abs())
+        unknown = unknown.square() / (unknown + 0.1)  # none where nothing differs, nearly linear beyond
         unknown = F.pixel_shuffle(unknown / (1 + unknown), 2)
 
         # 4. The picture: the reference moved, and painted over.
@@ -354,17 +358,30 @@ class PlainBlock(ResidualBlock):
         self.conv_out.reset_parameters()
 
 
+class Activation(nn.Module):
+    """SiLU with a threshold of its own for every channel, moved so that zero stays zero."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.threshold = nn.Parameter(torch.zeros(dim, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x + self.threshold) - F.silu(self.threshold)
+
+
 class GatedBlock(nn.Module):
     """A residual block that keeps zero zero; features of the reference scale what it adds."""
 
     def __init__(self, dim: int, gate_dim: int) -> None:
         super().__init__()
+        self.active_in = Activation(dim)
         self.conv_in = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
+        self.active_out = Activation(dim)
         self.gate = nn.Conv2d(gate_dim, dim, 1)
         self.conv_out = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, gating: Tensor) -> Tensor:
-        return x + self.conv_out(F.silu(self.conv_in(F.silu(x))) * (1 + self.gate(gating)))
+        return x + self.conv_out(self.active_out(self.conv_in(self.active_in(x))) * (1 + self.gate(gating)))
 
 
 def warp(picture: Tensor, flow: Tensor) -> Tensor:

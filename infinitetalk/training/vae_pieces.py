@@ -19,15 +19,18 @@ import torch
 from torch import Tensor
 
 from ..models.nano_vae2 import FRAMES_PER_GROUP
-from .clips import ClipSet
+from .clips import MOVING_CAMERA, ClipSet
 
 NUM_FRAMES = 2 * FRAMES_PER_GROUP  # a group and the one before it, which the decoder sees too
-_TRUSTED_ERROR = 10.0  # of 255, mean of the surroundings: what looks more different than this was not found
+_TRUSTED_ERROR = 15.0  # of 255, mean of the surroundings: what looks more different than this was not found
 
 
 @dataclass(frozen=True)
 class PieceSettings:
-    """Shares of the kinds of pieces. Lengths in pixels of the decoded picture."""
+    """Shares of the kinds of pieces. Lengths in pixels of the decoded picture.
+
+    reach: frames before and after that the reference may come from where the camera moves.
+    """
 
     size: int = 128
     mouth_share: float = 0.45
@@ -35,8 +38,9 @@ class PieceSettings:
     photo_share: float = 0.15
     still_share: float = 0.1
     zoomed_share: float = 0.3
-    shifted_share: float = 0.3
-    max_shift: int = 10
+    shifted_share: float = 0.15
+    max_shift: int = 5
+    reach: int = 25
     recolored_share: float = 0.5
 
 
@@ -127,7 +131,10 @@ class PieceMaker:
         if rng.random() < settings.shifted_share:
             shifts = rng.integers(-settings.max_shift, settings.max_shift + 1, 2)
         beside_top, beside_left = (int(v) for v in np.clip(shifts + (top, left), 0, room))
-        other = int(rng.integers(clips.num_frames))
+        low, high = 0, clips.num_frames
+        if clips.motion[clip] == MOVING_CAMERA:
+            low, high = max(0, start - self.settings.reach), min(high, start + NUM_FRAMES + self.settings.reach)
+        other = int(rng.integers(low, high))
         reference = clips.frames(clip, other, other + 1)[
             :, beside_top : beside_top + side, beside_left : beside_left + side
         ]

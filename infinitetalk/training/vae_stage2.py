@@ -90,6 +90,7 @@ def train_vae(clips: ClipSet, out: Path, settings: VaeTraining, start_from: Path
         ),
         out / "stages" / ("decoder" if settings.freeze_encoder else "vae"),
         report=report,
+        rates=[("painter", 0.6)],  # it starts from somewhere
     )  # fmt: skip
     model.to("cpu")
     if not settings.freeze_encoder:
