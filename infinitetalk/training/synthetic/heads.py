@@ -255,8 +255,11 @@ def _build_surface(data) -> tuple[Surface, np.ndarray]:
     drop = np.linalg.norm(data.blendshapes[jaw].numpy(), axis=1)
     upper, lower = _inner_lips(template, lips, drop)
     front = (np.abs(template[:BODY_END, 0]) < 0.012) & (template[:BODY_END, 1] < -0.10)
-    chin_region = np.flatnonzero(front & (template[:BODY_END, 2] < template[lower, 2] - 0.02)
-                                 & (template[:BODY_END, 2] > template[lower, 2] - 0.07))
+    chin_region = np.flatnonzero(
+        front
+        & (template[:BODY_END, 2] < template[lower, 2] - 0.02)
+        & (template[:BODY_END, 2] > template[lower, 2] - 0.07)
+    )
     chin = chin_region[np.argmin(template[chin_region, 2] + 0.8 * template[chin_region, 1])]
     forehead = np.flatnonzero(front)
     hairline = forehead[np.argmin(np.abs(template[forehead, 2] - 0.806))]

@@ -90,7 +90,7 @@ class Person:
         who, take = np.random.default_rng([seed, head_id, 23]), np.random.default_rng([seed, head_id, take_seed, 31])
         self.surface, self.actions, self.side = bank.surface, bank.actions, side
         self.rest = _with_teeth_shown(_aligned(bank.rest[head_id], self.surface), self.surface)
-        self._build_look(bank, maps, head_id, who, take, finer=2.4 if still else 1.0)
+        self._build_look(bank, maps, head_id, seed, who, take, finer=2.4 if still else 1.0)
         self.backdrop = make_backdrop(take, side if side <= 256 else side // 2)
         self.lighting = make_lighting(take, self.complexion.skin, self.backdrop.mean((0, 1)))
         self.development = choose_development(take, side, plain=still)
@@ -100,13 +100,15 @@ class Person:
         self._leave_out_hidden_hair()
         self._still_background: np.ndarray | None = None
 
-    def _build_look(self, bank, maps, head_id, who, take, finer: float) -> None:
+    def _build_look(self, bank, maps, head_id, seed, who, take, finer: float) -> None:
         surface, traits = self.surface, bank.traits[head_id]
         skin_triangles = surface.triangles[surface.materials == SKIN]
         normals = vertex_normals(self.rest, skin_triangles)
         outside = skin_triangles[surface.interior[skin_triangles].max(1) < 0.3]
         hull = make_hull(self.rest, outside)
         self.complexion = look = skin.choose_complexion(traits, who)
+        # Threads have numbers of their own, so that a still with more of them shows the same person.
+        threads = np.random.default_rng([seed, head_id, 29])
         style = choose_style(who, look.female, look.age, traits["african"])
         style = replace(style, count=round(style.count * finer), width=style.width * finer**-0.6)
         headwear = str(who.choice(["", "beanie", "scarf"], p=[0.90, 0.05, 0.05] if look.female else [0.93, 0.07, 0.0]))
@@ -119,7 +121,7 @@ class Person:
         ]).astype(np.float32)  # fmt: skip
         ribbons = []
         if headwear != "scarf":
-            grown = hair.grow(style, surface, self.rest, normals, hull, look.hair, who)
+            grown = hair.grow(style, surface, self.rest, normals, hull, look.hair, threads)
             if headwear == "beanie":
                 grown = grown.only(grown.points[:, 0, 2] < 0.745)
             ribbons.append(grown)
@@ -131,7 +133,7 @@ class Person:
         }
         if look.beard in lengths:
             ribbons.append(hair.grow_beard(surface, self.rest, normals, look.hair * 0.85, look.beard,
-                                           lengths[look.beard], skin.beard_cover, who))  # fmt: skip
+                                           lengths[look.beard], skin.beard_cover, threads))  # fmt: skip
         self.style, self.headwear, self.ribbons = style, headwear, ribbons
         self.cloth, colour = outfit.make_cloth(take)
         pieces = outfit.make_clothes(surface, self.rest, normals, hull, colour, take, look.female)
