@@ -23,8 +23,9 @@ from .clips import ClipSet
 from .loop import Draw, Every, LoopSettings, fit
 from .sound_changes import stretched, vary_sound, without_speech
 from .speech_data import SpeechSet, speech_of
-from .synthetic.phones import PHONE_GROUPS
+from .synthetic.phones import GROUP_OF, PHONE_GROUPS
 
+_LIP_ON_TEETH = GROUP_OF["f"]
 _UNKNOWN = -100  # group that counts for nothing in the cross entropy
 
 
@@ -32,9 +33,10 @@ _UNKNOWN = -100  # group that counts for nothing in the cross entropy
 class AudioTraining:
     """Settings of the stage. `num_frames` is the longest excerpt, in video frames.
 
-    silent_share: part of the excerpts that is sound without speech. group_weight: of the phoneme groups' cross entropy
-    against the mouth shapes' error. closure_weight: of the jaw on p, b, m; shut lips are few and short, and what eyes
-    notice first.
+    silent_share: part of the excerpts that is sound without speech; as many have a stretch of it.
+    group_weight: of the phoneme groups' cross entropy against the mouth shapes' error.
+    closure_weight: of the jaw on p, b, m, and of all shapes on f, v; contacts of the lips are few and short, and what
+    eyes notice first.
     """
 
     seconds: float | None = 1200.0
@@ -113,6 +115,7 @@ def train_audio(
         signals, shapes, groups, scale = (t.to(draw.device) for t in (signals, shapes, groups, weights))
         read_shapes, logits = model(signals, shapes.shape[1])
         error = F.smooth_l1_loss(read_shapes, shapes.expand_as(read_shapes), reduction="none", beta=1.0)
+        error *= 1 + (settings.closure_weight - 1) * (groups == _LIP_ON_TEETH)[..., None]
         error[..., 0] *= 1 + (settings.closure_weight - 1) * ((groups == 1) | (groups == 2)) * (shapes[..., 0] < closed)
         shape_error = (error * scale).mean()
         num_layers = logits.shape[0]
@@ -163,13 +166,26 @@ def sample_batch(
         nearest = np.minimum(((np.arange(num_frames) + 0.5) * span / num_frames).astype(int), span - 1)
         named = torch.from_numpy(np.stack(groups)[:, nearest].astype(np.int64))
     changed = vary_sound(sound, rng)
-    is_silent = torch.from_numpy(rng.random(settings.batch_size) < settings.silent_share)
-    if is_silent.any():
-        count = int(is_silent.sum())
-        changed[is_silent] = without_speech(count, num_frames * SAMPLES_PER_FRAME, rng)
-        targets[is_silent] = standard.apply(np.zeros(len(standard.used)))
-        named[is_silent] = 0
+    _silence_some(changed, targets, named, standard.apply(np.zeros(len(standard.used))), settings.silent_share, rng)
     return changed, targets, named
+
+
+def _silence_some(
+    signals: Tensor, shapes: Tensor, groups: Tensor, closed: Tensor, share: float, rng: np.random.Generator
+) -> None:
+    """Put sound without speech, and a closed mouth, in place of some excerpts and of a stretch of as many others."""
+    num_frames = shapes.shape[1]
+    sounds = without_speech(len(signals), signals.shape[1], rng)
+    for index, chance in enumerate(rng.random(len(signals))):
+        start, stop = 0, num_frames
+        if share <= chance < 2 * share:  # music between sentences: it follows speech and speech follows it
+            start, stop = np.sort(rng.integers(0, num_frames + 1, 2))
+        elif chance >= share:
+            continue
+        span = slice(start * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME)
+        signals[index, span] = sounds[index, span] * float(10 ** rng.uniform(-1.5, 0.2))
+        shapes[index, start:stop] = closed
+        groups[index, start:stop] = 0
 
 
 @torch.no_grad()

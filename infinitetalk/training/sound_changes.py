@@ -46,13 +46,15 @@ def vary_sound(signals: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def without_speech(batch: int, num_samples: int, rng: np.random.Generator) -> Tensor:
-    """Signals [B,S] in which nobody speaks: noise, hum, chords, breath and bumps, at which lips stay closed."""
+    """Signals [B,S] of about unit level in which nobody speaks: noise, hum, chords, notes, breath; lips stay closed."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     noise, breath = (_from_bank(0, batch, num_samples, generator) for _ in range(2))
     hum = _from_bank(1, batch, num_samples, generator)
     breath = breath * _swells(batch, num_samples, generator)
+    notes = _from_bank(2, batch, num_samples, generator)
     kinds = _uniform(batch, generator)
-    return 0.2 * noise + hum * (kinds < 0.5) + breath * (kinds > 0.35)
+    music = hum * (kinds < 0.35) + notes * ((kinds > 0.2) & (kinds < 0.65))
+    return 0.2 * noise * _uniform(batch, generator) + music + breath * (kinds > 0.55)
 
 
 def _even_length(length: int) -> int:
@@ -103,9 +105,9 @@ def _loudness(batch: int, least: float, span: float, generator: torch.Generator)
 
 @functools.cache
 def _bank(kind: int) -> Tensor:
-    """Noises (kind 0) or hums (1) to take parts of, [count, samples], each of unit level: making them anew is slow."""
+    """Noises (kind 0), hums (1), notes (2) to take parts of, [count, samples], unit level: making them anew is slow."""
     generator = torch.Generator().manual_seed(71 + kind)
-    sounds = (_noise if kind == 0 else _hum)(_BANK_SIZE, _BANK_SAMPLES, generator)
+    sounds = (_noise, _hum, _notes)[kind](_BANK_SIZE, _BANK_SAMPLES, generator)
     return sounds / (sounds.std(dim=1, keepdim=True) + 1e-6)
 
 
@@ -151,6 +153,25 @@ def _hum(batch: int, num_samples: int, generator: torch.Generator) -> Tensor:
         total = total + overtones * (0.3 + _uniform(batch, generator))
     tremble = 1 + 0.3 * torch.sin(2 * math.pi * times * 5)
     return total * tremble
+
+
+def _notes(batch: int, num_samples: int, generator: torch.Generator) -> Tensor:
+    """Melodies of struck or bowed notes, two to eight a second, some with vibrato, in few or many overtones."""
+    times = torch.arange(num_samples) / SAMPLE_RATE
+    lengths = 2000 + 6000 * _uniform(batch, generator)  # samples of one note
+    place = torch.arange(num_samples) / lengths
+    number = place.long()
+    scale = torch.tensor([0, 2, 4, 5, 7, 9, 11, 12])
+    steps = scale[torch.randint(0, len(scale), (batch, int(number.max()) + 1), generator=generator)]
+    base = 110 * 2 ** (2.5 * _uniform(batch, generator))
+    vibrato = 1 + 0.01 * torch.where(_chosen(batch, 0.4, generator), torch.sin(2 * math.pi * 5.5 * times), 0.0)
+    pitch = base * 2 ** (steps.gather(1, number) / 12) * vibrato
+    phase = 2 * math.pi * torch.cumsum(pitch, dim=1) / SAMPLE_RATE
+    brightness = 0.2 + 0.7 * _uniform(batch, generator)
+    total = sum(brightness ** (k - 1) * torch.sin(k * phase) for k in range(1, 7))
+    decay = torch.where(_chosen(batch, 0.6, generator), 1 + 5 * _uniform(batch, generator), 0.2)
+    attack = 1 - torch.exp(-(place - number) * 40)
+    return total * attack * torch.exp(-decay * (place - number))
 
 
 def _coarsened(signals: Tensor, generator: torch.Generator) -> Tensor:

@@ -12,20 +12,18 @@ All of them speak the same way for the same text and settings.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import functools
 import importlib.util
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from infinitetalk.training.synthetic import align
+from infinitetalk.training.synthetic import align, espeak
 from infinitetalk.training.synthetic.phones import SAMPLE_RATE, Phone, Utterance, arpabet
 
 
@@ -43,11 +41,11 @@ def is_present(engine: str, engine_voice: str) -> bool:
     if engine == "flite":
         return shutil.which("flite") is not None
     if engine == "espeak":
-        return _espeak_library() is not None
+        return espeak.library() is not None
     if engine == "festival":
         return shutil.which("festival") is not None and bool(_festival_folder(engine_voice))
     module = {"hibari": "hibari", "pico": "py_nanotts"}[engine]
-    return importlib.util.find_spec(module) is not None and _espeak_library() is not None
+    return importlib.util.find_spec(module) is not None and espeak.library() is not None
 
 
 def synthesize(engine: str, engine_voice: str, text: str, manner: Manner) -> Utterance:
@@ -91,6 +89,15 @@ def _speak_flite(name: str, text: str, manner: Manner) -> Utterance:
         phones.append(Phone(label, start, float(end)))
         start = float(end)
     return Utterance(_to_16_khz(signal, rate), tuple(phones))
+
+
+# --- espeak-ng ---
+
+
+def _speak_espeak(name: str, text: str, manner: Manner) -> Utterance:
+    pitch = round(float(np.clip(48 * manner.pitch, 5, 95)))
+    signal, rate, phones = espeak.say(name, text, round(155 * manner.pace), pitch)
+    return Utterance(_to_16_khz(signal, rate), phones)
 
 
 # --- festival: one process per voice is kept, since loading a voice takes longer than speaking ---
@@ -166,6 +173,7 @@ class _Festival:
         for path in (sound, segments, done):
             path.unlink(missing_ok=True)
         quoted = text.replace("\\", " ").replace('"', " ")
+        self._send("(defvar czech-randomize) (set! czech-randomize nil)")  # pauses and melody at random
         self._send(f"(Parameter.set 'Duration_Stretch {1 / manner.pace:.3f})")
         self._send(f'(set! u nil) (set! u (utt.synth (Utterance Text "{quoted}")))')
         self._send(f'(if u (utt.save.wave u "{sound}" \'riff))')
@@ -231,94 +239,3 @@ def _speak_pico(name: str, text: str, manner: Manner) -> Utterance:
     spoken = py_nanotts.NanoTTS().speak(text, voice=name, speed=manner.pace * 0.95, pitch=manner.pitch)
     signal = np.frombuffer(spoken, "<i2").astype(np.float32) / 32768
     return Utterance(signal, align.carried_phones(signal, _references(_PICO_REFERENCES[name], text, manner.pace)))
-
-
-# --- espeak-ng, through its library ---
-
-
-class _EspeakEvent(ctypes.Structure):
-    """`espeak_EVENT` of speak_lib.h."""
-
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("string", ctypes.c_char * 8),
-    )
-
-
-_ESPEAK_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int,
-                                    ctypes.POINTER(_EspeakEvent))  # fmt: skip
-_ESPEAK_RETRIEVAL, _ESPEAK_PHONEME_EVENTS_IPA, _ESPEAK_EVENT_PHONEME, _ESPEAK_EVENT_END = 1, 3, 7, 0
-_ESPEAK_RATE, _ESPEAK_PITCH, _ESPEAK_UTF8 = 1, 3, 1
-
-
-@functools.cache
-def _espeak_library() -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL("libespeak-ng.so.1")
-    except OSError:
-        return None
-
-
-@functools.cache
-def _espeak_rate() -> int:
-    library = _espeak_library()
-    assert library is not None
-    rate = library.espeak_Initialize(_ESPEAK_RETRIEVAL, 0, None, _ESPEAK_PHONEME_EVENTS_IPA)
-    if rate <= 0:
-        raise RuntimeError(f"espeak-ng did not start (code {rate}); is its data installed?")
-    return rate
-
-
-def _speak_espeak(name: str, text: str, manner: Manner) -> Utterance:
-    rate, library = _espeak_rate(), _espeak_library()
-    pieces: list[np.ndarray] = []
-    marks: list[tuple[float, str]] = []
-
-    @_ESPEAK_CALLBACK
-    def collect(samples, count, events):
-        if samples and count > 0:
-            pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        position = 0
-        while events[position].type != _ESPEAK_EVENT_END:
-            event = events[position]
-            if event.type == _ESPEAK_EVENT_PHONEME:
-                marks.append((event.audio_position / 1000, event.string.decode("utf-8", "ignore")))
-            position += 1
-        return 0
-
-    library.espeak_SetSynthCallback(collect)
-    if library.espeak_SetVoiceByName(name.encode()) != 0:
-        raise RuntimeError(f"espeak-ng has no voice {name}")
-    library.espeak_SetParameter(_ESPEAK_RATE, round(155 * manner.pace), 0)
-    library.espeak_SetParameter(_ESPEAK_PITCH, round(np.clip(48 * manner.pitch, 5, 95)), 0)
-    encoded = text.encode("utf-8")
-    library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _ESPEAK_UTF8, None, None)
-    library.espeak_Synchronize()
-    if not pieces or not marks:
-        raise RuntimeError(f"espeak-ng's {name} said nothing for {text!r}")
-    signal = np.concatenate(pieces).astype(np.float32) / 32768
-    total = len(signal) / rate
-    # Each event names the phoneme that starts there.
-    ends = [start for start, _ in marks[1:]] + [total]
-    spans = ((arpabet(ipa), start, end) for (start, ipa), end in zip(marks, ends, strict=True) if end > start)
-    return Utterance(_to_16_khz(signal, rate), _joined(spans, signal, rate))
-
-
-def _joined(spans: Iterable[tuple[str, float, float]], signal: np.ndarray, rate: int) -> tuple[Phone, ...]:
-    """Phonemes of espeak-ng, whose nameless parts are pauses only where it is quiet; elsewhere the last one goes on."""
-    loud = float(np.sqrt(np.mean(np.square(signal)))) + 1e-9
-    phones: list[Phone] = []
-    for name, start, end in spans:
-        if name == "pau" and phones:
-            part = signal[int(start * rate) : max(int(start * rate) + 1, int(end * rate))]
-            if end - start < 0.05 or np.sqrt(np.mean(np.square(part))) > 0.1 * loud:
-                phones[-1] = Phone(phones[-1].name, phones[-1].start_seconds, end)
-                continue
-        phones.append(Phone(name, start, end))
-    return tuple(phones)
