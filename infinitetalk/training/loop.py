@@ -154,6 +154,7 @@ class _Training:
         self.average = MovingAverage(model, settings.average_decay)
         self.meter = Meter()
         self.step = self.saved_step = 0
+        self.reported_step = -1
         self.elapsed = 0.0
         self.figures: dict[str, float] = {}
         self._continue()
@@ -175,6 +176,7 @@ class _Training:
                 if self.report_of is not None and settings.report.due(*now, reported):
                     self._report()
                     self._log(pace)
+                    self._plot()
                     reported = logged = self.elapsed
                 elif settings.log.due(*now, logged):
                     self._log(pace)
@@ -186,9 +188,10 @@ class _Training:
             if stop:
                 self._plot()
                 raise KeyboardInterrupt
-        # The same row again where the last step was reported already: a finished training that is called again.
-        self._report()
+        if self.reported_step != self.step:
+            self._report()
         self._log(pace)
+        self._plot()
         self.average.swap()
         self.model.eval()
         return FitResult(self.step, self.elapsed, self.figures)
@@ -242,7 +245,11 @@ class _Training:
     def _weights(self) -> dict[str, dict[str, Tensor]]:
         """Tables of a checkpoint: what learns and what else changes (buffers), and the average."""
         saved = self.model.state_dict(keep_vars=True)
-        buffers = {name: value for name, value in saved.items() if not isinstance(value, nn.Parameter)}
+        buffers = {
+            name: value
+            for name, value in saved.items()
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
+        }
         tables = {"weights": {**self.parameters, **buffers}}
         return {**tables, "average": self.average.values} if self.average.values else tables
 
@@ -255,6 +262,7 @@ class _Training:
             state = {
                 "step": self.step, "elapsed": self.elapsed, "num_updates": self.average.num_updates,
                 "optimizer": self.optimizer.state_dict(), "figures": self.meter.totals, "reported": self.figures,
+                "reported_step": self.reported_step,
             }
             if self.accelerator.scaler is not None:
                 state["scaler"] = self.accelerator.scaler.state_dict()
@@ -282,7 +290,7 @@ class _Training:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step = self.saved_step = state["step"]
         self.elapsed, self.average.num_updates = state["elapsed"], state["num_updates"]
-        self.figures = state["reported"]
+        self.figures, self.reported_step = state["reported"], state.get("reported_step", -1)
         if self.accelerator.is_main_process:
             self.meter.totals = state["figures"]
 
@@ -305,8 +313,8 @@ class _Training:
             self.model.train()
             self.average.swap()
             self.log.write(self.step, seconds=round(self.elapsed, 1), **self.figures)
+        self.reported_step = self.step
         self.accelerator.wait_for_everyone()
-        self._plot()
 
     def _log(self, pace: Pace) -> None:
         self.meter.gather(self.accelerator)

@@ -28,7 +28,7 @@ from ...media.framing import to_network_range
 from ...models.image_encoder import encode_image
 from ...models.loading import Models
 from ...models.text_encoder import encode_text
-from ...models.vae import encode_video
+from ...models.vae import as_encoded, encode_video, picture_scale
 from ...streaming.conditions import reference_latents
 from ...streaming.plan import NUM_CHUNK_FRAMES
 from .footage import ChunkPlace, Footage
@@ -118,14 +118,15 @@ class _Encoder:
         vae, image_encoder = (self.files.load(name, self.device) for name in ("vae", "image_encoder"))
         # What conditions are made of, without the networks that take no part in it.
         models = Models(spec=self.files.spec, transformer=vae, vae=vae, image_encoder=image_encoder, audio_encoder=vae)
+        scale = picture_scale(vae)  # pictures are read as generation reads them and then brought to size
         started = time.monotonic()
         for count, (place, file) in enumerate(zip(places, files, strict=True), 1):
             film = films[place.film]
             span = range(place.start, place.start + NUM_CHUNK_FRAMES)
-            video = _to_video(film.pictures(span)).to(self.device)
-            tensors = {"latents": encode_video(vae, video)[0]}
-            for number, picture in enumerate(film.pictures(list(place.references))):
-                reference = torch.from_numpy(to_network_range(picture))[None].to(self.device)
+            video = _to_video(film.pictures(span, scale)).to(self.device)
+            tensors = {"latents": encode_video(vae, as_encoded(vae, video))[0]}
+            for number, picture in enumerate(film.pictures(list(place.references), scale)):
+                reference = as_encoded(vae, torch.from_numpy(to_network_range(picture))[None].to(self.device))
                 tensors[f"reference.{number}"] = reference_latents(models, reference, NUM_CHUNK_FRAMES)[0]
                 tensors[f"image.{number}"] = encode_image(image_encoder, reference)[0]
             _store(file, tensors, self.files.dtype)

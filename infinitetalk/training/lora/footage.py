@@ -32,7 +32,7 @@ _FACES_LOOKED_AT = 9  # instants of a film
 class Footage:
     """One film. shots: spans [start, stop) without a cut. square: the cut around the face, None for the whole picture.
 
-    height, width: of the pictures that the network is trained on. prompt: what happens in it, or empty.
+    height, width: of the pictures that are encoded. prompt: what happens in it, or empty.
     """
 
     path: Path
@@ -43,14 +43,13 @@ class Footage:
     square: Square | None
     prompt: str
 
-    def pictures(self, frames: range | list[int]) -> Iterator[np.ndarray]:
-        """uint8 [height, width, 3], RGB, of the frames in the order given (ascending is fastest)."""
+    def pictures(self, frames: range | list[int], scale: int = 1) -> Iterator[np.ndarray]:
+        """uint8 [scale * height, scale * width, 3], RGB, of the frames in the order given (ascending is fastest)."""
+        size = (scale * self.height, scale * self.width)
         with VideoSource(self.path) as source:
             for frame in frames:
                 picture = source.frame_at(frame / FRAMES_PER_SECOND)
-                yield resize_and_crop(
-                    picture if self.square is None else cut(picture, self.square), (self.height, self.width)
-                )
+                yield resize_and_crop(picture if self.square is None else cut(picture, self.square), size)
 
 
 @dataclass(frozen=True)

@@ -134,5 +134,7 @@ def fit_adapters(
         report=Every(steps=config.report_steps), save=Every(seconds=60 * config.save_minutes), seed=config.seed,
     )
     result = fit(transformer, loss, settings, out / "stages" / "lora", report=report)
+    if PartialState().is_main_process:
+        save_lora(transformer, target, {**facts, "steps": str(result.step)}, files.dtype)
     num_parameters = sum(tensor.numel() for tensor in lora_weights(transformer).values())
     return {**result.figures, "steps": float(result.step), "parameters": float(num_parameters)}

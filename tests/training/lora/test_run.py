@@ -46,7 +46,7 @@ def test_a_killed_training_ends_with_the_same_adapters(trained, weights, films, 
     cache = trained.out / "stages" / "lora-cache"
     command = [sys.executable, "-m", "tests.training.lora.toy_lora", *map(str, (weights, films, cache, tmp_path))]
     answer = subprocess.run(command, env=environment, cwd=Path(toy_lora.__file__).parents[3], capture_output=True,
-                            text=True, timeout=600)  # fmt: skip
+                            text=True, timeout=3600)  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     ended = [line.split()[1:] for line in answer.stdout.splitlines() if line.startswith("ended")]
     assert ended == [["whole", "0"], ["killed", "-9"], ["killed", "0"]]
