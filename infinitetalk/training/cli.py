@@ -113,7 +113,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         settings = _changed(AudioTraining(), num_steps=arguments.steps, **changes)
         return train_audio(clips if arguments.speech is None else _speech(arguments), out, settings)
     if stage in ("vae", "decoder"):
-        from .vae_stage import DECODER_TRAINING, VaeTraining, train_vae
+        from .vae_stage2 import DECODER_TRAINING, VaeTraining, train_vae
 
         changes["num_steps"] = arguments.steps
         if stage == "vae":

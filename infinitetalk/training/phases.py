@@ -18,7 +18,8 @@ class Phase:
     high_noise_share: of the examples, drawn with times in [0.75, 1], where the sound is all there is to go by.
     pure_noise_share: of the examples, drawn at time 1 itself, where few-step sampling does most of its work.
     moving_share: of the examples, from clips whose head or camera moves a lot.
-    crops_between: this many of every three steps see cut-outs of `crop_between` instead, four times as many.
+    crops_between: this many of every three steps see cut-outs of `crop_between` instead, four times as many, with
+        their mouths weighted a third as much.
     """
 
     name: str
@@ -35,11 +36,13 @@ class Phase:
     crop_between: tuple[int, int] = (10, 8)
 
 
-# Of a face that fills a third of the picture's width, a mouth covers one by two or three latent positions.
+# Of a face that fills a third of the picture's width, a mouth covers one by two or three latent positions: in whole
+# pictures it needs a weight that stands for its few positions among 256.
 PHASES = (
-    Phase("mouths", 0.35, 7, (6, 6), 32, 6.0, 1.0, 0.2, 0.6),
-    Phase("faces", 0.25, 7, (10, 8), 12, 8.0, 4.0, 0.2, 0.6, moving_share=0.1),
-    Phase("chunks", 0.40, 21, None, 2, 10.0, 6.0, 0.1, 0.7, moving_share=0.2, crops_between=1),
+    Phase("mouths", 0.25, 7, (6, 6), 32, 6.0, 1.0, 0.2, 0.6),
+    Phase("faces", 0.30, 9, (10, 8), 10, 12.0, 5.0, 0.2, 0.6, moving_share=0.1),
+    Phase("pictures", 0.20, 7, None, 6, 40.0, 14.0, 0.15, 0.7, moving_share=0.15),
+    Phase("chunks", 0.25, 21, None, 2, 40.0, 14.0, 0.1, 0.7, moving_share=0.2, crops_between=2),
 )
 
 

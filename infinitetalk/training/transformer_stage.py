@@ -2,8 +2,9 @@
 
 The network sees (latent - reference latent) / scale, so identity and background cost it nothing, and predicts the clean
 latent, so it spends nothing on passing noise through; errors are measured as the velocity's.  First the sound's tokens
-learn alone (`training.hearing`).  Then three phases (`training.phases`): cut-outs around the mouth, where the sound
-takes hold because a picture costs a quarter; cut-outs that hold the eyes as well; whole chunks of 21 latent frames.
+learn alone (`training.hearing`).  Then four phases (`training.phases`): cut-outs around the mouth, where the sound
+takes hold because a picture costs a seventh; cut-outs that hold the eyes as well; whole pictures of 7 latent frames;
+whole chunks of 21 with cut-outs in between.
 Rotary positions are relative, so what one phase learns holds in the next.
 
 Where references come from and what else is given is `training.references`'s affair.  An adapter for a camera or a
@@ -160,7 +161,13 @@ def alternate(phase: Phase, step: int) -> Phase:
     """The phase as the step sees it: cut-outs in between, four times as many, if it wants them."""
     if phase.crops_between == 0 or step % 3 >= phase.crops_between:
         return phase
-    return replace(phase, crop=phase.crop_between, batch_size=4 * phase.batch_size)
+    return replace(
+        phase,
+        crop=phase.crop_between,
+        batch_size=4 * phase.batch_size,
+        mouth_weight=phase.mouth_weight / 3,
+        eye_weight=phase.eye_weight / 3,
+    )
 
 
 def kept_scale(out: Path, clips: ClipSet, features: Features, train: np.ndarray, seed: int) -> float:

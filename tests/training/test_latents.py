@@ -29,7 +29,7 @@ SIZE = 128
 def encoders():
     torch.manual_seed(0)
     vae = NanoVAE2(encoder_dim=8, group_dim=8, frame_dim=8, half_dim=8, quarter_dim=8, latents_std=(0.5,) * 16)
-    speech = SpeechEncoder(nano_speech_config(hidden_size=16, num_layers=2, conv_channels=8, num_heads=2))
+    speech = SpeechEncoder(nano_speech_config(hidden_size=16, num_layers=2, num_heads=2))
     return vae.eval().requires_grad_(False), speech.eval().requires_grad_(False)
 
 
@@ -71,7 +71,7 @@ def test_features_of_other_networks_are_refused(encoders, tmp_path) -> None:
     nothing = replace(clips, is_finished=np.zeros(NUM_CLIPS, bool))
     vae, speech = encoders
     compute_features(nothing, vae, speech, tmp_path)
-    wider = SpeechEncoder(nano_speech_config(hidden_size=24, num_layers=2, conv_channels=8, num_heads=2))
+    wider = SpeechEncoder(nano_speech_config(hidden_size=24, num_layers=2, num_heads=2))
     with pytest.raises(InputError, match="other clips or networks"):
         compute_features(nothing, vae, wider.eval(), tmp_path)
     with pytest.raises(InputError, match="holds no features"):

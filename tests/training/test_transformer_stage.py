@@ -245,8 +245,8 @@ def test_the_report_knows_silence_from_speech(clips, features) -> None:
 
 def test_phases_follow_the_budget() -> None:
     settings = TransformerTraining()
-    assert [settings.phase_at(p).name for p in (0.0, 0.34, 0.36, 0.7, 1.0)] == [
-        "mouths", "mouths", "faces", "chunks", "chunks",
+    assert [settings.phase_at(p).name for p in (0.0, 0.24, 0.26, 0.6, 0.8, 1.0)] == [
+        "mouths", "mouths", "faces", "pictures", "chunks", "chunks",
     ]  # fmt: skip
-    between = [alternate(PHASES[2], step).crop for step in range(3)]
-    assert between == [(10, 8), None, None]
+    between = [alternate(PHASES[3], step).crop for step in range(3)]
+    assert between == [(10, 8), (10, 8), None]
