@@ -175,7 +175,7 @@ def plot_log(table: Path, picture: Path) -> bool:
         points = [(row["step"], row[name]) for row in rows if name in row and math.isfinite(row[name])]
         steps, values = zip(*points, strict=True) if points else ((), ())
         axis.plot(steps, values, marker="." if len(points) < 40 else None, linewidth=1)
-        if name == "loss" and points and min(values) > 0:
+        if name == "loss" and points and 0 < 20 * min(values) < max(values):
             axis.set_yscale("log")
             axis.minorticks_off()
         axis.set_title(name.replace("_", " "), fontsize=9)
