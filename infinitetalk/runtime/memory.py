@@ -25,6 +25,7 @@ IMAGE_TOKENS = 257
 # Measured: a process that has imported torch, diffusers and transformers, and a CUDA context with its libraries.
 IMPORTS_MB = 750
 CUDA_CONTEXT_MB = 600
+FIRST_RUN_MB = 32  # measured on a CPU: kernels at their first use, threads, what the allocator keeps
 FRAGMENTATION = 1.05  # of a card's memory, for what the allocator cannot use
 
 # Parameters of the encoders beside the published transformer (checkpoints' manifests), and the width of the VAE.
@@ -247,7 +248,7 @@ def estimate(
         host = waiting + widest * 4 + 2 * num_frames * 3 * height * width
         vram, ram = device * FRAGMENTATION / MIB + CUDA_CONTEXT_MB, host / MIB + IMPORTS_MB + 1500
     else:
-        vram, ram = 0.0, device / MIB + IMPORTS_MB
+        vram, ram = 0.0, device / MIB + IMPORTS_MB + FIRST_RUN_MB
     disk = shape.parameters * 2 + VAE * 4 + (TEXT_ENCODER * 2 + IMAGE_ENCODER * 2 + AUDIO_ENCODER * 4) * encoders
     return Estimate(
         round(vram), round(ram), round(disk / MIB), {name: round(size / MIB, 1) for name, size in parts.items()}

@@ -56,7 +56,8 @@ def test_every_preset_fits_the_machine_it_is_named_after(name):
 
 
 def test_what_is_needed_grows_with_what_is_asked():
-    settings = replace(load_preset("final+48gb"), tile_vae=True)  # steps are then what takes most
+    # Steps are then what takes most, and not the pictures after them.
+    settings = replace(load_preset("final+48gb"), tile_vae=True)
     base = estimate(settings, 448, 896)
     assert estimate(settings, 704, 1280).vram_mb > base.vram_mb
     assert estimate(replace(settings, quantization="int8"), 448, 896).vram_mb < 0.7 * base.vram_mb
