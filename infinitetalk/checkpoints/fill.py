@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from .load import without_weights
-from .sources import Weights
-from .tensor_files import TensorInfo, torch_dtype
+from .sources import Entry, Weights
+from .tensor_files import let_go, torch_dtype
 
 
 def build_empty(build: Callable[[], nn.Module]) -> nn.Module:
@@ -60,7 +60,7 @@ def fill(network: nn.Module, weights: Weights, dtype: torch.dtype, device: torch
             continue
         filled.add(id(state[name]))
         wanted = torch.float32 if name in in_float32 else dtype
-        value = _placed(entry.map, entry.read, entry.info, wanted, device)
+        value = _placed(entry, wanted, device)
         if isinstance(state[name], nn.Parameter):
             value = nn.Parameter(value, requires_grad=False)
         for shared in places[id(state[name])]:
@@ -69,17 +69,18 @@ def fill(network: nn.Module, weights: Weights, dtype: torch.dtype, device: torch
             holder[leaf] = value
 
 
-def _placed(
-    map_tensor: Callable[[], Tensor],
-    read_tensor: Callable[[], Tensor],
-    info: TensorInfo,
-    wanted: torch.dtype,
-    device: torch.device,
-) -> Tensor:
-    stored = torch_dtype(info.dtype)
+def _placed(entry: Entry, wanted: torch.dtype, device: torch.device) -> Tensor:
+    stored = torch_dtype(entry.info.dtype)
     wanted = wanted if stored.is_floating_point else stored
-    value = map_tensor() if device.type == "cpu" and stored == wanted else read_tensor()
-    return value.to(device=device, dtype=wanted)
+    if device.type != "cpu" or not entry.is_mapped:
+        return entry.read().to(device=device, dtype=wanted)
+    value = entry.map()
+    if stored == wanted:
+        return value
+    # Straight from the file into its last form: memory that is taken and given back in between leaves holes.
+    result = value.to(wanted, memory_format=torch.contiguous_format)
+    let_go(value)
+    return result
 
 
 def names_in_float32(network: nn.Module, dtype: torch.dtype) -> set[str]:

@@ -26,13 +26,14 @@ Convert = Callable[[Mapping[str, "Tensor"]], dict[str, "Tensor"]]
 
 @dataclass(frozen=True)
 class Entry:
-    """One weight. key: its name in `file`. map: the tensor on the file; read: in memory of its own."""
+    """One weight. key: its name in `file`. map: the tensor on the file (if it `is_mapped`); read: in its own memory."""
 
     info: TensorInfo
     file: Path
     key: str
     map: Callable[[], Tensor]
     read: Callable[[], Tensor]
+    is_mapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Weights:
             def read() -> Tensor:
                 return change(name, entry.read())
 
-            return replace(entry, map=read, read=read)
+            return replace(entry, map=read, read=read, is_mapped=False)
 
         entries = {name: altered(name, entry) if name in names else entry for name, entry in self.entries.items()}
         return replace(self, entries=entries)
@@ -146,7 +147,7 @@ def convert_all(files: Sequence[Path], convert: Convert, *, source: str = "") ->
     homes: dict[int, tuple[Path, str, bool]] = {}
     for path in files:
         file = open_tensors(path)
-        is_mapped = isinstance(file, PickledFile) and file.is_mapped
+        is_mapped = file.is_mapped
         for key in file.infos:
             mapped[key] = file.map(key)
             homes[mapped[key].untyped_storage().data_ptr()] = (Path(path), key, is_mapped)
@@ -156,7 +157,7 @@ def convert_all(files: Sequence[Path], convert: Convert, *, source: str = "") ->
         key = name if name in mapped else key
         entries[name] = Entry(
             info_of(value), path, key, lambda value=value: value,
-            lambda value=value, is_mapped=is_mapped: copied(value, mapped=is_mapped),
+            lambda value=value, is_mapped=is_mapped: copied(value, mapped=is_mapped), is_mapped,
         )  # fmt: skip
     return Weights(source or _named(files), entries)
 
@@ -190,7 +191,7 @@ def _in_disk_order(file: SafetensorsFile | PickledFile) -> list[tuple[str, Tenso
 
 
 def _entry(file: SafetensorsFile | PickledFile, key: str, info: TensorInfo) -> Entry:
-    return Entry(info, Path(file.path), key, lambda: file.map(key), lambda: file.read(key))
+    return Entry(info, Path(file.path), key, lambda: file.map(key), lambda: file.read(key), file.is_mapped)
 
 
 def _named(files: Sequence[Path]) -> str:

@@ -95,6 +95,8 @@ class _Closing:
 class SafetensorsFile(_Closing):
     """A .safetensors file."""
 
+    is_mapped = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.infos, self.starts, self.metadata = read_header(path)
@@ -229,11 +231,11 @@ def copied(tensor: Tensor, *, mapped: bool) -> Tensor:
 
     result = tensor.clone(memory_format=torch.contiguous_format)
     if mapped:
-        _let_go(tensor)
+        let_go(tensor)
     return result
 
 
-def _let_go(mapped: Tensor) -> None:
+def let_go(mapped: Tensor) -> None:
     """Tell the system that the pages under an unchanged tensor on a mapped file need not stay in memory.
 
     They count as the process's own until then. Where the system has no such call they go when memory gets short. Of a
