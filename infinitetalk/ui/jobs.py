@@ -26,6 +26,12 @@ GRACE_SECONDS = 60.0
 PROGRESS_INTERVAL_SECONDS = 0.25
 NUM_REMEMBERED_JOBS = 200
 
+# Settings that networks are loaded or fitted by; with all of these equal, a film takes the networks of the one before.
+_SHAPES_NETWORKS = (
+    "model", "dtype", "device", "quantization", "loras", "offload", "pinned_gb", "resident_gb", "encoders", "tile_vae",
+    "attention", "compile",
+)  # fmt: skip
+
 log = logging.getLogger("infinitetalk.studio")
 
 
@@ -210,7 +216,7 @@ class Studio:
         from ..pipeline import load_models
 
         settings = request.resolve()
-        wanted = (settings.model, settings.dtype, request.checkpoints_dir)
+        wanted = (request.checkpoints_dir, *(getattr(settings, name) for name in _SHAPES_NETWORKS))
         with self._loading:
             if self._models is None or self._models[0] != wanted:
                 self._models = None  # let go of the old ones first: both together may not fit
