@@ -37,7 +37,10 @@ MAY_IMPORT = {
     "__init__": ENGINE,
 }
 # Known before any weight is read, so that the page and the command line answer at once.
-LIGHT = ("errors", "events", "machine", "paths", "presets", "request", "settings", "streaming.plan", "pipeline", "cli", "models.specs")
+LIGHT = (
+    "errors", "events", "machine", "paths", "presets", "request", "settings", "streaming.plan", "pipeline", "cli",
+    "models.specs",
+)  # fmt: skip
 HEAVY = ("torch", "diffusers", "transformers", "gradio", "mediapipe", "cv2", "av", "scipy")
 
 
