@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASICS = {"errors", "events", "machine", "paths", "presets", "request", "settings"}
 WORKING = {"audio", "checkpoints", "media", "models", "runtime", "sampling"}
 ENGINE = BASICS | WORKING | {"streaming", "pipeline"}
-ASIDE = {"benchmarks", "evaluation", "training"}  # they look at the engine; the engine does not know them
+ASIDE = {"benchmarks", "comparison", "evaluation", "training"}  # they look at the engine; the engine does not know them
 # Part -> parts it may import (besides itself). A part is a module or package directly in `infinitetalk`.
 MAY_IMPORT = {
     "errors": set(),
