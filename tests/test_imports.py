@@ -110,7 +110,7 @@ def test_gradio_lives_in_the_page_alone():
             assert path == ROOT / "app.py" or part_of(path) == "ui", path
 
 
-@pytest.mark.parametrize("forbidden", ["torchvision", "torchaudio", "librosa", "moviepy"])
+@pytest.mark.parametrize("forbidden", ["torchvision", "torchaudio", "librosa"])
 def test_packages_that_break_others_are_not_used(forbidden):
     users = [p for p in FILES if any(name.split(".")[0] == forbidden for name in imports_of(p))]
     assert not users
