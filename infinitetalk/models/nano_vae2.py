@@ -13,7 +13,8 @@ Built in rather than learnt:
 * Everything the decoder does is a bias-free function of the difference from the reference's latent, modulated by
   features of the reference.  No difference: no flow, no painting, the reference itself.
 
-Groups are encoded one by one.  The decoder sees a group and the one before it.
+Groups are encoded one by one.  The decoder sees a group, the one before and the one after it, from whose means it
+tells what happens within the group.
 
 Shape legend: B batch, F frames (4k+1), T latent frames (k+1), N groups or frames, H W pixels of the encoder's
 picture, h=H/8 w=W/8, C channels.  Flow is in pixels of the reference picture, (columns, rows).
@@ -62,6 +63,7 @@ class NanoVAE2(ModelMixin, ConfigMixin):
         frame_dim: int = 64,
         half_dim: int = 40,
         quarter_dim: int = 24,
+        painter_dim: int = 160,
         latents_mean: tuple[float, ...] = (0.0,) * 16,
         latents_std: tuple[float, ...] = (1.0,) * 16,
         latent_rgb: tuple[tuple[float, ...], ...] = (),
@@ -71,7 +73,7 @@ class NanoVAE2(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.encoder = FrameGroupEncoder(z_dim, encoder_dim)
-        self.decoder = ReferenceDecoder(z_dim, group_dim, frame_dim, half_dim, quarter_dim)
+        self.decoder = ReferenceDecoder(z_dim, group_dim, frame_dim, half_dim, quarter_dim, painter_dim)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[IdentityDistribution]:
         """Encode video [B,3,F,H,W] in [-1,1], F = 4k+1, H and W multiples of 8, to raw latents [B,16,k+1,h,w]."""
@@ -101,9 +103,9 @@ class NanoVAE2(ModelMixin, ConfigMixin):
         videos = []
         for own, picture, latent in zip(differences, reference.split(1), reference_latent.split(1), strict=True):
             seen = self.decoder.look_at(picture, latent)
-            before = torch.cat([own[:1], own[:-1]])  # before the first group stands the first, as in a still video
-            parts = zip(own.split(GROUPS_PER_DECODER_PASS), before.split(GROUPS_PER_DECODER_PASS), strict=True)
-            frames = torch.cat([self.decoder(part, part_before, seen).frames for part, part_before in parts])
+            before, after = neighbours(own)
+            parts = zip(*(each.split(GROUPS_PER_DECODER_PASS) for each in (own, before, after)), strict=True)
+            frames = torch.cat([self.decoder(*part, seen).frames for part in parts])
             # The first latent frame stands for the last frame of its group alone.
             videos.append(frames[FRAMES_PER_GROUP - 1 :].transpose(0, 1))
         video = torch.stack(videos)
@@ -179,7 +181,9 @@ class Moved:
 class ReferenceDecoder(nn.Module):
     """Differences from the reference's latent, and the reference, to frames."""
 
-    def __init__(self, z_dim: int, group_dim: int, frame_dim: int, half_dim: int, quarter_dim: int) -> None:
+    def __init__(
+        self, z_dim: int, group_dim: int, frame_dim: int, half_dim: int, quarter_dim: int, painter_dim: int
+    ) -> None:
         super().__init__()
         # The reference, once per chunk: at 4h (4x4 pixels each), 2h and h.
         self.see_quarter = nn.Sequential(nn.Conv2d(48, quarter_dim, 3, padding=1), PlainBlock(quarter_dim))
@@ -188,7 +192,7 @@ class ReferenceDecoder(nn.Module):
             nn.Conv2d(4 * half_dim + z_dim, group_dim, 3, padding=1), PlainBlock(group_dim), PlainBlock(group_dim)
         )
         # Groups, at h.
-        self.groups_in = nn.Conv2d(2 * z_dim, group_dim, 3, padding=1, bias=False)
+        self.groups_in = nn.Conv2d(3 * z_dim, group_dim, 3, padding=1, bias=False)
         self.groups_gate = nn.Conv2d(group_dim, group_dim, 3, padding=1)
         self.group_block = GatedBlock(group_dim, group_dim)
         self.group_block2 = GatedBlock(group_dim, group_dim)
@@ -209,7 +213,7 @@ class ReferenceDecoder(nn.Module):
         self.active_half, self.active_quarter = Activation(half_dim), Activation(quarter_dim)
         self.active = Activation(quarter_dim)
         # The painting at 8h, and what is added to it at 16h.
-        self.painter = Painter(z_dim)
+        self.painter = Painter(z_dim, painter_dim)
         self.to_fine = nn.Conv2d(FINE_DIM + 2 * quarter_dim, 4 * 16, 1)
         self.fine = nn.Conv2d(16, 16, 3, padding=1)
         self.to_paint = _zero(nn.Conv2d(16, 3 * 4, 3, padding=1))
@@ -225,13 +229,13 @@ class ReferenceDecoder(nn.Module):
         whole = self.see_whole(torch.cat([F.pixel_unshuffle(half, 2), latent], dim=1))
         return Seen(picture, latent, whole, half, quarter)
 
-    def forward(self, differences: Tensor, before: Tensor, seen: Seen) -> Moved:
-        """Differences [N,16,h,w] of groups and of the groups before them to 4N frames.
+    def forward(self, differences: Tensor, before: Tensor, after: Tensor, seen: Seen) -> Moved:
+        """Differences [N,16,h,w] of groups, and of the groups before and after them, to 4N frames.
 
         seen: of one picture for all groups, or of one picture for each.
         """
         # 1. What happens in the group, at h.
-        hidden = self.groups_in(torch.cat([differences, before], dim=1)) * (1 + self.groups_gate(seen.whole))
+        hidden = self.groups_in(torch.cat([differences, before, after], dim=1)) * (1 + self.groups_gate(seen.whole))
         hidden = self.group_block2(self.group_block(hidden, seen.whole), seen.whole)
         hidden = self.to_frames(self.active_group(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
         whole, half, quarter, picture = (
@@ -257,8 +261,9 @@ class ReferenceDecoder(nn.Module):
 
         # 4. The picture: the reference moved, and painted over.
         moved = warp(picture, _enlarge(flow, 4))
-        brush = torch.cat([self.painter(differences + seen.latent, before + seen.latent), active, arrived], dim=1)
-        patches = self.painter.patches(differences + seen.latent)
+        latents = [each + seen.latent for each in (differences, before, after)]
+        brush = torch.cat([self.painter(*latents), active, arrived], dim=1)
+        patches = self.painter.patches(latents[0])
         if torch.is_grad_enabled():
             mask, paint = _enlarge(unknown, 2), self._paint(brush, patches)
             return Moved(torch.lerp(moved, paint, mask), moved, flow, mask, paint)
@@ -296,10 +301,11 @@ class ReferenceDecoder(nn.Module):
 class Painter(nn.Module):
     """Latents to features of frames at 4h, from which pictures of 8h are painted; knows nothing of a reference."""
 
-    def __init__(self, z_dim: int, dim: int = 160, frame_dim: int = 96, half_dim: int = 48) -> None:
+    def __init__(self, z_dim: int, dim: int) -> None:
         super().__init__()
+        frame_dim, half_dim = dim * 3 // 5, dim * 3 // 10
         self.latent_to_patch = nn.Conv2d(z_dim, 3 * PATCH * PATCH, 1)  # a linear code beside the network's
-        self.latent_in = nn.Conv2d(2 * z_dim, dim, 3, padding=1)
+        self.latent_in = nn.Conv2d(3 * z_dim, dim, 3, padding=1)
         self.group_block = ResidualBlock(dim)
         self.mixed_block = ResidualBlock(dim)
         self.to_frames = nn.Conv2d(dim, FRAMES_PER_GROUP * frame_dim, 1)
@@ -310,9 +316,9 @@ class Painter(nn.Module):
         self.fine = nn.Conv2d(FINE_DIM, FINE_DIM, 3, padding=1)
         self.to_pixels = _zero(nn.Conv2d(FINE_DIM, 3 * 4, 3, padding=1))
 
-    def forward(self, latents: Tensor, before: Tensor) -> Tensor:
-        """Latents [N,16,h,w] of groups and of the groups before them to frames' features [4N,16,4h,4w]."""
-        hidden = self.mixed_block(self.group_block(self.latent_in(torch.cat([latents, before], dim=1))))
+    def forward(self, latents: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Latents [N,16,h,w] of groups, and of those before and after them, to frames' features [4N,16,4h,4w]."""
+        hidden = self.mixed_block(self.group_block(self.latent_in(torch.cat([latents, before, after], dim=1))))
         hidden = self.to_frames(F.silu(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
         hidden = F.pixel_shuffle(self.split(F.silu(self.frame_block(hidden))), 2)
         return F.silu(F.pixel_shuffle(self.to_fine(F.silu(self.half_block(hidden))), 2))
@@ -382,6 +388,16 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: Tensor, gating: Tensor) -> Tensor:
         return x + self.conv_out(self.active_out(self.conv_in(self.active_in(x))) * (1 + self.gate(gating)))
+
+
+def neighbours(groups: Tensor) -> tuple[Tensor, Tensor]:
+    """What stands before and after each of [T,...]: beyond the ends the end itself, as in a still video.
+
+    The first latent frame is of a single picture, which is on its way nowhere: what follows it says nothing of it.
+    """
+    before = torch.cat([groups[:1], groups[:-1]])
+    after = torch.cat([groups[:1], groups[2:], groups[-1:]]) if len(groups) > 1 else groups
+    return before, after
 
 
 def warp(picture: Tensor, flow: Tensor) -> Tensor:

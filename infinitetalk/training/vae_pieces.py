@@ -21,7 +21,8 @@ from torch import Tensor
 from ..models.nano_vae2 import FRAMES_PER_GROUP
 from .clips import MOVING_CAMERA, ClipSet
 
-NUM_FRAMES = 2 * FRAMES_PER_GROUP  # a group and the one before it, which the decoder sees too
+NUM_FRAMES = 3 * FRAMES_PER_GROUP  # a group and its neighbours, which the decoder sees too
+MIDDLE = slice(FRAMES_PER_GROUP, 2 * FRAMES_PER_GROUP)  # the group that is decoded
 _TRUSTED_ERROR = 15.0  # of 255, mean of the surroundings: what looks more different than this was not found
 
 
@@ -48,7 +49,7 @@ class PieceSettings:
 class Pieces:
     """B cut-outs of s pixels, colours in [-1,1].
 
-    frames: [B,8,3,s,s], of which the last four are to be decoded. reference: [B,3,s,s].
+    frames: [B,12,3,s,s], of which the middle four are to be decoded. reference: [B,3,s,s].
     shown_frames, shown_reference: the same in other colours for some rows: what the encoder is shown, so that the
         difference of their latents has to be a code of motion.
     mouth, eyes: [B,4,1,s,s], 1 where they are.
@@ -94,10 +95,10 @@ class PieceMaker:
             else:
                 self._cut(pictures[row], places[:, row], rng)
             if rng.random() < self.settings.still_share:
-                pictures[row, 1:-1] = pictures[row, -1]
+                pictures[row, 1:] = pictures[row, MIDDLE.stop].copy()
                 places[:, row] = places[:, row, -1:]
         mouth, eyes = torch.from_numpy(places)[..., None, :, :].unbind(0)
-        flow, trust = optical_flow(pictures[:, 0], pictures[:, -FRAMES_PER_GROUP:])
+        flow, trust = optical_flow(pictures[:, 0], pictures[:, 1:][:, MIDDLE])
         colors = torch.from_numpy(pictures).movedim(-1, 2).float().div_(127.5).sub_(1)
         colors = recolored(colors, rng, strength=1.0).clamp_(-1, 1)
         shown = colors.clone()
@@ -111,7 +112,7 @@ class PieceMaker:
         return Pieces(colors[:, 1:], colors[:, 0], shown[:, 1:], shown[:, 0], mouth, eyes, flow, trust)
 
     def _cut(self, pictures: np.ndarray, places: np.ndarray, rng: np.random.Generator) -> None:
-        """One row from a clip: pictures [9,s,s,3] and the places of mouth and eyes [2,4,s,s], in place."""
+        """One row from a clip: pictures [13,s,s,3] and the places of mouth and eyes [2,4,s,s], in place."""
         clips, settings = self.clips, self.settings
         clip = int(rng.choice(self.train))
         start = int(rng.integers(0, clips.num_frames - NUM_FRAMES + 1))
@@ -123,7 +124,7 @@ class PieceMaker:
         top, left = (int(v) for v in rng.integers(0, room + 1, 2))
         choice = rng.random()
         if choice < settings.mouth_share + settings.eyes_share:
-            box = boxes[0 if choice < settings.mouth_share else 1][start + NUM_FRAMES - 1]
+            box = boxes[0 if choice < settings.mouth_share else 1][start + MIDDLE.stop - 1]
             if box[2] > box[0]:  # it is known where they are
                 middle = box.reshape(2, 2).mean(axis=0) + rng.uniform(-0.3, 0.3, 2) * side
                 top, left = (int(np.clip(v - side / 2, 0, room)) for v in middle)
@@ -144,7 +145,7 @@ class PieceMaker:
         scale = settings.size / side
         for place, box in zip(places, boxes, strict=True):
             for frame in range(FRAMES_PER_GROUP):
-                corners = (box[start + FRAMES_PER_GROUP + frame] - np.array([top, left, top, left])) * scale
+                corners = (box[start + MIDDLE.start + frame] - np.array([top, left, top, left])) * scale
                 r0, c0, r1, c1 = np.clip(np.round(np.nan_to_num(corners)), 0, settings.size).astype(int)
                 place[frame, r0:r1, c0:c1] = 1
 
@@ -179,7 +180,7 @@ def open_photos(folder: Path | None) -> list[np.ndarray]:
 
 
 def moved_photo(photo: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A piece of a photograph, moving: pictures [9,s,s,3], the first far from the others, and openings [4,s,s]."""
+    """A piece of a photograph, moving: pictures [13,s,s,3], the first far from the others, and openings [4,s,s]."""
     shorter = min(photo.shape[:2])
     scale = np.exp(rng.uniform(0, np.log(max(1.01, shorter / size / 1.2)))) if shorter > 1.2 * size else 1.0
     side = min(int(size * scale * 1.2), shorter)
@@ -222,7 +223,7 @@ def moved_photo(photo: np.ndarray, size: int, rng: np.random.Generator) -> tuple
             r0, r1 = int(max(0, center_r - opening[index] - 4)), int(center_r + opening[index] + 5)
             c0, c1 = int(max(0, center_c - radius)), int(center_c + radius)
             openings[index, r0:r1, c0:c1] = 1
-    return pictures, openings[-FRAMES_PER_GROUP:]
+    return pictures, openings[1:][MIDDLE]
 
 
 def recolored(pictures: Tensor, rng: np.random.Generator, strength: float) -> Tensor:

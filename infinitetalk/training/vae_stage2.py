@@ -19,7 +19,7 @@ from ..models.nano_vae2 import FRAMES_PER_GROUP, PATCH, Moved, NanoVAE2, shrink
 from .clips import ClipSet
 from .loop import fit
 from .loop_settings import Draw, Every, LoopSettings
-from .vae_pieces import PieceMaker, Pieces, PieceSettings, open_photos
+from .vae_pieces import MIDDLE, NUM_FRAMES, PieceMaker, Pieces, PieceSettings, open_photos
 
 
 @dataclass(frozen=True)
@@ -106,20 +106,21 @@ def piece_losses(model: NanoVAE2, pieces: Pieces, settings: VaeTraining) -> dict
         shown = torch.cat([pieces.shown_frames.flatten(0, 1), pieces.shown_reference, pieces.reference])
         features, patches = model.encoder.frame_features(shrink(shown))
         in_groups = (-1, FRAMES_PER_GROUP)
-        num_moving = 2 * FRAMES_PER_GROUP * batch
+        num_moving = NUM_FRAMES * batch
         groups = model.encoder.group_latents(
             features[:num_moving].unflatten(0, in_groups), patches[:num_moving].unflatten(0, in_groups)
-        ).unflatten(0, (batch, 2))
+        ).unflatten(0, (batch, 3))
         singles = model.encoder.group_latents(features[num_moving:, None], patches[num_moving:, None])
         shown_reference, reference = singles.chunk(2)
         differences = groups - shown_reference[:, None]
     strength = settings.latent_noise * torch.rand(batch, 1, 1, 1, 1, device=groups.device)
     noisy = differences + strength * torch.randn_like(differences)
-    first = torch.rand(batch, 1, 1, 1, device=groups.device) < 0.1  # before a film's first frame stands itself
-    before = torch.where(first, noisy[:, 1], noisy[:, 0])
-    moved = model.decoder(noisy[:, 1], before, model.decoder.look_at(pieces.reference, reference))
+    # At a film's ends a group stands for the neighbour it lacks.
+    ends = torch.rand(2, batch, 1, 1, 1, device=groups.device) < 0.1
+    before, after = (torch.where(end, noisy[:, 1], noisy[:, i]) for end, i in zip(ends, (0, 2), strict=True))
+    moved = model.decoder(noisy[:, 1], before, after, model.decoder.look_at(pieces.reference, reference))
     weight = 1 + settings.mouth_weight * pieces.mouth + settings.eyes_weight * pieces.eyes
-    losses = picture_losses(moved, pieces.frames[:, -FRAMES_PER_GROUP:].flatten(0, 1), weight.flatten(0, 1))
+    losses = picture_losses(moved, pieces.frames[:, MIDDLE].flatten(0, 1), weight.flatten(0, 1))
     trust = pieces.trust.flatten(0, 1)
     share = F.avg_pool2d(trust, 4)
     found = F.avg_pool2d(pieces.flow.flatten(0, 1) * trust, 4) / (share + 0.01)
@@ -158,7 +159,7 @@ def picture_losses(moved: Moved, truth: Tensor, weight: Tensor) -> dict[str, Ten
 
 def start_from_components(model: NanoVAE2, frames: Tensor) -> None:
     """Set the linear code and what is painted from it to principal components of `frames` [B,n,3,s,s]."""
-    patches = F.pixel_unshuffle(shrink(frames[:, -1]), PATCH).movedim(1, -1).flatten(0, -2)  # [n, 192]
+    patches = F.pixel_unshuffle(shrink(frames[:, MIDDLE.start]), PATCH).movedim(1, -1).flatten(0, -2)  # [n, 192]
     center = patches.mean(dim=0)
     _, values, components = torch.linalg.svd(patches - center, full_matrices=False)
     components = components[: model.config.z_dim]

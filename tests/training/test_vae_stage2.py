@@ -60,12 +60,12 @@ def trained(toy: ClipSet, tmp_path_factory) -> tuple[Path, dict[str, float]]:
 def test_pieces_show_the_mouth_where_they_say(toy: ClipSet) -> None:
     plain = PieceSettings(size=64, mouth_share=1.0, eyes_share=0.0, photo_share=0.0, still_share=0.0, zoomed_share=0.5)
     pieces = PieceMaker(toy, plain, []).draw(6, np.random.default_rng(1))
-    assert pieces.frames.shape == (6, 8, 3, 64, 64) and pieces.mouth.shape == (6, 4, 1, 64, 64)
+    assert pieces.frames.shape == (6, 12, 3, 64, 64) and pieces.mouth.shape == (6, 4, 1, 64, 64)
     for row in range(6):
         inside = pieces.mouth[row, -1, 0] > 0
         assert 50 < inside.sum() < 2000
         # The mouth is the only thing that changes within a clip.
-        changing = (pieces.frames[row, -4:].amax(dim=0) - pieces.frames[row, -4:].amin(dim=0)).amax(dim=0) > 0.1
+        changing = (pieces.frames[row, 4:8].amax(dim=0) - pieces.frames[row, 4:8].amin(dim=0)).amax(dim=0) > 0.1
         assert not (changing & (pieces.mouth[row].amax(dim=0)[0] == 0)).any()
 
 
@@ -83,7 +83,7 @@ def test_a_photograph_moves_and_its_first_picture_is_the_same_scene() -> None:
     changes = []
     for seed in range(8):
         pictures, openings = moved_photo(photo, 64, np.random.default_rng(seed))
-        assert pictures.shape == (9, 64, 64, 3) and openings.shape == (4, 64, 64)
+        assert pictures.shape == (13, 64, 64, 3) and openings.shape == (4, 64, 64)
         changes.append(np.abs(pictures[1:].astype(float) - pictures[0]).mean())
         between = np.abs(pictures[2:].astype(float) - pictures[1:-1]).mean()
         assert between <= changes[-1] + 12  # from frame to frame it moves less than from far away, or not much more
