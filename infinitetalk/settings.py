@@ -5,6 +5,7 @@ What a preset file holds (`presets.py`) and what the engine looks at; `request.p
 
 from __future__ import annotations
 
+import difflib
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -75,7 +76,10 @@ def known_keys(cls: type, data: Any, where: str) -> Mapping[str, Any]:
     known = [f.name for f in fields(cls)]
     for key in data:
         if key not in known:
-            raise InputError(f"{where} has the unknown key {key!r}; known are {', '.join(known)}.")
+            close = difflib.get_close_matches(str(key), known, 3, 0.5)
+            # All of a long list would bury the one that was meant.
+            meant = f"perhaps {' or '.join(close)} was meant" if close else f"known are {', '.join(known[:12])}"
+            raise InputError(f"{where} has the unknown key {key!r}; {meant}.")
     return data
 
 

@@ -172,7 +172,8 @@ def describe_missing(located: Located, title: str, folders: Sequence[Path]) -> s
     return (
         f"{title} needs {len(missing)} file{'s' if len(missing) > 1 else ''} of about "
         f"{gigabytes(located.bytes_missing)} that {'were' if len(missing) > 1 else 'was'} not found {where} ({names}"
-        f"{more}); fetch {'them' if len(missing) > 1 else 'it'} with `{command}`."
+        f"{more}); fetch {'them' if len(missing) > 1 else 'it'} with `{command}`, "
+        "or take the preset nano, whose weights are here."
     )
 
 

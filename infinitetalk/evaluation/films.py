@@ -50,18 +50,17 @@ class Studio:
         self._preset, self._seed, self._keep, self._settings = preset, seed, keep, settings
         self._models = None
 
-    def film(self, portrait: np.ndarray, samples: np.ndarray, name: str, framing: str = "whole") -> Film:
-        """Let the portrait (uint8 [H,W,3]) say the samples (16 kHz); `name` is the kept film's.
+    def film(self, portrait: np.ndarray, samples: np.ndarray, name: str) -> Film:
+        """Let the portrait (uint8 [H,W,3]) say the samples (16 kHz), framed as the preset does.
 
-        framing: "whole" keeps held-out clips, which are framed already, in place; "face" cuts to the face.
+        name: of the kept film.
         """
         with tempfile.TemporaryDirectory() as folder:
             picture, speech = Path(folder, "portrait.png"), Path(folder, "speech.wav")
             Image.fromarray(portrait).save(picture)
             soundfile.write(speech, samples, SAMPLE_RATE)
             request = GenerationRequest(
-                str(picture), (Speaker(str(speech)),), preset=self._preset, seed=self._seed, framing=framing,
-                **self._settings,
+                str(picture), (Speaker(str(speech)),), preset=self._preset, seed=self._seed, **self._settings,
             )
             self._models = self._models or load_models(request)
             started, busy = time.monotonic(), time.process_time()

@@ -27,7 +27,7 @@ from .report import Figure, Report, at_least, at_most
 from .sheets import blink_sheet, border_sheet, minute_sheet, phoneme_sheet, real_sheet
 from .statistics import Estimate
 from .sync_net import load_sync_net
-from .truth import HeldOutClip, held_out_clips, other_portraits
+from .truth import HeldOutClip, framed, held_out_clips, other_portraits
 
 _SHEET_CLIPS = 4
 _RECORDINGS = 2
@@ -81,7 +81,7 @@ class _Bench:
 
     def __init__(self, settings: EvaluationSettings, tell: Tell | None) -> None:
         self.settings = settings
-        self.clips = held_out_clips(settings.data, settings.clips)
+        self.clips = [framed(clip) for clip in held_out_clips(settings.data, settings.clips)]
         self.photos = photos(settings.photos) if settings.real else []
         self.recordings = recordings()[:_RECORDINGS] if settings.real and can_align() else []
         self.embedder, self.net = FaceEmbedder().load(), load_sync_net()
@@ -111,7 +111,7 @@ def _measure_clips(bench: _Bench, report: Report) -> tuple[list[Path], IdentityS
     films, own, true = [], [], []
     for number, clip in enumerate(clips):
         bench.clock.begin(f"clip {number + 1} of {len(clips)}")
-        films.append(bench.studio.film(clip.portrait, clip.audio, f"clip-{clip.number}"))
+        films.append(bench.studio.film(clip.source, clip.audio, f"clip-{clip.number}"))
         own.append(read_pictures(films[-1].frames))
         true.append(read_pictures(clip.video))
     bench.clock.begin("people")

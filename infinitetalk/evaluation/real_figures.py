@@ -48,7 +48,7 @@ def real_film(
         samples = samples[: len(samples) // 640 * 640]
     who = photo.name if photo else f"head-{clip.head}"
     what = f"recording-{recording.name}" if recording else f"clip-{clip.number}"
-    film = studio.film(picture, samples, f"{who}-{what}", "face" if photo else "whole")
+    film = studio.film(picture, samples, f"{who}-{what}")
     return RealFilm(film, read_pictures(film.frames), picture, photo, recording, clip)
 
 

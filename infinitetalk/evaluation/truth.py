@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from ..media.faces import centre_square, cut, face_square, find_faces
 
 SAMPLES_PER_FRAME = 640
 MOVING_CAMERA = 2  # of the array `motion`
@@ -22,6 +23,7 @@ class HeldOutClip:
     video: [F,S,S,3] uint8. audio: [640 F] at 16 kHz. jaw: [F], 0 shut to 1 wide. shapes: name to [F].
     closures: bool [F], lips shut for p, b or m. lids: [F], 0 open to 1 shut; None in folders that do not tell.
     number: of the clip in its folder. head: of the person. voice, language: by name.
+    source: the whole portrait [S,S,3] that films are made from, where `video` is cut as films are.
     """
 
     number: int
@@ -34,6 +36,7 @@ class HeldOutClip:
     shapes: dict[str, np.ndarray]
     closures: np.ndarray
     lids: np.ndarray | None
+    source: np.ndarray | None = None
 
     @property
     def num_frames(self) -> int:
@@ -74,6 +77,17 @@ def held_out_clips(folder: Path, most: int) -> list[HeldOutClip]:
     if not chosen:
         raise InputError(f"{place} has no finished clip yet; wait for the rendering or start it again.")
     return [_clip(arrays, index, number) for number in chosen]
+
+
+def framed(clip: HeldOutClip) -> HeldOutClip:
+    """The clip cut to the face as the engine cuts its portrait, so that film and truth show the same place."""
+    import cv2
+
+    portrait, side = clip.portrait, clip.video.shape[1]
+    faces = find_faces(portrait)
+    square = face_square(faces[0]) if faces else centre_square(*portrait.shape[:2])
+    frames = [cv2.resize(cut(frame, square), (side, side), interpolation=cv2.INTER_AREA) for frame in clip.video]
+    return replace(clip, video=np.stack(frames), source=portrait)
 
 
 def other_portraits(folder: Path, most: int) -> list[np.ndarray]:

@@ -110,7 +110,7 @@ def test_missing_weights_are_refused_in_a_sentence(spec, config, films, tmp_path
 def test_the_command_line_overrides_the_file(spec, weights, films, trained, tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     path.write_text(f"model: tiny\ncheckpoints_dir: {weights}\nsize: small\nranks: 4\n")
-    with pytest.raises(PresetError, match=r"mine.yaml has the unknown key 'ranks'; known are model"):
+    with pytest.raises(PresetError, match=r"mine.yaml has the unknown key 'ranks'; perhaps rank"):
         main(["--stage", "lora", "--config", str(path), "--data", str(films), "--out", str(tmp_path)])
     path.write_text(
         f"model: tiny\ncheckpoints_dir: {weights}\nsize: small\nrank: 2\ndtype: float32\nnum_steps: 500\n"
