@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...media.audio import SPEECH_RATE
 from ...request import FRAMES_PER_SECOND, GenerationRequest
 
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ def peaks(samples: np.ndarray, start_seconds: float, duration_seconds: float, ra
 
     samples: float32 at 16 kHz, heard from `start_seconds` on.
     """
+    from ...media.audio import SPEECH_RATE  # here, so that the page is up before decoders are loaded
+
     count = max(1, int(np.ceil(duration_seconds * rate)))
     edges = np.round((np.arange(count + 1) / rate - start_seconds) * SPEECH_RATE).astype(int).clip(0, len(samples))
     loudest = np.zeros(count)
