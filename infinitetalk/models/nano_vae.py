@@ -70,7 +70,7 @@ class NanoVAE(ModelMixin, ConfigMixin):
         features = features.unflatten(0, (batch, num_frames))
         patches = patches.unflatten(0, (batch, num_frames))
         first = self.encoder.group_latents(features[:, :1], patches[:, :1])[:, None]
-        groups = self.encoder.group_latents(_in_groups(features[:, 1:]), _in_groups(patches[:, 1:]))
+        groups = self.encoder.group_latents(in_groups(features[:, 1:]), in_groups(patches[:, 1:]))
         latents = torch.cat([first, groups.unflatten(0, (batch, -1))], dim=1).transpose(1, 2)
         distribution = IdentityDistribution(latents)
         return AutoencoderKLOutput(latent_dist=distribution) if return_dict else (distribution,)
@@ -91,7 +91,7 @@ class FrameGroupEncoder(nn.Module):
         self.frame_block = ResidualBlock(dim)
         self.patch_to_latent = nn.Conv2d(3 * PATCH * PATCH, z_dim, 1)  # the linear path
         self.mean_block = ResidualBlock(dim)
-        self.mean_to_latent = _zero(nn.Conv2d(dim, z_dim, 3, padding=1))
+        self.mean_to_latent = zeroed(nn.Conv2d(dim, z_dim, 3, padding=1))
         # No biases from here on: equal frames have zero differences and must add nothing to the latent.
         self.difference_in = nn.Conv2d(FRAMES_PER_GROUP * dim, dim, 1, bias=False)
         self.difference_gate = nn.Conv2d(dim, dim, 1)
@@ -136,7 +136,7 @@ class FrameGroupDecoder(nn.Module):
         self.half_block = ResidualBlock(half_dim)
         self.to_fine = nn.Conv2d(half_dim, 4 * 16, 3, padding=1)  # to 2x2 positions, at H/2
         self.fine = nn.Conv2d(16, 16, 3, padding=1)
-        self.to_pixels = _zero(nn.Conv2d(16, 3 * 4, 3, padding=1))
+        self.to_pixels = zeroed(nn.Conv2d(16, 3 * 4, 3, padding=1))
 
     def forward(self, latents: Tensor) -> Tensor:
         batch, _, num_latent_frames, height, width = latents.shape
@@ -171,13 +171,13 @@ class ResidualBlock(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(dim, dim, 3, padding=1)
-        self.conv_out = _zero(nn.Conv2d(dim, dim, 3, padding=1))
+        self.conv_out = zeroed(nn.Conv2d(dim, dim, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_out(F.silu(self.conv_in(F.silu(x))))
 
 
-def _in_groups(frames: Tensor) -> Tensor:
+def in_groups(frames: Tensor) -> Tensor:
     """[B,4k,...] to [B*k,4,...]."""
     return frames.unflatten(1, (-1, FRAMES_PER_GROUP)).flatten(0, 1)
 
@@ -192,7 +192,7 @@ def _drop_before_first(frames: Tensor) -> Tensor:
     return frames.flatten(1, 2)[:, FRAMES_PER_GROUP - 1 :]
 
 
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

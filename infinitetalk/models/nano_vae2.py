@@ -32,11 +32,10 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
-PATCH = 8  # encoder's pixels per latent position along each side
+from .nano_vae import FRAMES_PER_GROUP, PATCH, FrameGroupEncoder, ResidualBlock, in_groups, zeroed
+
 PICTURE_SCALE = 2  # pixels of a decoded picture per pixel that is encoded, along each side
-FRAMES_PER_ENCODER_PASS = 96  # frames whose features are held at once: bounds memory, not the result
-GROUPS_PER_DECODER_PASS = 2  # the same; few, because their features then stay in the processor's cache
+GROUPS_PER_DECODER_PASS = 2  # bounds memory, not the result; few, so that features stay in the processor's cache
 FINE_DIM = 16  # features of a frame at a quarter of the decoded picture's resolution
 _LONGEST_FLOW = 24.0  # pixels of the reference
 _INVISIBLE = 0.002  # a mask below this changes no colour by a step of 255
@@ -84,7 +83,7 @@ class NanoVAE2(ModelMixin, ConfigMixin):
         features = features.unflatten(0, (batch, num_frames))
         patches = patches.unflatten(0, (batch, num_frames))
         first = self.encoder.group_latents(features[:, :1], patches[:, :1])[:, None]
-        groups = self.encoder.group_latents(_in_groups(features[:, 1:]), _in_groups(patches[:, 1:]))
+        groups = self.encoder.group_latents(in_groups(features[:, 1:]), in_groups(patches[:, 1:]))
         latents = torch.cat([first, groups.unflatten(0, (batch, -1))], dim=1).transpose(1, 2)
         distribution = IdentityDistribution(latents)
         return AutoencoderKLOutput(latent_dist=distribution) if return_dict else (distribution,)
@@ -110,44 +109,6 @@ class NanoVAE2(ModelMixin, ConfigMixin):
             videos.append(frames[FRAMES_PER_GROUP - 1 :].transpose(0, 1))
         video = torch.stack(videos)
         return DecoderOutput(sample=video) if return_dict else (video,)
-
-
-class FrameGroupEncoder(nn.Module):
-    """Per-frame features, then one latent per group of frames."""
-
-    def __init__(self, z_dim: int, dim: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3 * 16, 48, 3, padding=1)  # on 4x4 blocks, at H/4
-        self.merge = nn.Conv2d(48 * 4, dim, 1)  # 2x2 of those, at H/8
-        self.frame_block = ResidualBlock(dim)
-        self.patch_to_latent = nn.Conv2d(3 * PATCH * PATCH, z_dim, 1)  # a linear code beside the network's
-        self.mean_block = ResidualBlock(dim)
-        self.mean_to_latent = _zero(nn.Conv2d(dim, z_dim, 3, padding=1))
-        # No biases from here on: equal frames have zero differences and must add nothing to the latent.
-        self.difference_in = nn.Conv2d(FRAMES_PER_GROUP * dim, dim, 1, bias=False)
-        self.difference_gate = nn.Conv2d(dim, dim, 1)
-        self.difference_out = nn.Conv2d(dim, z_dim, 3, padding=1, bias=False)
-
-    def frame_features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """[N,3,H,W] to features [N,dim,h,w] and flattened 8x8 patches [N,192,h,w]."""
-        features = [self._features(part) for part in frames.split(FRAMES_PER_ENCODER_PASS)]
-        return torch.cat(features), F.pixel_unshuffle(frames, PATCH)
-
-    def _features(self, frames: Tensor) -> Tensor:
-        blocks = F.silu(self.stem(F.pixel_unshuffle(frames, 4)))
-        return self.frame_block(self.merge(F.pixel_unshuffle(blocks, 2)))
-
-    def group_latents(self, features: Tensor, patches: Tensor) -> Tensor:
-        """Latents [G,16,h,w] of groups of four frames [G,4,...], or of single frames [G,1,...]."""
-        if features.shape[0] == 0:
-            return features.new_zeros(0, self.patch_to_latent.out_channels, *features.shape[3:])
-        mean = features.mean(dim=1)
-        latents = self.patch_to_latent(patches.mean(dim=1)) + self.mean_to_latent(F.silu(self.mean_block(mean)))
-        if features.shape[1] == 1:
-            return latents  # a single frame differs from its own mean by nothing
-        differences = (features - mean[:, None]).flatten(1, 2)
-        motion = F.silu(self.difference_in(differences)) * (1 + self.difference_gate(mean))
-        return latents + self.difference_out(motion)
 
 
 @dataclass(frozen=True)
@@ -200,11 +161,11 @@ class ReferenceDecoder(nn.Module):
         # Frames, at h, 2h and 4h: where everything comes from, and where it is not known.
         self.frame_block = GatedBlock(frame_dim, group_dim)
         self.to_half = nn.Conv2d(frame_dim, 4 * half_dim, 1, bias=False)
-        self.half_flow = _zero(nn.Conv2d(half_dim, 2, 3, padding=1, bias=False))
+        self.half_flow = zeroed(nn.Conv2d(half_dim, 2, 3, padding=1, bias=False))
         self.half_moved = nn.Conv2d(half_dim, half_dim, 1, bias=False)
         self.half_block = GatedBlock(half_dim, half_dim)
         self.to_quarter = nn.Conv2d(half_dim, 4 * quarter_dim, 1, bias=False)
-        self.quarter_flow = _zero(nn.Conv2d(quarter_dim, 2, 3, padding=1, bias=False))
+        self.quarter_flow = zeroed(nn.Conv2d(quarter_dim, 2, 3, padding=1, bias=False))
         self.quarter_moved = nn.Conv2d(quarter_dim, quarter_dim, 1, bias=False)
         self.quarter_block = GatedBlock(quarter_dim, quarter_dim)
         self.to_mask = nn.Conv2d(quarter_dim, 4, 1, bias=False)
@@ -216,7 +177,7 @@ class ReferenceDecoder(nn.Module):
         self.painter = Painter(z_dim, painter_dim)
         self.to_fine = nn.Conv2d(FINE_DIM + 2 * quarter_dim, 4 * 16, 1)
         self.fine = nn.Conv2d(16, 16, 3, padding=1)
-        self.to_paint = _zero(nn.Conv2d(16, 3 * 4, 3, padding=1))
+        self.to_paint = zeroed(nn.Conv2d(16, 3 * 4, 3, padding=1))
         # Differences are small and lose half at every activation; a mask that starts at nothing would stay there.
         for layer, gain in ((self.groups_in, 6.0), (self.to_frames, 3.0), (self.to_half, 3.0), (self.to_quarter, 3.0),
                             (self.to_mask, 3.0)):  # fmt: skip
@@ -314,7 +275,7 @@ class Painter(nn.Module):
         self.half_block = ResidualBlock(half_dim)
         self.to_fine = nn.Conv2d(half_dim, 4 * FINE_DIM, 3, padding=1)  # to 2x2 positions, at 4h
         self.fine = nn.Conv2d(FINE_DIM, FINE_DIM, 3, padding=1)
-        self.to_pixels = _zero(nn.Conv2d(FINE_DIM, 3 * 4, 3, padding=1))
+        self.to_pixels = zeroed(nn.Conv2d(FINE_DIM, 3 * 4, 3, padding=1))
 
     def forward(self, latents: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """Latents [N,16,h,w] of groups, and of those before and after them, to frames' features [4N,16,4h,4w]."""
@@ -342,18 +303,6 @@ def _boxes(needed: Tensor) -> list[tuple[int, int, int, int]]:
         columns = needed[top:bottom].any(dim=0).nonzero()
         boxes.append((top, bottom, int(columns[0]), int(columns[-1]) + 1))
     return boxes
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions added to their input; the second starts at zero, so a new block changes nothing."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.conv_in = nn.Conv2d(dim, dim, 3, padding=1)
-        self.conv_out = _zero(nn.Conv2d(dim, dim, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv_out(F.silu(self.conv_in(F.silu(x))))
 
 
 class PlainBlock(ResidualBlock):
@@ -426,15 +375,3 @@ def _for_frames(features: Tensor, num_frames: int) -> Tensor:
 
 def _enlarge(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
-def _in_groups(frames: Tensor) -> Tensor:
-    """[B,4k,...] to [B*k,4,...]."""
-    return frames.unflatten(1, (-1, FRAMES_PER_GROUP)).flatten(0, 1)
-
-
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer

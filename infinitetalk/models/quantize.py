@@ -8,6 +8,7 @@ precision when it is reached; at a chunk's tens of thousands of tokens that cost
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,24 +27,24 @@ NF4_BLOCK = 64  # weights that share a scale in nf4, as bitsandbytes has it
 
 
 @dataclass(frozen=True)
-class Format:
+class Format(ABC):
     """How one weight matrix is kept. bits: per weight, scales included, for estimates; tensors: names and dtypes."""
 
     name: str
     bits: float
     tensors: Mapping[str, torch.dtype]
 
+    @abstractmethod
     def shapes(self, out_features: int, in_features: int) -> dict[str, tuple[int, ...]]:
         """Of the tensors that stand for an [out, in] matrix."""
-        raise NotImplementedError
 
+    @abstractmethod
     def quantize(self, weight: Tensor) -> dict[str, Tensor]:
         """[out, in] -> the tensors that stand for it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dequantize(self, kept: Mapping[str, Tensor], shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
         """The inverse, as nearly as the format can."""
-        raise NotImplementedError
 
 
 class _EightBits(Format):

@@ -7,6 +7,7 @@ is no evaluation) and taken off after its last step.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from infinitetalk.models.transformer import InfiniteTalkTransformer
 
 
-class _BlockCache:
+class _BlockCache(ABC):
     """What the two have in common. Both are `StepCache`s."""
 
     head_hook: str  # diffusers' name of the hook on the first block, which decides
@@ -26,9 +27,9 @@ class _BlockCache:
         self.evaluations = 0
         self.skipped = 0
 
+    @abstractmethod
     def configuration(self) -> Any:
         """A fresh diffusers config for one chunk."""
-        raise NotImplementedError
 
     @contextmanager
     def attached(self, model: InfiniteTalkTransformer) -> Iterator[Network]:
@@ -53,7 +54,7 @@ class _BlockCache:
             self.saw(branch, state)
         return outputs
 
-    def saw(self, branch: str, state: Any) -> None:
+    def saw(self, branch: str, state: Any) -> None:  # noqa: B027  may be left as it is
         """Called after each evaluation with diffusers' state of its branch."""
 
 

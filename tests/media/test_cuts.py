@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -48,7 +49,7 @@ def test_a_flash_is_no_shot(tmp_path: Path) -> None:
     frames = _shot(5, 75)
     frames[40] = np.full_like(frames[40], 255)
     cuts = find_cuts(_write(tmp_path / "flash.mp4", frames))
-    assert all(b - a >= SHORTEST_SHOT_SECONDS for a, b in zip(cuts, cuts[1:], strict=False)) and len(cuts) <= 1
+    assert all(b - a >= SHORTEST_SHOT_SECONDS for a, b in pairwise(cuts)) and len(cuts) <= 1
 
 
 def test_the_search_ends_where_it_is_told_to(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every stage of the training runs, learns something from a toy, continues after a stop and writes loadable weights."""
+"""The speech encoder's stage learns from a toy and writes loadable weights; other stages have files of their own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import torch
 
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder
-from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.training.audio_stage import AudioTraining, train_audio
 from infinitetalk.training.clips import ClipSet, neutral_truth, open_clips
-from infinitetalk.training.vae_stage import VaeTraining, load_video, train_vae
 
 NUM_FRAMES, SIZE = 113, 64
 
@@ -53,12 +51,11 @@ def toy() -> ClipSet:
 
 @pytest.fixture(scope="module")
 def trained(toy: ClipSet, tmp_path_factory) -> tuple[Path, dict[str, dict[str, float]]]:
-    """The folder after the stages audio and vae, and their figures."""
+    """The folder after the stage audio, and its figures."""
     out = tmp_path_factory.mktemp("nano")
     torch.manual_seed(0)
     return out, {
         "audio": train_audio(toy, out, AudioTraining(num_steps=25, batch_size=2, num_frames=40)),
-        "vae": train_vae(toy, out, VaeTraining(num_steps=3, batch_size=2, crop_size=32)),
     }
 
 
@@ -67,26 +64,6 @@ def test_the_encoder_hears_the_mouth(trained) -> None:
     assert figures["audio"]["jaw_last_layer"] > 0.3  # loudness alone gives it away in the toy
     layers = SpeechEncoder.from_pretrained(out / "audio_encoder").eval().embed(np.zeros(6400, np.float32))
     assert layers.shape == (10, 4, 96)
-
-
-def test_the_autoencoder_starts_from_principal_components(trained) -> None:
-    out, figures = trained
-    assert figures["vae"]["psnr"] > 20  # untrained networks give about 10
-    assert figures["vae"]["still_drift"] < 1e-4
-    config = NanoVAE.from_pretrained(out / "vae").config
-    assert len(set(config.latents_std)) == 1 and config.latents_std[0] > 0
-
-
-def test_the_decoder_alone_leaves_latents_as_they_are(toy: ClipSet, trained, tmp_path) -> None:
-    out, _ = trained
-    settings = VaeTraining(num_steps=2, batch_size=2, crop_size=32, freeze_encoder=True)
-    train_vae(toy, tmp_path, settings, start_from=out / "vae")
-    before, after = NanoVAE.from_pretrained(out / "vae"), NanoVAE.from_pretrained(tmp_path / "vae")
-    video = load_video(toy, 0, 0, 5)
-    latents = before.encode(video).latent_dist.mode()
-    torch.testing.assert_close(latents, after.encode(video).latent_dist.mode())
-    assert list(before.config.latents_mean) == list(after.config.latents_mean)
-    assert not torch.equal(before.decode(latents).sample, after.decode(latents).sample)
 
 
 def test_missing_clips_are_said(tmp_path) -> None:

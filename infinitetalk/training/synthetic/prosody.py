@@ -96,7 +96,7 @@ def _speaking(level: np.ndarray) -> np.ndarray:
     """1 in speech, 0 in pauses long enough to count."""
     speaking = (level > _QUIET_DB).astype(float)
     edges = np.flatnonzero(np.diff(np.concatenate([[1.0], speaking, [1.0]])))
-    for start, stop in zip(edges[::2], edges[1::2], strict=False):
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):  # padded with speech: as many ends as starts
         if stop - start < _SHORTEST_PAUSE_SECONDS * _RATE:
             speaking[start:stop] = 1
     return speaking
