@@ -22,6 +22,7 @@ from .errors import InputError, OutputError, UserError, writing_failed
 from .events import ChunkFinished, Event, Finished, Progress
 from .paths import assets_dir
 from .request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
+from .runtime.quiet import quiet_libraries
 from .settings import Lora
 
 INTERRUPTED = 130
@@ -31,6 +32,7 @@ _LARGEST_SIZE = {"nano": (256, 256), "480p": (448, 896), "720p": (704, 1280)}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    quiet_libraries()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in _PASSED_ON:  # these have a command line of their own
         return _guarded(lambda: _PASSED_ON[arguments[0]](arguments[1:]))
@@ -230,13 +232,16 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
     from .pipeline import generate, load_models, plan
+    from .runtime.team import team
 
     output = _checked_output(options.output)
     _keep_inputs(request, output)
     film = plan(request)
-    for warning in film.warnings:
-        print(f"Note: {warning}", file=sys.stderr)
+    if team().leads:
+        for warning in film.warnings:
+            print(f"Note: {warning}", file=sys.stderr)
     job_dir = Path(options.job_dir) if options.job_dir else new_job_dir(Path("jobs"), request.source)
+    job_dir = Path(team().told(str(job_dir)))
     return _render(generate(request, load_models(request), job_dir), output, options.json)
 
 
@@ -256,16 +261,22 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
+    from .runtime.team import team
+
     bar = None if as_json or not sys.stderr.isatty() else _ProgressBar()
     finished: Finished | None = None
     for event in events:
-        if as_json:
+        if not team().leads:
+            pass
+        elif as_json:
             print(json.dumps(event_to_dict(event)), flush=True)
         elif bar:
             bar.show(event)
         if isinstance(event, Finished):
             finished = event
     assert finished is not None
+    if not team().leads:
+        return 0
     path = finished.output
     if output is not None and path is not None:
         _deliver(path, output)

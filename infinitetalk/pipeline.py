@@ -9,6 +9,7 @@ events arrive when they happen.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .events import Event, Finished, Progress
 from .request import FRAMES_PER_SECOND, GenerationRequest
+from .runtime.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from .models.loading import Models
@@ -52,6 +54,7 @@ def load_models(request: GenerationRequest) -> Models:
     from .models.specs import get_spec
     from .runtime.fit import checked_device, fit
 
+    quiet_libraries()
     settings = request.resolve()
     checked_device(settings.device)  # before minutes of loading
     models = load(
@@ -80,11 +83,15 @@ def generate(
     Raises:
         UserError: an input, the folder or the disk cannot be used. What was finished stays; `resume` continues.
     """
+    from .runtime.team import team
     from .streaming.job import JobFolder
 
     film_plan = plan(request)  # nothing is written for a request that cannot work
-    # What was found is written down, so that a resume or a later version sees the same shots.
-    job = JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts))
+    if team().leads:
+        # What was found is written down, so that a resume or a later version sees the same shots.
+        JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts))
+    team().wait()
+    job = JobFolder.open(job_dir)
     yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high, num_chunks=len(film_plan.chunks))
     yield from _events(job, models, should_stop)
 
@@ -100,7 +107,10 @@ def resume(
 
 
 def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Event]:
-    """What `_FilmMaker` reports from its threads, in order, until it ends or fails."""
+    """What `_make_film` reports from its threads, in order, until it ends or fails."""
+    from .runtime.team import team
+
+    members = team()
     abandoned = threading.Event()
     reported: queue.Queue[Event | BaseException | None] = queue.Queue()
 
@@ -109,8 +119,8 @@ def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Eve
 
     def work() -> None:
         try:
-            with job.locked():
-                _make_film(job, models, reported.put, stop)
+            with job.locked() if members.leads else contextlib.nullcontext():
+                _make_film(job, models, reported.put, lambda: members.any(stop()), writes=members.leads)
         except BaseException as error:  # raised again where the events are read
             reported.put(error)
         else:
@@ -128,8 +138,10 @@ def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Eve
         worker.join()
 
 
-def _make_film(job, models: Models, report: Callable[[Event], None], should_stop: ShouldStop) -> None:
-    """The table of contents."""
+def _make_film(
+    job, models: Models, report: Callable[[Event], None], should_stop: ShouldStop, *, writes: bool = True
+) -> None:
+    """The table of contents. writes: False in a process that only helps another one to compute (runtime/team.py)."""
     from .media.mux import mux_film
     from .media.soundtrack import Soundtrack
     from .media.writer import BackgroundWriter
@@ -182,6 +194,8 @@ def _make_film(job, models: Models, report: Callable[[Event], None], should_stop
                 except Cancelled:
                     cancelled = True
                     break
+                if not writes:
+                    continue
                 if chunk.num_frames == NUM_CHUNK_FRAMES:
                     remember_chunk_seconds(spec, settings, sum(pictures.seconds.values()))
 
@@ -189,6 +203,9 @@ def _make_film(job, models: Models, report: Callable[[Event], None], should_stop
                 background.submit(takes.store, chunk, digest, pictures, stream.context_latents, inputs.detail(), report)
 
     # 6. Join the segments with the user's own sound.
+    if not writes:
+        report(Finished(None, job.path, not cancelled, 0, clock.seconds))
+        return
     finished = takes.finished_chunks()
     if not finished:
         report(Finished(None, job.path, False, 0, clock.seconds))

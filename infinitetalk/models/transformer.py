@@ -218,6 +218,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         self.proj_out = nn.Linear(dim, out_dim * patch_size[0] * patch_size[1] * patch_size[2])
         self.rotary = RotaryCache(dim // num_heads)
+        self.shares = None  # of the tokens, where several processes walk the blocks together (runtime/team.py)
         self.gradient_checkpointing = False
 
     # ---- Before the first step ---------------------------------------------------------------------------------
@@ -438,17 +439,24 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         rotary = self.rotary.table(shape, hidden[0].device)
         masks = [c.speaker_tokens for c in conditions]
         num_speakers = [c.num_speakers for c in conditions]
+        tokens_per_frame = rows * columns
+        if self.shares is not None:
+            hidden[:], rotary = self.shares.take(hidden, rotary, shape)
+            tokens_per_frame //= self.shares.members.size
         tokens = list(hidden) if len(hidden) > 1 else hidden[0]
         hidden.clear()
         for index, block in enumerate(self.blocks):
             skip = skip_frames if index == len(self.blocks) - 1 else 0
             keys = [c.blocks[index] for c in conditions]
-            arguments = (tokens, keys, time, rotary, masks, frames - skip, num_speakers, skip * rows * columns)
+            arguments = (tokens, keys, time, rotary, masks, frames - skip, num_speakers, skip * tokens_per_frame)
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 tokens = self._gradient_checkpointing_func(block, *arguments)
             else:
                 tokens = block(*arguments)
-        return [tokens] if isinstance(tokens, torch.Tensor) else tokens
+        results = [tokens] if isinstance(tokens, torch.Tensor) else tokens
+        if self.shares is not None:
+            results = [self.shares.collect(each, frames - skip_frames) for each in results]
+        return results
 
     def _project_out(self, tokens: torch.Tensor, embedding: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """[B, N, dim] -> [B, 16, T, h, w]."""

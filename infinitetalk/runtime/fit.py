@@ -15,6 +15,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..settings import Attention, Offload, Settings
+from .team import share_tokens
 
 if TYPE_CHECKING:
     from ..models.loading import Models
@@ -30,6 +31,7 @@ def fit(models: Models, settings: Settings) -> Models:
     """
     device = checked_device(settings.device)
     set_attention(models.transformer, settings.attention, device)
+    share_tokens(models.transformer, settings, device)
     if settings.compile:
         models.transformer.compile_repeated_blocks()
     if settings.offload == "none":
