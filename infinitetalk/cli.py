@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--random-weights", action="store_true", help="needed with --spec")
     for name, default, text in (
         ("size", "480p", "480p or 720p"), ("quality", "final", "preset whose guidance is used"),
-        ("quant", "none", "none, int8, fp8, int4 or nf4"), ("offload", "none", "none, block or leaf"),
+        ("quant", "none", "none, int8, fp8, int4, nf4 or llm-int8"), ("offload", "none", "none, block or leaf"),
         ("cache", "none", "none, teacache, first-block or mag; over all steps of the preset"),
         ("steps", "2", "measured steps"),
     ):
@@ -297,9 +297,9 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _presets(options: argparse.Namespace) -> None:
+    from .auto import choose
     from .machine import this_machine
     from .models.specs import get_spec
-    from .presets import choose
     from .runtime.memory import needs_of, shortfalls
 
     machine = this_machine()

@@ -1,19 +1,17 @@
 """Presets: YAML files of settings, by name.
 
 A name is that of a complete file (`nano`), or a quality and a hardware joined (`final+24gb-int8`): one file says how
-the pictures are made, the other how that fits a machine. `auto` stands for what fits this machine (`final+auto`, or
-alone).
+the pictures are made, the other how that fits a machine. `auto` stands for what fits this machine (`auto.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError, PresetError
-from .machine import Machine, this_machine
 from .paths import presets_dir
 from .settings import Settings, known_keys, quoted
 
@@ -61,53 +59,10 @@ def load_preset(name: str, size: str | None = None) -> Settings:
     return _settings(_read(path), f"the preset file {path}", size)
 
 
-def on_this_machine(name: str, checkpoints_dir: str | None = None, machine: Machine | None = None) -> str:
-    """`name` with `auto` replaced by what `choose` says; other names as they are."""
-    if AUTO not in str(name).split("+"):
-        return str(name)
-    return choose(name, checkpoints_dir, machine).name
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A preset chosen for a machine, and why, in one sentence."""
-
-    name: str
-    sentence: str
-
-
-def choose(name: str = AUTO, checkpoints_dir: str | None = None, machine: Machine | None = None) -> Choice:
-    """The preset that `auto` or `<quality>+auto` stands for.
-
-    The largest hardware tier whose card and memory this machine has; nano where there is none, or where no weights of
-    the large model are at hand.
-    """
-    parts = [part for part in str(name).split("+") if part != AUTO]
-    quality = parts[0] if parts else DEFAULT_QUALITY
-    if len(parts) > 1 or quality not in quality_names():
-        raise PresetError(f"There is no preset {name!r}; {_choices()}.")
-    machine = machine or this_machine()
-    tiers = [(tier, _read(_part("hardware", tier))) for tier in hardware_names()]
-    # Makers round up: a card of 24 GB reports a little less, and so does a machine's memory.
-    fitting = [
-        (tier, data) for tier, data in tiers
-        if "instead" not in data
-        and machine.gpu_mb >= 0.94 * 1024 * data.get("gpu_gb", 0)
-        and machine.ram_mb >= 0.94 * 1024 * data.get("ram_gb", 0)
-    ]  # fmt: skip
-    has = machine.describe()
-    if not fitting:
-        smallest = [data for _, data in tiers if "instead" not in data][-1]
-        return Choice(DEFAULT, f"Chose {DEFAULT}: this machine has {has}, and the large model needs at least a card of "
-                      f"{smallest['gpu_gb']} GB and {smallest['ram_gb']} GB of memory.")
-    tier, data = fitting[0]
-    chosen = f"{quality}+{tier}"
-    model = load_preset(chosen).model
-    if checkpoints_dir is None or not Path(checkpoints_dir).is_dir():
-        return Choice(DEFAULT, f"Chose {DEFAULT}: this machine has {has}, enough for {chosen}, but no folder with the "
-                      f"weights of {model} was given.")
-    return Choice(chosen, f"Chose {chosen}: this machine has {has}; {tier} needs a card of {data['gpu_gb']} GB and "
-                  f"{data['ram_gb']} GB of memory.")
+def hardware_needs(tier: str) -> tuple[float, float] | None:
+    """GB of card and of memory that a machine of the presets is; None if it stands for a complete preset."""
+    data = _read(_part("hardware", tier))
+    return None if "instead" in data else (data.get("gpu_gb", 0), data.get("ram_gb", 0))
 
 
 def _joined(name: str, size: str | None) -> Settings:

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .auto import on_this_machine
 from .errors import InputError
-from .presets import load_preset, on_this_machine, preset_names
+from .presets import load_preset, preset_names
 from .settings import (
     MAX_STEPS,
     Cache,

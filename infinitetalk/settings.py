@@ -17,7 +17,7 @@ MAX_STEPS = 200
 
 Framing = Literal["face", "whole"]
 Cache = Literal["none", "teacache", "first-block", "mag"]
-Quantization = Literal["none", "int8", "fp8", "int4", "nf4"]
+Quantization = Literal["none", "int8", "fp8", "int4", "nf4", "llm-int8"]
 Offload = Literal["none", "block", "leaf"]
 Keys = Literal["device", "host", "recompute"]
 Branches = Literal["together", "apart"]
@@ -25,7 +25,7 @@ Encoders = Literal["keep", "visit"]
 Attention = Literal["auto", "native", "flash", "sage"]
 
 CACHES: tuple[Cache, ...] = ("none", "teacache", "first-block", "mag")
-QUANTIZATIONS: tuple[Quantization, ...] = ("none", "int8", "fp8", "int4", "nf4")
+QUANTIZATIONS: tuple[Quantization, ...] = ("none", "int8", "fp8", "int4", "nf4", "llm-int8")
 
 _LONGEST_QUOTE = 60  # characters of a wrong value repeated in a sentence
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "infinitetalk"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASICS = {"errors", "events", "machine", "paths", "presets", "request", "settings"}
+BASICS = {"auto", "errors", "events", "machine", "paths", "presets", "request", "settings"}
 WORKING = {"audio", "checkpoints", "media", "models", "runtime", "sampling"}
 ENGINE = BASICS | WORKING | {"streaming", "pipeline"}
 ASIDE = {"benchmarks", "comparison", "evaluation", "training"}  # they look at the engine; the engine does not know them
@@ -25,8 +25,9 @@ MAY_IMPORT = {
     "paths": set(),
     "machine": set(),
     "settings": {"errors"},
-    "presets": {"errors", "machine", "paths", "settings"},
-    "request": {"errors", "presets", "settings"},
+    "presets": {"errors", "paths", "settings"},
+    "auto": {"checkpoints", "errors", "machine", "models", "presets"},
+    "request": {"auto", "errors", "presets", "settings"},
     **dict.fromkeys(WORKING, BASICS | WORKING),
     "streaming": BASICS | WORKING,
     "pipeline": BASICS | WORKING | {"streaming"},
@@ -38,8 +39,8 @@ MAY_IMPORT = {
 }
 # Known before any weight is read, so that the page and the command line answer at once.
 LIGHT = (
-    "errors", "events", "machine", "paths", "presets", "request", "settings", "streaming.plan", "pipeline", "cli",
-    "models.specs",
+    "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "streaming.plan", "pipeline",
+    "cli", "models.specs",
 )  # fmt: skip
 HEAVY = ("torch", "diffusers", "transformers", "gradio", "mediapipe", "cv2", "av", "scipy")
 

@@ -8,16 +8,12 @@ import pytest
 
 from infinitetalk import GenerationRequest, Speaker
 from infinitetalk.errors import InputError, PresetError
-from infinitetalk.machine import Machine, this_machine
-from infinitetalk.presets import choose, hardware_names, load_preset, preset_names, quality_names
+from infinitetalk.machine import this_machine
+from infinitetalk.presets import hardware_names, load_preset, preset_names, quality_names
 from infinitetalk.settings import Lora
 
 QUALITIES = ("final", "fusionx-8", "lightx2v-4", "draft")
 MACHINES = ("h100-bf16", "48gb", "24gb-int8", "16gb-fp8", "12gb-nf4", "8gb-offload", "cpu-nano")
-
-
-def machine(gpu_gb: float, ram_gb: float) -> Machine:
-    return Machine(int(ram_gb * 1024), 0, 8, "Card" if gpu_gb else "", int(gpu_gb * 1024), 0, 8.9)
 
 
 def test_both_axes_are_there_in_order():
@@ -63,34 +59,6 @@ def test_unknown_combinations_say_what_there_is(name, words):
 def test_a_size_without_a_shift_is_refused():
     with pytest.raises(PresetError, match="shift has no value for size '1080p'"):
         load_preset("final+48gb", "1080p")
-
-
-@pytest.mark.parametrize(
-    ("gpu_gb", "ram_gb", "expected"),
-    [(80, 64, "h100-bf16"), (47.5, 64, "48gb"), (24, 64, "24gb-int8"), (23.6, 31.3, "24gb-int8"), (16, 64, "16gb-fp8"),
-     (12, 32, "12gb-nf4"), (11, 32, "8gb-offload"), (16, 24, "12gb-nf4")],
-)  # fmt: skip
-def test_auto_takes_the_largest_that_fits_and_says_why(tmp_path, gpu_gb, ram_gb, expected):
-    choice = choose("auto", str(tmp_path), machine(gpu_gb, ram_gb))
-    assert choice.name == f"final+{expected}"
-    assert choose("lightx2v-4+auto", str(tmp_path), machine(gpu_gb, ram_gb)).name == f"lightx2v-4+{expected}"
-    assert f"{gpu_gb:.0f} GB" in choice.sentence and choice.sentence.count(". ") == 0
-
-
-@pytest.mark.parametrize(("gpu_gb", "ram_gb"), [(0, 64), (6, 64), (24, 8)])
-def test_auto_is_nano_where_the_large_model_does_not_fit(tmp_path, gpu_gb, ram_gb):
-    choice = choose("auto", str(tmp_path), machine(gpu_gb, ram_gb))
-    assert choice.name == "nano" and "needs at least a card of 8 GB" in choice.sentence
-
-
-def test_auto_is_nano_without_weights():
-    choice = choose("auto", None, machine(80, 128))
-    assert choice.name == "nano" and "weights" in choice.sentence
-
-
-def test_a_request_holds_the_choice_and_not_auto():
-    request = GenerationRequest("a.png", (Speaker("a.wav"),), preset="auto")
-    assert request.preset != "auto" and request == GenerationRequest.from_dict(request.to_dict())
 
 
 def test_this_machine_can_be_described():

@@ -1,9 +1,10 @@
 """Linear layers whose weights are kept in eight or four bits.
 
-Formats and arithmetic are those of the known libraries (optimum-quanto's qint8 and qfloat8, bitsandbytes' nf4), the
-layer is our own: it keeps plain tensors, which diffusers' group offloading can move (it cannot move quanto's tensor
-subclass), which map from a file as they are, and which `.to(dtype)` leaves alone. A layer is turned back into full
-precision when it is reached; at a chunk's tens of thousands of tokens that costs a hundredth of its product.
+Formats and arithmetic are those of the known libraries (optimum-quanto's qint8 and qfloat8, bitsandbytes' nf4 and
+LLM.int8()), the layer is our own: it keeps plain tensors, which diffusers' group offloading can move (it cannot move
+the tensor subclasses of quanto and torchao), which map from a file as they are, and which `.to(dtype)` leaves alone. A
+layer is turned back into full precision when it is reached (but for LLM.int8(), which multiplies integers); at a
+chunk's tens of thousands of tokens that costs a hundredth of its product.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..settings import Quantization
 
+_ROWS_AT_A_TIME = 4096
 GROUP = 128  # input channels that share a scale in int4, as quanto has it
 NF4_BLOCK = 64  # weights that share a scale in nf4, as bitsandbytes has it
 
@@ -45,6 +47,10 @@ class Format(ABC):
     @abstractmethod
     def dequantize(self, kept: Mapping[str, Tensor], shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
         """The inverse, as nearly as the format can."""
+
+    def multiply(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor | None:
+        """[..., in] times the transposed matrix, where the format multiplies without turning weights back; or None."""
+        return None
 
 
 class _EightBits(Format):
@@ -72,6 +78,26 @@ class _EightBits(Format):
 
 class _Int8(_EightBits):
     kind, largest = torch.int8, 127.0
+
+
+class _LlmInt8(_Int8):
+    """bitsandbytes' LLM.int8(): tokens become eight bits too, a scale for each, and integers are multiplied.
+
+    A column of tokens with an outlier keeps more bits there by a threshold; the published network's tokens are normed
+    before every layer, so none is used here.
+    """
+
+    def multiply(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        library = bitsandbytes("llm-int8").functional
+        weight, scale = kept["weight_data"], kept["weight_scale"].float().flatten()
+        rows = tokens.reshape(-1, tokens.shape[-1])
+        result = rows.new_empty(len(rows), len(weight))
+        for start in range(0, len(rows), _ROWS_AT_A_TIME):  # sums are held in 32 bits
+            part = rows[start : start + _ROWS_AT_A_TIME]
+            integers, largest, _ = library.int8_vectorwise_quant(part.half())
+            sums = library.int8_linear_matmul(integers, weight)
+            result[start : start + len(part)] = sums * (largest.float()[:, None] / 127) * scale
+        return result.view(*tokens.shape[:-1], len(weight))
 
 
 class _Fp8(_EightBits):
@@ -139,6 +165,7 @@ FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
         _Int8("int8", 8.0, {"weight_data": torch.int8, **_SCALES}),
+        _LlmInt8("llm-int8", 8.0, {"weight_data": torch.int8, **_SCALES}),
         _Fp8("fp8", 8.0, {"weight_data": torch.int8, **_SCALES}),
         _Int4(
             "int4", 4 + 32 / GROUP,
@@ -177,12 +204,19 @@ class QuantizedLinear(nn.Linear):
         self.register_parameter(name, nn.Parameter(tensor, requires_grad=False))
 
     @property
+    def kept(self) -> dict[str, Tensor]:
+        """The tensors that stand for the weight."""
+        return {name: getattr(self, name) for name in self.format.tensors}
+
+    @property
     def weight(self) -> Tensor:
         """[out, in] in the layer's dtype, made anew at each use."""
-        kept = {name: getattr(self, name) for name in self.format.tensors}
-        return self.format.dequantize(kept, (self.out_features, self.in_features), self.dtype)
+        return self.format.dequantize(self.kept, (self.out_features, self.in_features), self.dtype)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        product = self.format.multiply(tokens, self.kept)
+        if product is not None:
+            return product if self.bias is None else product + self.bias
         return functional.linear(tokens, self.weight.to(tokens.dtype), self.bias)
 
     def extra_repr(self) -> str:
@@ -243,11 +277,11 @@ def check_available(kind: Quantization) -> None:
     Raises:
         InputError: if this machine lacks what the kind needs.
     """
-    if kind == "nf4":
-        bitsandbytes()
+    if kind in ("nf4", "llm-int8"):
+        bitsandbytes(kind)
 
 
-def bitsandbytes():
+def bitsandbytes(wanted_for: str = "nf4"):
     """The library, imported when it is needed.
 
     Raises:
@@ -257,7 +291,7 @@ def bitsandbytes():
         import bitsandbytes
     except (ImportError, OSError, RuntimeError) as error:
         raise InputError(
-            f"quantization nf4 needs bitsandbytes, which cannot be used here ({str(error).splitlines()[0]}); install "
-            "it (pip install bitsandbytes) or choose int4."
+            f"quantization {wanted_for} needs bitsandbytes, which cannot be used here ({str(error).splitlines()[0]}); "
+            f"install it (pip install bitsandbytes) or choose {'int4' if wanted_for == 'nf4' else 'int8'}."
         ) from error
     return bitsandbytes

@@ -20,7 +20,7 @@ from ..settings import Settings
 MIB = 2**20
 BYTES = {"float32": 4, "bfloat16": 2}
 # Bits of a weight with its scales (models/quantize.py), and the one-value-per-channel scales of eight bits.
-WEIGHT_BITS = {"int8": 8, "fp8": 8, "int4": 4.25, "nf4": 4.5}
+WEIGHT_BITS = {"int8": 8, "fp8": 8, "int4": 4.25, "nf4": 4.5, "llm-int8": 8}
 IMAGE_TOKENS = 257
 # Measured: a process that has imported torch, diffusers and transformers, and a CUDA context with its libraries.
 IMPORTS_MB = 750

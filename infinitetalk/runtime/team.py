@@ -1,8 +1,8 @@
 """One film by several processes, a GPU each, as `torchrun --nproc-per-node N -m infinitetalk generate ...` starts them.
 
 Every process holds the networks and does all of a chunk but the transformer's blocks. There each computes its share of
-every latent frame's tokens; for self-attention, tokens are exchanged for heads (Ulysses, arXiv 2309.14509, by diffusers'
-`ContextParallelConfig`). Sharing within frames rather than along the film keeps each frame's audio with its tokens.
+every latent frame's tokens; for self-attention, tokens are exchanged for heads (Ulysses, arXiv 2309.14509, by
+diffusers' `ContextParallelConfig`). Sharing within frames rather than along the film keeps audio with its tokens.
 
 The first process leads: it alone owns the job's folder, writes files and reports. All decide together when to stop.
 """
@@ -129,7 +129,9 @@ class TokenShares:
 
     members: Team
 
-    def take(self, tokens: Sequence[Tensor], rotary: Tensor, shape: tuple[int, int, int]) -> tuple[list[Tensor], Tensor]:
+    def take(
+        self, tokens: Sequence[Tensor], rotary: Tensor, shape: tuple[int, int, int]
+    ) -> tuple[list[Tensor], Tensor]:
         """Own tokens of each branch's [B,N,dim], the same tensor where branches had the same, and own rotary [N,D/2].
 
         Raises:

@@ -22,7 +22,8 @@ CONFIG = {
 }  # fmt: skip
 KINDS = [kind for kind in QUANTIZATIONS if kind != "none"]
 # Largest relative error (L2) of a normal matrix, and of the network's output.
-BOUNDS = {"int8": (0.01, 0.01), "fp8": (0.03, 0.03), "int4": (0.10, 0.10), "nf4": (0.10, 0.10)}
+BOUNDS = {"int8": (0.01, 0.01), "fp8": (0.03, 0.03), "int4": (0.10, 0.10), "nf4": (0.10, 0.10),
+          "llm-int8": (0.01, 0.02)}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,21 @@ def test_eight_bits_are_quantos(kind, theirs):
     ours = QuantizedLinear(64, 48, True, FORMATS[kind], torch.float32)
     ours.quantize_(layer.weight)
     torch.testing.assert_close(ours.weight, quanto.weight.dequantize(), atol=1e-6, rtol=1e-6)
+
+
+def test_llm_int8_multiplies_as_bitsandbytes_does():
+    """Against its own layer's arithmetic: tokens and weights in eight bits, sums in 32."""
+    import bitsandbytes.functional as library
+
+    torch.manual_seed(0)
+    weight, tokens = torch.randn(48, 64), torch.randn(2, 3, 64)
+    ours = QuantizedLinear(64, 48, False, FORMATS["llm-int8"], torch.float32)
+    ours.quantize_(weight)
+    integers, largest, _ = library.int8_vectorwise_quant(tokens.half().flatten(0, 1))
+    columns, of_columns, _ = library.int8_vectorwise_quant(weight.half())
+    theirs = library.int8_mm_dequant(library.int8_linear_matmul(integers, columns), largest, of_columns).float()
+    assert distance(ours(tokens).flatten(0, 1), theirs) < 0.003  # it rounds its weights by way of half precision
+    assert 0 < distance(ours(tokens), tokens @ weight.T) < 0.02
 
 
 def test_only_blocks_are_quantized(model):

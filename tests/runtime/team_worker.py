@@ -34,7 +34,8 @@ def compare(num_heads: int, rows: int, cache: str) -> None:
     latents = torch.randn(1, 16, 3, rows, 4)
 
     def evaluate() -> list[torch.Tensor]:
-        with torch.inference_mode(), TeaCache(TeaCacheConfig(0.5, (0.1,), first_steps=1), 2).attached(network) as cached:
+        cache = TeaCache(TeaCacheConfig(0.5, (0.1,), first_steps=1), 2)
+        with torch.inference_mode(), cache.attached(network) as cached:
             times = [torch.tensor([900.0]), torch.tensor([890.0])]
             plain = [network(latents, time, conditions, skip_frames=1) for time in times]
             return [output for each in [*plain, *(cached(latents, t, conditions, skip_frames=0) for t in times)]
