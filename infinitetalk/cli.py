@@ -1,4 +1,4 @@
-"""The command line: flags into one `GenerationRequest`, events into a progress bar or lines of JSON.
+"""The command line: flags into one `GenerationRequest`; `terminal.py` shows what becomes of it.
 
 Exit code 0 means done; 1 means not done, with one sentence on stderr; 130 means interrupted by the user.
 """
@@ -9,21 +9,20 @@ import argparse
 import dataclasses
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .errors import InputError, OutputError, UserError, writing_failed
-from .events import ChunkFinished, Event, Finished, Progress
+from .errors import InputError, OutputError, UserError
 from .paths import assets_dir
 from .request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
 from .runtime.quiet import quiet_libraries
 from .settings import Lora
+from .terminal import checked_output, render
 
 INTERRUPTED = 130
 # A usual shape of each size class, for what a preset needs before a source is known; height and width.
@@ -90,6 +89,22 @@ def _parser() -> argparse.ArgumentParser:
     resume = command("resume", _resume, "continue a job after a crash or cancel")
     resume.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
     resume.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
+    retake = command("retake", _retake, "make one chunk of a finished job once more, with what is given changed")
+    retake.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
+    retake.add_argument("--chunk", required=True, metavar="NUMBER", help="from 0, as `plan` and `takes` count")
+    retake.add_argument("--seed", help="whole number (default: other noise than all takes so far)")
+    retake.add_argument("--prompt", help="what happens in the picture, where the model reads one")
+    retake.add_argument("--text-scale", metavar="NUMBER", help="guidance by the prompt")
+    retake.add_argument("--audio-scale", metavar="NUMBER", help="guidance by the speech")
+    retake.add_argument("--reference", metavar="FILE|SECONDS", help="a picture or an instant that guides it")
+    retake.add_argument("--join", default="blend", help="blend: fade into what follows, which stays; ripple: make what "
+                        "follows anew (default: blend)")  # fmt: skip
+    retake.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
+    takes = command("takes", _takes, "list the takes of a job's chunks, or choose one")
+    takes.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
+    takes.add_argument("--chunk", metavar="NUMBER", help="with --use: which chunk")
+    takes.add_argument("--use", metavar="TAKE", help="show this take of the chunk; 0 is the first")
+    takes.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
     demo = command("demo", _demo, "make the bundled portrait say the bundled sentence")
     demo.add_argument("--preset", default="nano", help="default: nano")
     _add_run(demo)
@@ -234,7 +249,7 @@ def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
     from .pipeline import generate, load_models, plan
     from .runtime.team import team
 
-    output = _checked_output(options.output)
+    output = checked_output(options.output)
     _keep_inputs(request, output)
     film = plan(request)
     if team().leads:
@@ -242,7 +257,7 @@ def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
             print(f"Note: {warning}", file=sys.stderr)
     job_dir = Path(options.job_dir) if options.job_dir else new_job_dir(Path("jobs"), request.source)
     job_dir = Path(team().told(str(job_dir)))
-    return _render(generate(request, load_models(request), job_dir), output, options.json)
+    return render(generate(request, load_models(request), job_dir), output, options.json)
 
 
 def _keep_inputs(request: GenerationRequest, output: Path | None) -> None:
@@ -256,34 +271,62 @@ def _keep_inputs(request: GenerationRequest, output: Path | None) -> None:
 def _resume(options: argparse.Namespace) -> int:
     from .pipeline import resume
 
-    output = _checked_output(options.output)
-    return _render(resume(options.job_dir), output, options.json)
+    output = checked_output(options.output)
+    return render(resume(options.job_dir), output, options.json)
 
 
-def _render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
-    from .runtime.team import team
+def _retake(options: argparse.Namespace) -> int:
+    from .pipeline import retake
+    from .streaming.retakes import Recipe
 
-    bar = None if as_json or not sys.stderr.isatty() else _ProgressBar()
-    finished: Finished | None = None
-    for event in events:
-        if not team().leads:
-            pass
-        elif as_json:
-            print(json.dumps(event_to_dict(event)), flush=True)
-        elif bar:
-            bar.show(event)
-        if isinstance(event, Finished):
-            finished = event
-    assert finished is not None
-    if not team().leads:
-        return 0
-    path = finished.output
-    if output is not None and path is not None:
-        _deliver(path, output)
-        path = output
-    if not as_json:
-        print(path)
-    return 0 if finished.complete else 1
+    output = checked_output(options.output)
+    reference: dict[str, Any] = {}
+    if options.reference is not None:
+        try:
+            reference["reference_seconds"] = float(options.reference)
+        except ValueError:
+            reference["reference_image"] = str(Path(options.reference).absolute())
+    recipe = Recipe(
+        seed=None if options.seed is None else parse_seed(options.seed), prompt=options.prompt, join=options.join,
+        text_scale=_number(options, "text_scale"), audio_scale=_number(options, "audio_scale"), **reference,
+    )
+    return render(retake(options.job_dir, _whole(options, "chunk"), recipe), output, options.json)
+
+
+def _takes(options: argparse.Namespace) -> int | None:
+    from .pipeline import choose_take, plan
+    from .streaming.job import JobFolder
+    from .streaming.retakes import ChunkTakes, read_takes
+
+    if (options.use is None) != (options.chunk is None):
+        raise InputError("takes chooses with --chunk and --use together, such as --chunk 3 --use 1.")
+    if options.use is not None:
+        events = choose_take(options.job_dir, _whole(options, "chunk"), _whole(options, "use"))
+        return render(events, checked_output(options.output), options.json)
+    job = JobFolder.open(options.job_dir)
+    known = read_takes(job)
+    listed = []
+    for chunk in plan(job.request).chunks:
+        own = known.get(chunk.index, ChunkTakes())
+        recipes = [{}, *({k: v for k, v in dataclasses.asdict(r).items() if v is not None} for r in own.recipes)]
+        listed.append({"chunk": chunk.index, "start_seconds": chunk.start_seconds, "stop_seconds": chunk.stop_seconds,
+                       "chosen": own.chosen, "takes": recipes})  # fmt: skip
+        if options.json:
+            continue
+        print(f"{chunk.index:4d}  {chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s")
+        for take, recipe in enumerate(recipes if own.recipes else ()):
+            described = ", ".join(f"{key} {value}" for key, value in recipe.items()) or "the film's own"
+            print(f"      {'*' if take == own.chosen else ' '} take {take}: {described}")
+    if options.json:
+        print(json.dumps(listed, indent=2))
+    return None
+
+
+def _whole(options: argparse.Namespace, name: str) -> int:
+    value = _number(options, name)
+    if value != int(value):
+        raise InputError(f"--{name} is {value:g}; give a whole number.")
+    return int(value)
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -393,13 +436,6 @@ _PASSED_ON_HELP = {
 }
 
 
-def event_to_dict(event: Event) -> dict[str, Any]:
-    """An event as JSON-ready data, its kind under `event`."""
-    kind = {Progress: "progress", ChunkFinished: "chunk_finished", Finished: "finished"}[type(event)]
-    data = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(event).items()}
-    return {"event": kind, **data}
-
-
 def new_job_dir(parent: Path, source: str) -> Path:
     """A folder name below `parent` that nothing uses yet: source name and local time."""
     return _free_name(parent / f"{Path(source).stem[:40]}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -411,60 +447,3 @@ def _free_name(path: Path) -> Path:
         candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
         number += 1
     return candidate
-
-
-def _checked_output(output: str | Path | None) -> Path | None:
-    """The place the film is to be written to, refused before any work if it cannot be."""
-    if output is None:
-        return None
-    path = Path(output).absolute()
-    if path.suffix.lower() != ".mp4":
-        raise OutputError(f"The output {output} does not end in .mp4, the only format written; rename it.")
-    if path.is_dir():
-        raise OutputError(f"The output {output} is a folder; give a file name ending in .mp4.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder {path.parent} of the output does not exist; make it or choose another.")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"The folder {path.parent} of the output cannot be written; choose another.")
-    return path
-
-
-def _deliver(film: Path, output: Path) -> None:
-    """Copy beside the target, then rename over it: the earlier file stays whole until the new one is."""
-    temporary = output.with_name(f".{output.name}.partial")
-    try:
-        shutil.copyfile(film, temporary)
-        os.replace(temporary, output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise writing_failed(str(output), error) from error
-
-
-class _ProgressBar:
-    """One line on a terminal, redrawn."""
-
-    _WIDTH = 28
-
-    def show(self, event: Event) -> None:
-        if isinstance(event, Progress):
-            filled = round(event.fraction * self._WIDTH)
-            where = "" if event.chunk is None else f" chunk {event.chunk + 1}/{event.num_chunks}"
-            step = "" if event.step is None else f" step {event.step + 1}/{event.num_steps}"
-            left = "" if event.seconds_left is None else f" {format_seconds(event.seconds_left)} left"
-            line = f"[{'#' * filled}{'.' * (self._WIDTH - filled)}] {event.stage}{where}{step}{left}"
-        elif isinstance(event, Finished):
-            line = f"[{'#' * self._WIDTH}] done"
-        else:
-            return
-        end = "\n" if isinstance(event, Finished) else ""
-        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end=end, file=sys.stderr, flush=True)
-
-
-def format_seconds(seconds: float) -> str:
-    """75 -> '1:15', 4000 -> '1:06:40', 7 -> '7 s'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

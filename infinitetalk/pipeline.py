@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .errors import InputError, JobError
 from .events import Event, Finished, Progress
 from .request import FRAMES_PER_SECOND, GenerationRequest
 from .runtime.quiet import quiet_libraries
@@ -24,6 +25,7 @@ from .runtime.quiet import quiet_libraries
 if TYPE_CHECKING:
     from .models.loading import Models
     from .streaming.film import FilmPlan
+    from .streaming.retakes import Recipe
 
 ShouldStop = Callable[[], bool]
 
@@ -106,6 +108,66 @@ def resume(
     yield from _events(job, models or load_models(job.request), should_stop)
 
 
+def retake(
+    job_dir: str | Path,
+    chunk: int,
+    recipe: Recipe,
+    models: Models | None = None,
+    *,
+    should_stop: ShouldStop | None = None,
+) -> Iterator[Event]:
+    """Make one chunk of a finished job once more, as `recipe` says, and put the film together with it.
+
+    The other takes stay (`choose_take`). If it is cancelled or fails, the film and the choice are as before.
+
+    Raises:
+        InputError: there is no such chunk or picture. JobError: the job is not finished, or another run works on it.
+    """
+    from .streaming.job import JobFolder
+    from .streaming.retakes import add_take, read_takes, write_takes
+
+    job = JobFolder.open(job_dir)
+    _check_chunk(job, chunk)
+    before = read_takes(job)
+    add_take(job, chunk, recipe)
+    complete = False
+    try:
+        for event in _events(job, models or load_models(job.request), should_stop):
+            complete = isinstance(event, Finished) and event.complete
+            yield event
+    finally:
+        if not complete:
+            write_takes(job, before)
+
+
+def choose_take(
+    job_dir: str | Path, chunk: int, take: int, models: Models | None = None, *, should_stop: ShouldStop | None = None
+) -> Iterator[Event]:
+    """Show another take of a chunk, and put the film together; what is not on disk is made again.
+
+    Raises:
+        InputError: there is no such chunk or take.
+    """
+    from .streaming import retakes
+    from .streaming.job import JobFolder
+
+    job = JobFolder.open(job_dir)
+    _check_chunk(job, chunk)
+    retakes.choose_take(job, chunk, take)
+    yield from _events(job, models or load_models(job.request), should_stop)
+
+
+def _check_chunk(job, chunk: int) -> None:
+    if not job.output.exists():
+        raise JobError(f"The job {job.path} has no film yet; finish it with `infinitetalk resume {job.path}` first.")
+    count = len(plan(job.request).chunks)
+    if not 0 <= chunk < count:
+        raise InputError(
+            f"The film has chunks 0 to {count - 1}, and chunk {chunk} was asked for; `infinitetalk takes {job.path}` "
+            "lists them."
+        )
+
+
 def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Event]:
     """What `_make_film` reports from its threads, in order, until it ends or fails."""
     from .runtime.team import team
@@ -171,25 +233,28 @@ def _make_film(
             for chunk in chunks:
                 # 3. Condition: the reference and what is heard. A cut in the source begins a new shot.
                 clock.begin(chunk)
-                reference = inputs.reference(chunk)
+                digest, recipe = takes.digest(chunk), takes.recipe(chunk)
+                reference = inputs.reference(chunk if recipe is None else recipe.guided(chunk))
                 if chunk.opens_shot:
                     stream.cut()
                 if inputs.begins_shot(chunk):
                     stream.begin_shot()
-                digest = takes.digest(chunk)
                 if (kept := takes.kept(chunk, digest)) is not None:
                     stream.carry_on(reference, kept.context_latents)
                     clock.skip(chunk)
                     report(kept.event)
                     continue
                 audio = inputs.audio(chunk)
-                noise = chunk_noise(job.request.seed, chunk.index, 0, inputs.noise_shape(chunk))
+                seed = job.request.seed if recipe is None or recipe.seed is None else recipe.seed
+                noise = chunk_noise(seed, chunk.index, takes.noise_number(chunk), inputs.noise_shape(chunk))
 
                 # 4. Denoise and decode.
                 try:
                     pictures = stream.generate_chunk(
                         chunk, reference, audio, noise, on_step=clock.step, should_stop=should_stop,
                         keep_context=chunk is not chunks[-1],
+                        settings=None if recipe is None else recipe.settings(settings),
+                        text=None if recipe is None or recipe.prompt is None else inputs.text(recipe.prompt),
                     )
                 except Cancelled:
                     cancelled = True
@@ -200,13 +265,21 @@ def _make_film(
                     remember_chunk_seconds(spec, settings, sum(pictures.seconds.values()))
 
                 # 5. Append: encoded and stored beside the next chunk's denoising.
-                background.submit(takes.store, chunk, digest, pictures, stream.context_latents, inputs.detail(), report)
+                over = takes.faded_into(chunk)
+                if over is not None:
+                    stream.carry_on(reference, takes.end_of(chunk, over))
+                background.submit(
+                    takes.store, chunk, digest, pictures, stream.context_latents, inputs.detail(), report, recipe, over
+                )
 
     # 6. Join the segments with the user's own sound.
     if not writes:
         report(Finished(None, job.path, not cancelled, 0, clock.seconds))
         return
     finished = takes.finished_chunks()
+    if cancelled and takes.remade and job.output.exists():  # the film as it was is longer
+        report(Finished(job.output, job.path, False, film.plan.num_frames, clock.seconds))
+        return
     if not finished:
         report(Finished(None, job.path, False, 0, clock.seconds))
         return

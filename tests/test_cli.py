@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infinitetalk.cli import format_seconds, main
+from infinitetalk.cli import main
 from infinitetalk.request import load_preset, preset_names
+from infinitetalk.terminal import format_seconds
 
 RATE = 16_000
 

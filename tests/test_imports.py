@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "pipeline": BASICS | WORKING | {"streaming"},
     **dict.fromkeys(ASIDE, ENGINE | ASIDE),
     "ui": ENGINE,
-    "cli": ENGINE | ASIDE,
+    "terminal": {"errors", "events", "runtime"},
+    "cli": ENGINE | ASIDE | {"terminal"},
     "__main__": {"cli"},
     "__init__": ENGINE,
 }

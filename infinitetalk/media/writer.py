@@ -25,6 +25,9 @@ ENCODER_THREADS = 2  # a fixed number: x264's output depends on it, and a resume
 PCM_BLOCK = 4096  # samples
 
 
+Picture = np.ndarray | av.VideoFrame  # uint8 [H,W,3] RGB, or as `to_film_colors` gives it
+
+
 @dataclass(frozen=True)
 class Segment:
     """What was written: a playable file of `num_frames` at 25 fps and exactly as much sound."""
@@ -55,12 +58,13 @@ class SegmentWriter:
     sound_codec: Literal["alac", "pcm_s16le"] = "alac"
 
     def write(
-        self, path: str | os.PathLike, frames: np.ndarray | Iterable[np.ndarray], sound: np.ndarray | None = None
+        self, path: str | os.PathLike, frames: np.ndarray | Iterable[Picture], sound: np.ndarray | None = None
     ) -> Segment:
         """Writes `path` (.mp4), whole or not at all.
 
         Args:
-            frames: uint8 [frames, height, width, 3], RGB, or single ones from any iterable; at least one.
+            frames: uint8 [frames, height, width, 3], RGB, or single ones from any iterable, which may be in
+                `to_film_colors` already; at least one.
             sound: float32 [samples] or [channels, samples] in [-1, 1] at `sound_rate`. It is cut, or filled with
                 silence, to the length of the frames; `Soundtrack.read_frames` gives just that.
 
@@ -105,21 +109,29 @@ class SegmentWriter:
         return stream
 
     def _encode_frames(
-        self, container: av.container.OutputContainer, stream: av.VideoStream, frames: Iterable[np.ndarray]
+        self, container: av.container.OutputContainer, stream: av.VideoStream, frames: Iterable[Picture]
     ) -> int:
         count = 0
         for pixels in frames:
-            assert pixels.shape == (self.height, self.width, 3) and pixels.dtype == np.uint8, pixels.shape
-            pixels = np.pad(pixels, ((0, self.height % 2), (0, self.width % 2), (0, 0)), mode="edge")
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24").reformat(
-                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation="BICUBIC"
-            )
+            frame = pixels
+            if not isinstance(pixels, av.VideoFrame):
+                assert pixels.shape == (self.height, self.width, 3) and pixels.dtype == np.uint8, pixels.shape
+                frame = to_film_colors(pixels)
             frame.pts, frame.time_base = count, Fraction(1, FRAMES_PER_SECOND)
             container.mux(stream.encode(frame))
             count += 1
         assert count, "a segment needs a frame"
         container.mux(stream.encode(None))
         return count
+
+
+def to_film_colors(pixels: np.ndarray) -> av.VideoFrame:
+    """RGB, uint8 [H,W,3], as films of this package hold it: YUV 4:2:0, BT.709, studio range, even sides."""
+    height, width = pixels.shape[:2]
+    pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24").reformat(
+        format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation="BICUBIC"
+    )
 
 
 class BackgroundWriter:

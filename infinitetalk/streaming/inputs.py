@@ -59,15 +59,21 @@ class FilmInputs:
         self._square = film.square
         self._shot_colors: np.ndarray | None = None
 
-    def text(self) -> TextPair:
-        """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all."""
+    def text(self, prompt: str | None = None) -> TextPair:
+        """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all.
+
+        prompt: instead of the film's.
+        """
         models, request = self.models, self.film.request
         if models.text_encoder is None:
             empty = torch.zeros(0, models.transformer.config.text_dim)
             return TextPair(empty, empty)
         negative = DEFAULT_NEGATIVE_PROMPT if request.negative_prompt is None else request.negative_prompt
         return TextPair(
-            *(encode_text(models.text_encoder, models.tokenizer, prompt) for prompt in (request.prompt, negative))
+            *(
+                encode_text(models.text_encoder, models.tokenizer, each)
+                for each in (request.prompt if prompt is None else prompt, negative)
+            )
         )
 
     def speaker_masks(self) -> Tensor | None:

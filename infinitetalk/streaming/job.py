@@ -2,7 +2,7 @@
 
     project.json            the complete request, with the inputs' paths relative to this folder
     inputs/                 copies of the picture or film and the voices
-    chunks/0003/take-00/    segment.mp4, context.safetensors, take.json
+    chunks/0003/take-00/    segment.mp4, context.safetensors, take.json; take-01 if made once more (`retakes.py`)
     output.mp4
 
 A take is written beside its place and renamed when it is complete and on disk, so a folder `take-NN` is always whole.
@@ -14,7 +14,9 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from ..errors import JobError, writing_failed
 from ..request import GenerationRequest, Keyframe, Speaker, read_project
 
 PROJECT_FORMAT = 1
+_OWNER = ".owner.json"  # who holds the lock; of no meaning where nobody does
 _LINK_ABOVE_BYTES = 500_000_000  # a source film this large is linked into the folder where the disk allows it
 
 
@@ -96,6 +99,18 @@ class JobFolder:
         request = GenerationRequest.from_dict(project.get("request", {}), str(path / "project.json"))
         return cls(path, _map_files(request, lambda name: _inside(path, name)))
 
+    def project(self) -> dict[str, Any]:
+        """What project.json holds now."""
+        return dict(read_project(self.path / "project.json"))
+
+    def inside(self, name: str) -> str:
+        """The path of a file of this job, named relative to its folder.
+
+        Raises:
+            JobError: it lies outside.
+        """
+        return _inside(self.path, name)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for one process; the lock ends with the process, however it ends.
@@ -107,8 +122,23 @@ class JobFolder:
             try:
                 _lock(file)
             except OSError as error:
-                raise JobError(f"Another run is working in {self.path}; wait for it or choose another.") from error
-            yield
+                raise JobError(
+                    f"Another run{self._owner()} is working in {self.path}; wait for it or choose another."
+                ) from error
+            owner = {"process": os.getpid(), "machine": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+            write_json(self.path / _OWNER, owner)
+            try:
+                yield
+            finally:
+                (self.path / _OWNER).unlink(missing_ok=True)
+
+    def _owner(self) -> str:
+        """' (process 71 on host, since 12:00)'; nothing where that cannot be told."""
+        try:
+            owner = json.loads((self.path / _OWNER).read_text(encoding="utf-8"))
+            return f" (process {owner['process']} on {owner['machine']}, since {owner['since']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
     def take_dir(self, chunk: int, take: int = 0) -> Path:
         return self.path / "chunks" / f"{chunk:04d}" / f"take-{take:02d}"
@@ -133,13 +163,24 @@ class JobFolder:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def finished_take(self, chunk: int, inputs_digest: str, take: int = 0) -> dict[str, Any] | None:
-        """The record of a complete take made from exactly these inputs, or None."""
-        try:
-            record = json.loads((self.take_dir(chunk, take) / "take.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            return None
-        return record if record.get("inputs_sha256") == inputs_digest else None
+    def finished_take(self, chunk: int, inputs_digest: str) -> dict[str, Any] | None:
+        """The record of a complete take made from exactly these inputs, its number under `take`; or None."""
+        for folder in self._take_dirs(chunk):
+            try:
+                record = json.loads((folder / "take.json").read_text(encoding="utf-8"))
+            except (OSError, json.JSONDecodeError):
+                continue
+            if record.get("inputs_sha256") == inputs_digest:
+                return record | {"take": int(folder.name.removeprefix("take-"))}
+        return None
+
+    def next_take(self, chunk: int) -> int:
+        """A number that no take on disk has."""
+        return 1 + max((int(folder.name.removeprefix("take-")) for folder in self._take_dirs(chunk)), default=-1)
+
+    def _take_dirs(self, chunk: int) -> list[Path]:
+        found = (self.path / "chunks" / f"{chunk:04d}").glob("take-*")
+        return sorted(folder for folder in found if folder.name.removeprefix("take-").isdigit())
 
 
 def _copy_inputs(request: GenerationRequest, folder: Path) -> GenerationRequest:

@@ -85,6 +85,8 @@ class FilmStream:
         should_stop: Callable[[], bool] | None = None,
         image_tokens: Tensor | None = None,
         keep_context: bool = True,
+        settings: Settings | None = None,
+        text: TextPair | None = None,
     ) -> ChunkPictures:
         """One turn of the loop; leaves the state ready for the next chunk.
 
@@ -92,11 +94,12 @@ class FilmStream:
         noise: [1, 16, T, h, w].
         image_tokens: instead of the image encoder's, for the parity suite.
         keep_context: False after the last chunk, when nothing starts from it.
+        settings, text: of this chunk alone, instead of the film's.
 
         Raises:
             Cancelled: if `should_stop` said so; the state is as before the call.
         """
-        models, settings, spec = self.models, self.settings, self.models.spec
+        models, settings, spec = self.models, settings or self.settings, self.models.spec
         dtype, device = models.dtype, models.device
         clock = _Stopwatch()
 
@@ -106,7 +109,7 @@ class FilmStream:
         context = space.reference if self.context_latents is None else self.context_latents
         branches = branches_for(settings.text_scale, settings.audio_scale)
         conditions = branch_conditions(
-            models, branches, text=self.text, y=y, audio=audio, speaker_masks=self.speaker_masks,
+            models, branches, text=text or self.text, y=y, audio=audio, speaker_masks=self.speaker_masks,
             image_tokens=image_tokens, keys=settings.keys,
         )
         clock.lap("conditioning")

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..errors import JobError
 from ..events import ChunkFinished
+from ..media.fade import faded_into
 from ..media.soundtrack import Soundtrack
 from ..media.writer import SegmentWriter
 from ..models.loading import Models
 from .film import Film
 from .job import JobFolder, file_digest, write_json
 from .plan import Chunk
+from .retakes import ChunkTakes, Recipe, read_takes
 from .stream import ChunkPictures, to_bytes
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 class KeptTake:
     """A take found complete. context_latents: what the next chunk starts from, None after the last."""
 
+    number: int
     context_latents: Tensor | None
     event: ChunkFinished
 
@@ -46,6 +50,9 @@ class Takes:
         )
         request = film.request
         files = [request.source, *(speaker.audio for speaker in request.speakers)]
+        self._chosen = read_takes(job)
+        self._shown: dict[int, int] = {}  # number of each chunk's take, as far as the film has got
+        self._over: dict | None = None  # record of the take that the current one fades into
         self._digest = hashlib.sha256(
             json.dumps(
                 [asdict(film.plan.settings), request.seed, request.prompt, request.negative_prompt,
@@ -53,24 +60,70 @@ class Takes:
             ).encode()
         ).hexdigest()
 
+    @property
+    def remade(self) -> bool:
+        """Whether any chunk has more than one take."""
+        return bool(self._chosen)
+
+    def recipe(self, chunk: Chunk) -> Recipe | None:
+        """How the chosen take differs from the film's own settings, None if in nothing."""
+        own = self._chosen.get(chunk.index)
+        return None if own is None else own.recipe(own.chosen)
+
     def digest(self, chunk: Chunk) -> str:
-        """A hash of everything the chunk's pictures follow from: the film's inputs and settings, all chunks so far."""
+        """A hash of everything the chunk's pictures follow from: the film's inputs and settings, all chunks so far.
+
+        To be asked chunk by chunk, with each chunk as the plan has it.
+        """
         image = chunk.reference.image
         described = json.dumps([self._digest, asdict(chunk), file_digest(image) if image else None])
-        self._digest = hashlib.sha256(described.encode()).hexdigest()
-        return self._digest
+        first = hashlib.sha256(described.encode()).hexdigest()
+        own = self._chosen.get(chunk.index, ChunkTakes())
+        # What follows a take that fades into another follows from that other one.
+        follows = own.chosen
+        while (recipe := own.recipe(follows)) is not None and recipe.join == "blend":
+            follows = recipe.over
+        self._digest = _digest_of(first, own, follows)
+        self._over = None
+        if (recipe := own.recipe(own.chosen)) is not None and recipe.join == "blend":
+            self._over = self.job.finished_take(chunk.index, _digest_of(first, own, recipe.over))
+            if self._over is None:
+                raise JobError(
+                    f"Take {own.chosen} of chunk {chunk.index} fades into take {recipe.over}, which is not there any "
+                    f"more; choose another with `infinitetalk takes {self.job.path} --chunk {chunk.index} --use 0`."
+                )
+        return _digest_of(first, own, own.chosen)
+
+    def noise_number(self, chunk: Chunk) -> int:
+        """Which of the chunk's noises the chosen take starts from: with a seed of its own the first, as a film does."""
+        recipe = self.recipe(chunk)
+        return 0 if recipe is None or recipe.seed is not None else self._chosen[chunk.index].chosen
 
     def segment(self, chunk: Chunk) -> Path:
-        return self.job.take_dir(chunk.index) / "segment.mp4"
+        """Of the take that is shown, once it is there."""
+        return self.job.take_dir(chunk.index, self._shown[chunk.index]) / "segment.mp4"
 
     def kept(self, chunk: Chunk, digest: str) -> KeptTake | None:
         """The chunk's take from an earlier run, if it is whole and made from the same inputs."""
         record = self.job.finished_take(chunk.index, digest)
         if record is None:
             return None
-        context = self.job.take_dir(chunk.index) / "context.safetensors"
-        latents = load_file(context)["context_latents"] if context.exists() else None
-        return KeptTake(latents, self._event(chunk, record["seconds"]))
+        number = self._shown[chunk.index] = record["take"]
+        return KeptTake(number, self._context(chunk.index, number), self._event(chunk, record["seconds"]))
+
+    def faded_into(self, chunk: Chunk) -> int | None:
+        """Number of the take that the chosen one fades into, where something follows that was made after that one."""
+        chunks = self.film.plan.chunks
+        follows = chunk.index + 1 < len(chunks) and not chunks[chunk.index + 1].opens_shot
+        return self._over["take"] if follows and self._over is not None else None
+
+    def end_of(self, chunk: Chunk, take: int) -> Tensor | None:
+        """What the next chunk starts from after that take."""
+        return self._context(chunk.index, take)
+
+    def _context(self, chunk: int, number: int) -> Tensor | None:
+        context = self.job.take_dir(chunk, number) / "context.safetensors"
+        return load_file(context)["context_latents"] if context.exists() else None
 
     def store(
         self,
@@ -80,8 +133,12 @@ class Takes:
         context_latents: Tensor | None,
         detail: DetailCarrier | None,
         report: Callable[[ChunkFinished], None],
+        recipe: Recipe | None = None,
+        over: int | None = None,
     ) -> None:
         """Encode and write the chunk's new frames, its context and its record, then tell `report`.
+
+        over: number of the take that these pictures fade into at their end.
 
         Raises:
             OutputError: if it cannot be written; no part of the take is left.
@@ -89,8 +146,11 @@ class Takes:
         frames = to_bytes(pictures.frames[:, chunk.kept])
         if detail is not None:
             frames = detail.carry(frames)
+        if over is not None:
+            frames = faded_into(frames, self.job.take_dir(chunk.index, over) / "segment.mp4")
         sound = self.soundtrack.read_frames(chunk.new_start_frame, chunk.num_new_frames)
-        with self.job.writing_take(chunk.index) as folder:
+        number = self.job.next_take(chunk.index)
+        with self.job.writing_take(chunk.index, number) as folder:
             self._writer.write(folder / "segment.mp4", frames, sound)
             if context_latents is not None:
                 context = context_latents.float().cpu().contiguous()
@@ -99,20 +159,22 @@ class Takes:
                 folder / "take.json",
                 {
                     "chunk": chunk.index,
-                    "take": 0,
+                    "take": number,
                     "seed": self.film.request.seed,
+                    "recipe": None if recipe is None else recipe.fingerprint(),
                     "inputs_sha256": digest,
                     "num_frames": chunk.num_new_frames,
                     "seconds": pictures.seconds,
                 },
             )
+        self._shown[chunk.index] = number
         report(self._event(chunk, pictures.seconds))
 
     def finished_chunks(self) -> list[Chunk]:
-        """The chunks on disk from the first on, without a gap."""
+        """The chunks that are there from the first on, without a gap."""
         finished = []
         for chunk in self.film.plan.chunks:
-            if not self.segment(chunk).exists():
+            if chunk.index not in self._shown:
                 break
             finished.append(chunk)
         return finished
@@ -127,3 +189,12 @@ class Takes:
             seed=self.film.request.seed,
             seconds=seconds,
         )
+
+
+def _digest_of(first: str, own: ChunkTakes, take: int) -> str:
+    """Of a take, from that of the film's own."""
+    recipe = own.recipe(take)
+    if recipe is None:
+        return first
+    described = json.dumps([first, take, recipe.fingerprint()], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()
