@@ -281,7 +281,7 @@ def watch(studio: Studio, job: Job) -> Iterator[Updates]:
     finished: list[ChunkFinished] = []
     running: int | None = None
     seconds_elapsed = 0.0
-    replayed = job.ended  # the film is there: no need to stream it again piece by piece
+    replayed = job.ended or job.work is not None  # the film is there: no need to stream it again piece by piece
     for event in studio.follow(job):
         if isinstance(event, Waiting):
             yield {"progress": rendering.waiting(event.place)}
@@ -334,6 +334,7 @@ def _started() -> Updates:
         "cancel": gr.update(visible=True),
         "download": gr.update(visible=False),
         "players": gr.update(selected="live"),
+        "retake": gr.update(visible=False),
         "result": gr.update(elem_classes=["card", "busy"]),
     }
 
@@ -357,7 +358,13 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
         "facts": rendering.film_facts(event, job.request.seed, Path(film).stat().st_size, seconds_elapsed),
         "result": gr.update(elem_classes=["card", "has-film"]),
     } | work
-    if not event.complete:
+    if event.complete:
+        from .retakes import shown
+
+        updates |= shown(job) if job.plan is not None else {}
+    elif job.work is not None:
+        updates["notice"] = rendering.notice("Cancelled; the film is as it was.", "note")
+    else:
         kept = rendering.duration(event.num_frames / FRAMES_PER_SECOND)
         updates["notice"] = rendering.notice(f"Cancelled; the first {kept} are finished and kept.", "note")
     return updates

@@ -51,6 +51,7 @@ class Failed:
 
 
 Update = Event | Waiting | Failed
+Work = Callable[[Any, Callable[[], bool]], Iterator[Event]]  # (networks, should_stop)
 
 
 def log_to(jobs_dir: Path) -> Path:
@@ -91,11 +92,12 @@ def failure(error: Exception) -> Failed:
 class Job:
     """One film, from waiting to finished; safe to use from any thread."""
 
-    def __init__(self, request: GenerationRequest, directory: Path, plan: Any = None) -> None:
+    def __init__(self, request: GenerationRequest, directory: Path, plan: Any = None, work: Work | None = None) -> None:
         self.id = secrets.token_urlsafe(16)  # who knows it may watch, so it cannot be guessed
         self.request = request
         self.directory = directory
         self.plan = plan
+        self.work = work  # on a film that is there; None makes a new one
         self.ended = False
         self._lasting: list[ChunkFinished | Finished | Failed] = []
         self._progress: Progress | None = None
@@ -177,7 +179,13 @@ class Studio:
     def submit(self, request: GenerationRequest, plan: Any = None) -> Job:
         """Put a film at the end of the queue."""
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}"
-        job = Job(request, self.jobs_dir / name, plan)
+        return self._enqueue(Job(request, self.jobs_dir / name, plan))
+
+    def change(self, job: Job, work: Work) -> Job:
+        """Put work on a finished job's film at the end of the queue; the job that is returned has the same folder."""
+        return self._enqueue(Job(job.request, job.directory, job.plan, work))
+
+    def _enqueue(self, job: Job) -> Job:
         with self._changed:
             self._jobs[job.id] = job
             self._forget_old_jobs()
@@ -242,7 +250,11 @@ class Studio:
         started = time.monotonic()
         job.publish(Progress(stage="loading", fraction=0.0, seconds_elapsed=0.0))
         models = self.models(job.request)
-        for event in generate(job.request, models, job.directory, should_stop=job.should_stop):
+        if job.work is None:
+            events = generate(job.request, models, job.directory, should_stop=job.should_stop)
+        else:
+            events = job.work(models, job.should_stop)
+        for event in events:
             job.publish(event)
         assert job.ended, "the engine stopped without an end"
         log.info("%s done in %.1f s", job.directory.name, time.monotonic() - started)

@@ -14,7 +14,7 @@ from gradio import audio_stream_encoder
 
 from ..errors import InputError, OutputError
 from ..request import load_preset, preset_names
-from . import api, handlers, rendering
+from . import api, handlers, rendering, retakes
 from .handlers import FORM_FIELDS, Form, Updates
 from .jobs import Studio, log_to
 from .theme import STATIC_DIR, studio_css, studio_head, studio_theme
@@ -125,7 +125,7 @@ def _options(c: dict[str, Any], preset: str) -> None:
     )
 
 
-def _result_zone(c: dict[str, Any]) -> None:
+def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
     with gr.Column(elem_id="result-zone", scale=7, min_width=320):
         with gr.Column(elem_classes="card", elem_id="action-card"):
             gr.HTML(_heading(3, "Film"))
@@ -152,6 +152,7 @@ def _result_zone(c: dict[str, Any]) -> None:
                 c["download"] = gr.DownloadButton(
                     "Download the film", variant="primary", size="md", visible=False, elem_id="download"
                 )
+            retakes.panel(c, audio_scale)
 
 
 def _timeline_zone(c: dict[str, Any], pictures: SourcePictures) -> None:
@@ -178,7 +179,7 @@ def build_page(studio: Studio, preset: str) -> gr.Blocks:
         c["job"] = gr.BrowserState("", storage_key="infinitetalk-film", secret=BROWSER_WORD)
         with gr.Row(elem_id="zones"):
             _source_zone(c, preset)
-            _result_zone(c)
+            _result_zone(c, load_preset(preset).audio_scale)
         pictures = SourcePictures()
         _timeline_zone(c, pictures)
         _wire(page, c, studio, preset, pictures)
@@ -238,10 +239,11 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     )  # fmt: skip
 
     # films
-    running = outputs(
+    of_film = (
         "notice", "progress", "strip", "facts", "generate", "cancel", "download", "players", "live", "film", "result",
-        "job", "timeline",
+        "job", "timeline", *retakes.PANEL,
     )  # fmt: skip
+    running = outputs(*of_film)
     film_event = private | {"concurrency_limit": None}  # the studio's own queue makes one film at a time
     start = streamed(partial(handlers.generate, studio))
     c["generate"].click(start, form, running, **film_event)
@@ -250,6 +252,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     )
     c["cancel"].click(updates(partial(handlers.cancel, studio)), c["job"], outputs("progress"), **quick)
     page.load(streamed(partial(handlers.reattach, studio)), c["job"], running, **film_event)
+    retakes.wire(c, studio, of_film, updates, streamed, {"quick": quick, "film": film_event})
     c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick)
 
 

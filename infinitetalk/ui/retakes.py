@@ -1,0 +1,157 @@
+"""One stretch of a finished film once more: the panel under the player, and what its buttons do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from ..errors import InputError
+from ..models.specs import get_spec
+from ..request import parse_seed
+from . import handlers, rendering
+from .handlers import Updates
+from .jobs import Job, Studio, failure
+
+JOINS = [("Fade into what follows", "blend"), ("Make what follows anew", "ripple")]
+PANEL = ("retake", "retake_chunk", "retake_take", "retake_prompt")  # what changes with the film
+FORM = ("retake_chunk", "retake_seed", "retake_audio_scale", "retake_picture", "retake_prompt", "retake_join")
+
+
+def panel(c: dict[str, Any], audio_scale: float) -> None:
+    """The panel's components; hidden until there is a film."""
+    with gr.Accordion("Redo a stretch", open=False, visible=False, elem_id="retake") as c["retake"]:
+        gr.HTML(
+            '<p class="help">Every stretch is made by itself. One that did not come out well is made again in the time '
+            "of that stretch alone; the others stay as they are.</p>"
+        )
+        with gr.Row():
+            c["retake_chunk"] = gr.Dropdown([], label="Stretch", elem_id="retake-chunk")
+            c["retake_take"] = gr.Dropdown([], label="Shown take", elem_id="retake-take")
+        with gr.Row():
+            c["retake_seed"] = gr.Textbox(
+                "", label="Seed", placeholder="another", info="Empty: other noise than before.", elem_id="retake-seed"
+            )
+            c["retake_audio_scale"] = gr.Slider(
+                1, 10, value=audio_scale, step=0.1, label="Audio guidance",
+                info="Higher: the mouth follows the voice more strongly.", elem_id="retake-audio-scale",
+            )  # fmt: skip
+        c["retake_prompt"] = gr.Textbox("", label="Prompt", visible=False, elem_id="retake-prompt")
+        c["retake_picture"] = gr.File(
+            label="Another picture to guide it (optional)", file_types=["image"], height=100, elem_id="retake-picture"
+        )
+        c["retake_join"] = gr.Radio(
+            JOINS, value="blend", label="At its end", elem_id="retake-join",
+            info="Fading takes half a second. Making anew takes as long as all that follows.",
+        )  # fmt: skip
+        c["redo"] = gr.Button("Make this stretch again", elem_id="redo")
+
+
+def shown(job: Job, chunk: int | None = None) -> Updates:
+    """The panel for a finished film."""
+    from ..streaming.job import JobFolder
+    from ..streaming.retakes import ChunkTakes, read_takes
+
+    chunks = job.plan.chunks
+    chunk = chunk if isinstance(chunk, int) and 0 <= chunk < len(chunks) else 0
+    own = read_takes(JobFolder.open(job.directory)).get(chunk, ChunkTakes())
+    stretches = [
+        (f"{each.index + 1}: {rendering.clock(each.start_seconds)} to {rendering.clock(each.stop_seconds)}", each.index)
+        for each in chunks
+    ]
+    takes = [("1, as first made", 0)]
+    for number, recipe in enumerate(own.recipes, start=1):
+        changes = {
+            "seed": recipe.seed, "audio guidance": recipe.audio_scale, "prompt": recipe.prompt or None,
+            "own picture": recipe.reference_image and "yes",
+        }  # fmt: skip
+        told = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
+        takes.append((f"{number + 1}: {told or 'other noise'}", number))
+    return {
+        "retake": gr.update(visible=True),
+        "retake_chunk": gr.update(choices=stretches, value=chunk),
+        "retake_take": gr.update(choices=takes, value=own.chosen, interactive=len(takes) > 1),
+        "retake_prompt": gr.update(visible=get_spec(job.plan.settings.model).takes_prompt),
+    }
+
+
+def chunk_chosen(studio: Studio, job_id: Any, chunk: Any) -> Updates:
+    """The takes of another stretch."""
+    job = studio.find(job_id)
+    if job is None or not job.ended or job.plan is None:
+        return {}
+    return shown(job, chunk)
+
+
+def redo(
+    studio: Studio, job_id: Any, chunk: Any, seed: Any, audio_scale: Any, picture: Any, prompt: Any, join: Any
+) -> Iterator[Updates]:
+    """Make one stretch again and show the film with it."""
+    from ..pipeline import retake
+    from ..streaming.retakes import Recipe
+
+    job = studio.find(job_id)
+    try:
+        if job is None or not isinstance(chunk, int):
+            raise InputError("There is no film of this page to change; make one first.")
+        usual = job.plan.settings.audio_scale
+        recipe = Recipe(
+            seed=parse_seed(seed) if str(seed or "").strip() else None,
+            audio_scale=None if audio_scale is None or abs(audio_scale - usual) < 1e-6 else audio_scale,
+            reference_image=picture or None,
+            prompt=prompt or None,
+            join=join,
+        )
+    except Exception as error:
+        yield {"notice": rendering.notice(failure(error).message)}
+        return
+
+    def work(models, should_stop):
+        return retake(job.directory, chunk, recipe, models, should_stop=should_stop)
+
+    yield from _changed(studio, job, work, chunk)
+
+
+def take_chosen(studio: Studio, job_id: Any, chunk: Any, take: Any) -> Iterator[Updates]:
+    """Show another take of a stretch."""
+    from ..pipeline import choose_take
+
+    job = studio.find(job_id)
+    if job is None or not isinstance(chunk, int) or not isinstance(take, int):
+        yield {}
+        return
+
+    def work(models, should_stop):
+        return choose_take(job.directory, chunk, take, models, should_stop=should_stop)
+
+    yield from _changed(studio, job, work, chunk)
+
+
+def _changed(studio: Studio, job: Job, work: Any, chunk: int) -> Iterator[Updates]:
+    changed = studio.change(job, work)
+    yield {"job": changed.id, "notice": "", "progress": rendering.waiting(0)} | {
+        "generate": gr.update(visible=False), "cancel": gr.update(visible=True), "redo": gr.update(interactive=False)
+    }
+    yield from handlers.watch(studio, changed)
+    yield shown(changed, chunk) | {"redo": gr.update(interactive=True)}
+
+
+def wire(
+    c: dict[str, Any], studio: Studio, running: tuple[str, ...], updates: Any, streamed: Any, options: dict
+) -> None:
+    """Connect the panel; `updates` and `streamed` turn handlers into gradio's, as in `page.py`."""
+
+    def outputs(*names: str) -> list[Any]:
+        return [c[name] for name in names]
+
+    quick, film_event = options["quick"], options["film"]
+    changing = outputs(*running, "redo")
+    c["retake_chunk"].input(
+        updates(partial(chunk_chosen, studio)), outputs("job", "retake_chunk"), outputs(*PANEL), **quick
+    )
+    c["redo"].click(streamed(partial(redo, studio)), outputs("job", *FORM), changing, **film_event)
+    c["retake_take"].input(
+        streamed(partial(take_chosen, studio)), outputs("job", "retake_chunk", "retake_take"), changing, **film_event
+    )
