@@ -22,8 +22,9 @@ BYTES = {"float32": 4, "bfloat16": 2}
 # Bits of a weight with its scales (models/quantize.py), and the one-value-per-channel scales of eight bits.
 WEIGHT_BITS = {"int8": 8, "fp8": 8, "int4": 4.25, "nf4": 4.5, "llm-int8": 8}
 IMAGE_TOKENS = 257
-# Measured: a process that has imported torch, diffusers and transformers, and a CUDA context with its libraries.
-IMPORTS_MB = 750
+# Measured: a process that has imported torch, diffusers and transformers (475 and 750 on two machines: how much of the
+# libraries is read differs), and a CUDA context with its libraries.
+IMPORTS_MB = 600
 CUDA_CONTEXT_MB = 600
 FIRST_RUN_MB = 32  # measured on a CPU: kernels at their first use, threads, what the allocator keeps
 FRAGMENTATION = 1.05  # of a card's memory, for what the allocator cannot use
