@@ -12,17 +12,19 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from ..auto import choose, on_this_machine
 from ..errors import InputError, UserError
 from ..events import ChunkFinished, Finished, Progress
+from ..media.buckets import BUCKETS
 from ..models.specs import get_spec
 from ..paths import assets_dir
+from ..presets import AUTO
 from ..request import FRAMES_PER_SECOND, GenerationRequest, Speaker, load_preset, parse_seed, preset_names
 from . import rendering
 from .jobs import Failed, Job, Studio, Waiting, failure
@@ -74,11 +76,12 @@ class Form:
         if missing := self.missing():
             raise InputError(f"Something is missing: add {' and '.join(missing)}, then press Generate.")
         voices = [self.voice, self.second_voice] if self.two_voices else [self.voice]
-        spec = get_spec(load_preset(self.preset).model)
+        preset = on_this_machine(self.preset)
+        spec = get_spec(load_preset(preset).model)
         return GenerationRequest(
             source=self.source or "",
             speakers=tuple(Speaker(voice) for voice in voices if voice),
-            preset=self.preset,
+            preset=preset,
             seed=parse_seed(self.seed),
             prompt=(self.prompt or "") if spec.takes_prompt else "",
             arrangement=self.arrangement,
@@ -159,15 +162,35 @@ def dice() -> Updates:
 
 def preset_changed(preset: str) -> Updates:
     """The preset's own values in the options, and only the options its model has."""
-    settings = load_preset(preset)
+    choice = choose(preset) if preset == AUTO else None
+    name = preset if choice is None else choice.name
+    settings = load_preset(name)
     spec = get_spec(settings.model)
     return {
-        "preset_help": f'<p class="help">{escape(settings.description)}</p>',
+        "preset_help": model_panel(name, "" if choice is None else choice.sentence),
         "prompt": gr.update(visible=spec.takes_prompt),
         "steps": settings.steps,
         "audio_scale": settings.audio_scale,
         "framing": settings.framing,
     }
+
+
+def model_panel(preset: str, why: str = "") -> str:
+    """What a preset is, whether it fits this machine, and which of its files are here; reads no weights."""
+    from ..checkpoints.catalogue import need_of, target
+    from ..machine import this_machine
+    from ..runtime.memory import needs_of, shortfalls
+
+    settings = load_preset(preset)
+    spec, machine = get_spec(settings.model), this_machine()
+    sizes = spec.sizes or BUCKETS
+    height, width = max(sizes[settings.size].values(), key=lambda size: size[0] * size[1])
+    needs = needs_of(spec, settings, height, width)
+    files = None if spec.shipped_in is not None else need_of(target(preset), None)
+    return rendering.model_panel(
+        settings.description, why, needs.describe(), machine.describe(), shortfalls(needs, machine, settings),
+        files, preset,
+    )  # fmt: skip
 
 
 def voices_changed(two_voices: bool) -> Updates:
@@ -228,7 +251,7 @@ def restore(remembered: Any, default_preset: str) -> Updates:
     """The options of the last visit; whatever no longer makes sense falls back to the preset's own value."""
     stored = remembered if isinstance(remembered, dict) else {}
     preset = stored.get("preset")
-    if preset not in preset_names():
+    if preset not in (AUTO, *preset_names()):
         preset = default_preset
     updates = preset_changed(preset) | {"preset": preset}
     for name in REMEMBERED:

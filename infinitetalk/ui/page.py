@@ -13,6 +13,7 @@ import gradio as gr
 from gradio import audio_stream_encoder
 
 from ..errors import InputError, OutputError
+from ..presets import AUTO
 from ..request import load_preset, preset_names
 from . import api, handlers, rendering, retakes
 from .handlers import FORM_FIELDS, Form, Updates
@@ -90,7 +91,7 @@ def _voice(label: str, elem_id: str) -> gr.Audio:
 
 def _options(c: dict[str, Any], preset: str) -> None:
     settings = load_preset(preset)
-    c["preset"] = gr.Dropdown(preset_names(), value=preset, label="Preset", elem_id="preset")
+    c["preset"] = gr.Dropdown([*preset_names(), AUTO], value=preset, label="Preset", elem_id="preset")
     c["preset_help"] = gr.HTML(handlers.preset_changed(preset)["preset_help"])
     c["prompt"] = gr.Textbox(
         label="Prompt",

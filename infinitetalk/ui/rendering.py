@@ -154,6 +154,40 @@ def _about(seconds: float) -> str:
     return f"about {duration(_rounded(seconds))}"
 
 
+def model_panel(
+    description: str, why: str, needs: str, machine: str, lacks: Sequence[str], files: Any, preset: str
+) -> str:
+    """A preset in a few lines: what it is, why it was chosen, whether it fits, and where its files are.
+
+    files: a `checkpoints.catalogue.Need`, None for a model that ships with the package.
+    """
+    lines = [f'<p class="help">{escape(description)}</p>']
+    if why:
+        lines.append(f'<p class="help">{escape(why)}</p>')
+    fits = "".join(f"<li>{_icon('warning')}<span>{escape(text)}</span></li>" for text in lacks)
+    facts = [("Needs", needs), ("This machine", machine)]
+    if files is not None:
+        there = sum(state.present for state in files.files)
+        where = files.folder or next((state.where for state in files.files if state.where), None)
+        told = f"{there} of {len(files.files)} files here" if files.files else "here"
+        if where:
+            told += f", in {where if files.folder else where.rpartition('/')[0]}"
+        if files.bytes_missing:
+            told += f"; {size(files.bytes_missing / 1e6)} to fetch"
+        facts.append(("Weights", told))
+        licences = sorted({state.licence for state in files.files})
+        if licences:
+            facts.append(("Licences", ", ".join(licences)))
+    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(_unbroken(text))}</dd></div>" for name, text in facts)
+    lines.append(f'<dl class="facts-list">{rows}</dl>')
+    if fits:
+        lines.append(f'<ul class="warnings" aria-label="Why it does not fit">{fits}</ul>')
+    if files is not None and files.bytes_missing:
+        command = f"python -m infinitetalk checkpoints download {preset}"
+        lines.append(f'<p class="help">Fetch the weights: <code>{escape(command)}</code></p>')
+    return f'<div class="model-panel">{"".join(lines)}</div>'
+
+
 # --- a running job -------------------------------------------------------------------------------------------------
 
 

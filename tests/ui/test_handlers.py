@@ -142,6 +142,21 @@ def test_a_preset_brings_its_own_values_and_hides_what_its_model_lacks() -> None
     assert settings.description in updates["preset_help"]
 
 
+def test_the_model_panel_says_what_fits_and_which_files_are_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    shown = handlers.preset_changed("final+24gb-int8")["preset_help"]
+    assert "on the card" in shown and "files here" in shown and "to fetch" in shown
+    assert "checkpoints download final+24gb-int8" in shown
+    assert "files here" not in handlers.preset_changed("nano")["preset_help"]
+
+
+def test_auto_says_what_it_chose_and_makes_such_a_film(picture, voice):
+    assert "Chose " in handlers.preset_changed("auto")["preset_help"]
+    request = Form(source=str(picture), voice=str(voice), preset="auto").to_request()
+    assert request.preset != "auto"
+    assert handlers.restore({"preset": "auto"}, "nano")["preset"] == "auto"
+
+
 def test_what_the_browser_remembers_comes_back() -> None:
     form = Form(seed="99", steps=9, audio_scale=3.5, framing="whole", arrangement="in-turn", short_source="stop")
     stored = handlers.remember(*[getattr(form, name) for name in FORM_FIELDS])["remembered"]
