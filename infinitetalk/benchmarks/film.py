@@ -50,7 +50,7 @@ def _measure(preset: str, seconds: float) -> None:
 
     def run() -> None:
         with tempfile.TemporaryDirectory(prefix="infinitetalk-bench-") as folder:
-            speech = _speech_of(seconds, Path(folder) / "speech.wav")
+            speech = speech_of(seconds, Path(folder) / "speech.wav")
             request = GenerationRequest(str(assets_dir() / "portrait.png"), (Speaker(str(speech)),), preset=preset)
             models = load_models(request)
             loaded = time.perf_counter()
@@ -82,7 +82,7 @@ def _measure(preset: str, seconds: float) -> None:
         sys.exit(1)
 
 
-def _speech_of(seconds: float, path: Path) -> Path:
+def speech_of(seconds: float, path: Path) -> Path:
     """The bundled sentence, repeated and cut to `seconds`."""
     import numpy as np
     import soundfile

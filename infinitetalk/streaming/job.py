@@ -45,6 +45,18 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         raise writing_failed(str(path), error) from error
 
 
+def check_format(project: Mapping[str, Any], where: str) -> None:
+    """Raises JobError unless the project is of the format that is read here."""
+    given = project.get("format")
+    if isinstance(given, int) and given > PROJECT_FORMAT:
+        raise JobError(
+            f"{where} was written by a newer version (format {given}, this one reads {PROJECT_FORMAT}); update the "
+            "studio to use it."
+        )
+    if given != PROJECT_FORMAT:
+        raise JobError(f"{where} has format {given!r}, expected {PROJECT_FORMAT}; it is no project of this studio.")
+
+
 def file_digest(path: str | Path) -> str:
     """sha256 of a file's bytes, read in pieces."""
     with open(path, "rb") as file:
@@ -73,7 +85,7 @@ class JobFolder:
         if (path / "project.json").exists():
             raise JobError(f"The folder {path} already holds a job; choose another folder, or continue it with resume.")
         try:
-            if path.is_dir() and any(path.iterdir()):
+            if path.is_dir() and not _is_unborn(path):
                 raise JobError(f"The folder {path} is not empty and holds no job; choose an empty or new folder.")
             (path / "inputs").mkdir(parents=True, exist_ok=True)
             (path / "chunks").mkdir(exist_ok=True)
@@ -94,8 +106,7 @@ class JobFolder:
         """
         path = Path(path).absolute()
         project = read_project(path / "project.json")
-        if project.get("format") != PROJECT_FORMAT:
-            raise JobError(f"{path / 'project.json'} has format {project.get('format')!r}, expected {PROJECT_FORMAT}.")
+        check_format(project, str(path / "project.json"))
         request = GenerationRequest.from_dict(project.get("request", {}), str(path / "project.json"))
         return cls(path, _map_files(request, lambda name: _inside(path, name)))
 
@@ -154,6 +165,7 @@ class JobFolder:
             yield partial
             for file in partial.iterdir():
                 _sync(file)
+            _sync(partial)
             os.replace(partial, final)
             _sync(final.parent)
         except OSError as error:
@@ -164,13 +176,18 @@ class JobFolder:
             raise
 
     def finished_take(self, chunk: int, inputs_digest: str) -> dict[str, Any] | None:
-        """The record of a complete take made from exactly these inputs, its number under `take`; or None."""
+        """The record of a complete take made from exactly these inputs, its number under `take`; or None.
+
+        A file that has not the size the record says (a disk that lost its last write) makes the take incomplete.
+        """
         for folder in self._take_dirs(chunk):
             try:
                 record = json.loads((folder / "take.json").read_text(encoding="utf-8"))
-            except (OSError, json.JSONDecodeError):
+                sizes = record.get("bytes", {})
+                whole = all((folder / name).stat().st_size == size for name, size in sizes.items())
+            except (OSError, ValueError, AttributeError):
                 continue
-            if record.get("inputs_sha256") == inputs_digest:
+            if whole and record.get("inputs_sha256") == inputs_digest:
                 return record | {"take": int(folder.name.removeprefix("take-"))}
         return None
 
@@ -181,6 +198,13 @@ class JobFolder:
     def _take_dirs(self, chunk: int) -> list[Path]:
         found = (self.path / "chunks" / f"{chunk:04d}").glob("take-*")
         return sorted(folder for folder in found if folder.name.removeprefix("take-").isdigit())
+
+
+def _is_unborn(path: Path) -> bool:
+    """Whether the folder is empty, or holds what a run left that died before it had written project.json."""
+    names = {entry.name for entry in path.iterdir()}
+    half_made = names <= {"inputs", "chunks", "project.json.partial"} and "inputs" in names
+    return not names or (half_made and not any((path / "chunks").glob("*")))
 
 
 def _copy_inputs(request: GenerationRequest, folder: Path) -> GenerationRequest:

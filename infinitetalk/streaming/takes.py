@@ -165,6 +165,7 @@ class Takes:
                     "inputs_sha256": digest,
                     "num_frames": chunk.num_new_frames,
                     "seconds": pictures.seconds,
+                    "bytes": {file.name: file.stat().st_size for file in sorted(folder.iterdir())},
                 },
             )
         self._shown[chunk.index] = number

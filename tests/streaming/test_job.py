@@ -139,3 +139,28 @@ def test_kill_at_any_moment_leaves_whole_takes_only(
     with job.writing_take(moment // 10) as folder:  # the killed take is written again over its rest
         write_json(folder / "take.json", {"inputs_sha256": "again"})
     assert job.finished_take(moment // 10, "again") is not None
+
+
+def test_a_folder_left_by_a_run_that_died_while_making_it_is_taken(tmp_path: Path, request_with_files) -> None:
+    (tmp_path / "a" / "inputs").mkdir(parents=True)
+    (tmp_path / "a" / "inputs" / "0-face.png").write_bytes(b"half")
+    job = JobFolder.create(tmp_path / "a", request_with_files)
+    assert Path(job.request.source).read_bytes() == b"face.png"
+
+
+def test_a_take_that_lost_its_last_write_is_made_again(tmp_path: Path, request_with_files) -> None:
+    job = JobFolder.create(tmp_path / "a", request_with_files)
+    with job.writing_take(0) as folder:
+        (folder / "segment.mp4").write_bytes(b"whole")
+        write_json(folder / "take.json", {"inputs_sha256": "abc", "bytes": {"segment.mp4": 5}})
+    assert job.finished_take(0, "abc")["take"] == 0
+    (job.take_dir(0) / "segment.mp4").write_bytes(b"who")
+    assert job.finished_take(0, "abc") is None
+    (job.take_dir(0) / "segment.mp4").unlink()
+    assert job.finished_take(0, "abc") is None
+
+
+def test_a_project_of_a_newer_version_says_so(tmp_path: Path) -> None:
+    (tmp_path / "project.json").write_text('{"format": 2, "request": {}}')
+    with pytest.raises(JobError, match="newer version"):
+        JobFolder.open(tmp_path)
