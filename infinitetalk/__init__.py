@@ -23,9 +23,12 @@ _HOMES = {
     "Finished": "events",
     "Progress": "events",
     "UserError": "errors",
+    "JobQueue": "streaming.job_queue",
+    "list_jobs": "streaming.job_queue",
     "generate": "pipeline",
     "load_models": "pipeline",
     "plan": "pipeline",
+    "prepare_job": "pipeline",
     "resume": "pipeline",
 }
 

@@ -152,6 +152,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--later", action="store_true", help="only make the job's folder, for `queue` or `resume`")
     parser.add_argument("--job-dir", metavar="DIR", help="new folder for the job (default: a new one below jobs/)")
     parser.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
 
@@ -246,7 +247,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
-    from .pipeline import generate, load_models, plan
+    from .pipeline import generate, load_models, plan, prepare_job
     from .runtime.team import team
 
     output = checked_output(options.output)
@@ -257,6 +258,9 @@ def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
             print(f"Note: {warning}", file=sys.stderr)
     job_dir = Path(options.job_dir) if options.job_dir else new_job_dir(Path("jobs"), request.source)
     job_dir = Path(team().told(str(job_dir)))
+    if options.later:
+        print(prepare_job(request, job_dir).path)
+        return 0
     return render(generate(request, load_models(request), job_dir), output, options.json)
 
 
@@ -425,10 +429,18 @@ def _checkpoints(arguments: list[str]) -> int | None:
     return checkpoints(arguments)
 
 
+def _queue(arguments: list[str]) -> int:
+    from .queue_cli import main as queue
+
+    return queue(arguments)
+
+
 _PASSED_ON: dict[str, Callable[[list[str]], int | None]] = {
     "train": _train, "evaluate": _evaluate, "checkpoints": _checkpoints, "compare": _compare,
+    "queue": _queue,
 }  # fmt: skip
 _PASSED_ON_HELP = {
+    "queue": "films to make one after another: add, reorder, pause, run",
     "train": "train the small model",
     "evaluate": "measure the small model against the truth",
     "compare": "show two films against each other, as a film or a page to share",

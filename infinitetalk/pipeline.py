@@ -25,6 +25,7 @@ from .runtime.quiet import quiet_libraries
 if TYPE_CHECKING:
     from .models.loading import Models
     from .streaming.film import FilmPlan
+    from .streaming.job import JobFolder
     from .streaming.retakes import Recipe
 
 ShouldStop = Callable[[], bool]
@@ -85,17 +86,30 @@ def generate(
     Raises:
         UserError: an input, the folder or the disk cannot be used. What was finished stays; `resume` continues.
     """
+    job, film_plan = _prepare_job(request, job_dir)
+    yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high, num_chunks=len(film_plan.chunks))
+    yield from _events(job, models, should_stop)
+
+
+def prepare_job(request: GenerationRequest, job_dir: str | Path) -> JobFolder:
+    """The new folder of a job, with copies of its inputs and nothing made yet; `resume` makes its film.
+
+    Raises:
+        UserError: an input, the folder or the disk cannot be used.
+    """
+    return _prepare_job(request, job_dir)[0]
+
+
+def _prepare_job(request: GenerationRequest, job_dir: str | Path) -> tuple[JobFolder, FilmPlan]:
     from .runtime.team import team
     from .streaming.job import JobFolder
 
     film_plan = plan(request)  # nothing is written for a request that cannot work
     if team().leads:
         # What was found is written down, so that a resume or a later version sees the same shots.
-        JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts))
+        JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts), len(film_plan.chunks))
     team().wait()
-    job = JobFolder.open(job_dir)
-    yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high, num_chunks=len(film_plan.chunks))
-    yield from _events(job, models, should_stop)
+    return JobFolder.open(job_dir), film_plan
 
 
 def resume(

@@ -34,7 +34,8 @@ MAY_IMPORT = {
     **dict.fromkeys(ASIDE, ENGINE | ASIDE),
     "ui": ENGINE,
     "terminal": {"errors", "events", "runtime"},
-    "cli": ENGINE | ASIDE | {"terminal"},
+    "queue_cli": ENGINE | {"terminal"},
+    "cli": ENGINE | ASIDE | {"queue_cli", "terminal"},
     "__main__": {"cli"},
     "__init__": ENGINE,
 }

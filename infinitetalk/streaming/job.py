@@ -75,8 +75,8 @@ class JobFolder:
         return self.path / "output.mp4"
 
     @classmethod
-    def create(cls, path: str | Path, request: GenerationRequest) -> JobFolder:
-        """Make the folder, copy the inputs into it and write project.json.
+    def create(cls, path: str | Path, request: GenerationRequest, num_chunks: int | None = None) -> JobFolder:
+        """Make the folder, copy the inputs into it and write project.json. num_chunks: for lists of jobs.
 
         Raises:
             JobError: if the folder already holds a job. OutputError: if it cannot be written.
@@ -94,7 +94,8 @@ class JobFolder:
             raise JobError(f"{path} is not a folder; choose another place for the job.") from error
         except OSError as error:
             raise writing_failed(str(path), error) from error
-        write_json(path / "project.json", {"format": PROJECT_FORMAT, "request": stored.to_dict()})
+        project = {"format": PROJECT_FORMAT, "request": stored.to_dict()}
+        write_json(path / "project.json", project if num_chunks is None else project | {"num_chunks": num_chunks})
         return cls.open(path)
 
     @classmethod
@@ -131,7 +132,7 @@ class JobFolder:
         """
         with open(self.path / ".lock", "a+b") as file:
             try:
-                _lock(file)
+                lock_file(file)
             except OSError as error:
                 raise JobError(
                     f"Another run{self._owner()} is working in {self.path}; wait for it or choose another."
@@ -142,6 +143,17 @@ class JobFolder:
                 yield
             finally:
                 (self.path / _OWNER).unlink(missing_ok=True)
+
+    def owner(self) -> str:
+        """Who works in the folder now, as `_owner`; empty if nobody does, whatever a killed run has left."""
+        try:
+            with open(self.path / ".lock", "r+b") as file:
+                lock_file(file)
+        except FileNotFoundError:
+            return ""
+        except OSError:
+            return self._owner() or " (unnamed)"
+        return ""
 
     def _owner(self) -> str:
         """' (process 71 on host, since 12:00)'; nothing where that cannot be told."""
@@ -271,10 +283,10 @@ def _sync(path: Path) -> None:
 if os.name == "nt":
     import msvcrt
 
-    def _lock(file: Any) -> None:
+    def lock_file(file: Any) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(file: Any) -> None:
+    def lock_file(file: Any) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
