@@ -435,14 +435,29 @@ def _queue(arguments: list[str]) -> int:
     return queue(arguments)
 
 
+def _pose(arguments: list[str]) -> int:
+    from .control.cli import pose_main as pose
+
+    return pose(arguments)
+
+
+def _camera(arguments: list[str]) -> int:
+    from .control.cli import camera_main as camera
+
+    return camera(arguments)
+
+
 _PASSED_ON: dict[str, Callable[[list[str]], int | None]] = {
     "train": _train, "evaluate": _evaluate, "checkpoints": _checkpoints, "compare": _compare,
     "queue": _queue,
+    "pose": _pose, "camera": _camera,
 }  # fmt: skip
 _PASSED_ON_HELP = {
     "queue": "films to make one after another: add, reorder, pause, run",
     "train": "train the small model",
     "evaluate": "measure the small model against the truth",
+    "pose": "read a person's movement from a film, and see the skeleton that would steer",
+    "camera": "see a camera movement over a picture, ready-made or followed from a film",
     "compare": "show two films against each other, as a film or a page to share",
     "checkpoints": "list, locate, download, verify and convert models that do not ship",
 }

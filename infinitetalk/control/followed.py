@@ -1,0 +1,92 @@
+"""How well a result did what it was asked to: a figure and a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .camera_path import intrinsics
+from .pose import NUM_BODY, PoseSequence, body_height
+
+POSE_GOOD_PERCENT = 4.0  # of body height; a hand's width on a grown person
+CAMERA_GOOD = 0.8
+_CAMERA_FAR = 0.5  # of the movement asked for, by which the camera must have moved
+_SMOOTHING_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Followed:
+    """value: percent of body height (pose, lower is better) or correlation (camera, higher is better)."""
+
+    value: float
+    good: bool
+    sentence: str
+
+
+def pose_followed(asked: PoseSequence, result: PoseSequence) -> Followed:
+    """Mean distance between the joints asked for and those of the result, in percent of body height.
+
+    Both in the same picture (shares of width and height are compared) and of equal length; joints that either does not
+    show are left out.
+    """
+    assert len(asked) == len(result), (len(asked), len(result))
+    result = result.resized(asked.width, asked.height)
+    both = asked.seen[:, :NUM_BODY] & result.seen[:, :NUM_BODY]
+    heights = [body_height(joints, seen) for joints, seen in zip(asked.joints, asked.seen)]
+    tall = float(np.median([height for height in heights if height > 0] or [0]))
+    if not both.any() or tall == 0:
+        return Followed(
+            float("inf"), False,
+            "No joint of the skeleton was found again in the result; look whether the person is in the picture, raise "
+            "the strength, or use a skeleton that fits the picture (retarget).",
+        )  # fmt: skip
+    distances = np.linalg.norm(asked.joints[:, :NUM_BODY] - result.joints[:, :NUM_BODY], axis=-1)[both]
+    value = 100 * float(distances.mean()) / tall
+    if value <= POSE_GOOD_PERCENT:
+        return Followed(value, True, f"The result follows the skeleton: joints are {value:.1f} % of body height off.")
+    return Followed(
+        value, False,
+        f"The result follows the skeleton loosely: joints are {value:.1f} % of body height off (good: below "
+        f"{POSE_GOOD_PERCENT:g} %); fit the skeleton to the person, raise the strength, or slow the movement down.",
+    )  # fmt: skip
+
+
+def camera_followed(asked_w2c: np.ndarray, result_w2c: np.ndarray) -> Followed:
+    """Correlation of how the picture moves as asked with how it moves in the result.
+
+    Compared are the speeds of five points of the scene (middle and corners at the subject's distance), so turning and
+    shifting count as far as they can be seen. Both [frames, 4, 4].
+    """
+    asked, result = _speeds(asked_w2c), _speeds(result_w2c)
+    size = float(np.sqrt((asked**2).sum()))
+    if size < 1e-4:
+        still = float(np.sqrt((result**2).mean())) < 1e-3
+        return Followed(1.0 if still else 0.0, still, "The camera was to stand still and " + ("does." if still else
+                        "moves; choose a movement, or a source film whose camera rests."))  # fmt: skip
+    value = float((asked * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
+    far = float((asked * result).sum() / size**2)
+    if value >= CAMERA_GOOD and far >= _CAMERA_FAR:
+        sentence = f"The camera follows the path (correlation {value:.2f}, {100 * far:.0f} % as far)."
+        return Followed(value, True, sentence)
+    return Followed(
+        value, False,
+        f"The camera follows the path poorly (correlation {value:.2f}, good: {CAMERA_GOOD:g}; "
+        f"{100 * max(far, 0):.0f} % as far as asked); raise the strength, ask for a slower or smaller movement, or pin "
+        "a second reference at its end.",
+    )  # fmt: skip
+
+
+def _speeds(w2c: np.ndarray) -> np.ndarray:
+    """How five points move from frame to frame, [frames - 1, 10], in picture widths, a little smoothed."""
+    matrix = intrinsics(1, 1)
+    corners = np.array([(0.5, 0.5), (0.1, 0.1), (0.9, 0.1), (0.1, 0.9), (0.9, 0.9)])
+    points = np.concatenate([corners, np.ones((5, 1))], axis=1) @ np.linalg.inv(matrix).T
+    seen = np.einsum("fij,nj->fni", np.asarray(w2c)[:, :3, :3], points) + np.asarray(w2c)[:, None, :3, 3]
+    seen = seen @ matrix.T
+    places = (seen[..., :2] / np.maximum(seen[..., 2:], 0.05)).reshape(len(seen), -1)
+    speeds = np.diff(places, axis=0)
+    if len(speeds) >= _SMOOTHING_FRAMES:
+        kernel = np.ones(_SMOOTHING_FRAMES) / _SMOOTHING_FRAMES
+        speeds = np.stack([np.convolve(column, kernel, mode="valid") for column in speeds.T], axis=1)
+    return speeds

@@ -1,0 +1,278 @@
+"""A person's joints read from a film or picture by mediapipe's holistic model, whose files lie inside its wheel.
+
+A DWPose file is used instead where there is one (`dwpose.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import InputError, MediaError
+from .people import Choice, Person, choose, find_people
+from .pose import LEFT_HAND, LEFT_SHOULDER, NUM_BODY, NUM_JOINTS, RIGHT_HAND, RIGHT_SHOULDER, PoseSequence
+from .pose_edit import LONGEST_GAP, fill_gaps, smooth
+
+MAX_SIDE = 640  # pixels that the model is shown; it scales the body to 256 itself
+_PEOPLE_EVERY = 12  # frames between two looks at where the others are
+_OUTSIDE = 0.02  # of the picture, by which a joint may lie outside and still count as seen
+_LEAST_SHOULDERS = 0.5  # share of frames that must show both shoulders
+_LEAST_PERSON = 0.2  # share of frames that must show a person
+# mediapipe's 33 points of the body, in the order of `pose.BODY`; the neck lies between the shoulders.
+_NOSE, _LEFT_SHOULDER, _RIGHT_SHOULDER = 0, 11, 12
+_BLAZE = (_NOSE, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7, 31, 32)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read: the movement, filled and smoothed, and sentences about what to know before it is used."""
+
+    sequence: PoseSequence
+    warnings: tuple[str, ...]
+    reader: str
+
+
+class Reader(Protocol):
+    """Finds one person's joints in frames that come in order."""
+
+    name: str
+
+    def __call__(self, frame: np.ndarray, person: Person | None) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 [height, width, 3] → joints [62, 2] in pixels, confidence [62]."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class HolisticReader:
+    """mediapipe's holistic model of medium size, tracking from frame to frame."""
+
+    name = "mediapipe holistic"
+
+    def __init__(self, *, single_picture: bool = False) -> None:
+        from ..media.faces import quiet_native_code
+
+        with quiet_native_code():
+            from mediapipe.python.solutions.holistic import Holistic
+
+            self._model = Holistic(
+                static_image_mode=single_picture, model_complexity=1, smooth_landmarks=False,
+                refine_face_landmarks=False,
+            )  # fmt: skip
+        self._first = True
+
+    def __call__(self, frame: np.ndarray, person: Person | None) -> tuple[np.ndarray, np.ndarray]:
+        from ..media.faces import quiet_native_code
+
+        if self._first:
+            with quiet_native_code():
+                found = self._model.process(frame)
+            self._first = False
+        else:
+            found = self._model.process(frame)
+        size = np.array([frame.shape[1], frame.shape[0]], np.float32)
+        joints, confidence = np.zeros((NUM_JOINTS, 2), np.float32), np.zeros(NUM_JOINTS, np.float32)
+        if found.pose_landmarks is not None:
+            points = np.array([(p.x, p.y, p.visibility) for p in found.pose_landmarks.landmark], np.float32)
+            points = np.concatenate([points, points[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].mean(0, keepdims=True)])
+            points[-1, 2] = points[[_LEFT_SHOULDER, _RIGHT_SHOULDER], 2].min()
+            body = points[list(_BLAZE)]  # -1 is the neck, appended above
+            joints[:NUM_BODY], confidence[:NUM_BODY] = body[:, :2], body[:, 2]
+        for part, hand in ((LEFT_HAND, found.left_hand_landmarks), (RIGHT_HAND, found.right_hand_landmarks)):
+            if hand is not None:
+                joints[part] = [(p.x, p.y) for p in hand.landmark]
+                confidence[part] = 1.0
+        inside = ((joints > -_OUTSIDE) & (joints < 1 + _OUTSIDE)).all(axis=1)
+        return joints * size, np.where(inside, confidence, 0).astype(np.float32)
+
+    def close(self) -> None:
+        self._model.close()
+
+
+def read_pose(
+    path: str | os.PathLike,
+    *,
+    person: Choice = None,
+    start_seconds: float = 0.0,
+    max_seconds: float | None = None,
+    accept_cuts: bool = False,
+    weights_dir: str | os.PathLike | None = None,
+    report: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Reading:
+    """The movement of one person in a film, at 25 frames per second.
+
+    Args:
+        person: who, where several are seen.
+        accept_cuts: read on across a change of shot; the person is looked for anew.
+        weights_dir: where a DWPose file may lie.
+        report: told the share that is done. should_stop: asked at every frame; what was read so far is returned.
+
+    Raises:
+        MediaError: not a film or picture, or no person in it. InputError: several people and none chosen, a cut
+        inside, or a stretch outside the film.
+    """
+    from ..media.cuts import find_cuts
+    from ..media.video import FRAMES_PER_SECOND, open_source
+
+    name = Path(path).name
+    warnings: list[str] = []
+    with open_source(path, MAX_SIDE) as source:
+        still = source.kind == "image"
+        if not still and start_seconds >= source.duration_seconds:
+            raise InputError(
+                f"{name} is {source.duration_seconds:.1f} s long, so nothing begins at {start_seconds:g} s; "
+                "choose an earlier start."
+            )
+        total = 1 if still else max(1, source.num_frames_25 - round(start_seconds * FRAMES_PER_SECOND))
+        if max_seconds is not None:
+            total = max(1, min(total, round(max_seconds * FRAMES_PER_SECOND)))
+        if not still:
+            end = start_seconds + total / FRAMES_PER_SECOND
+            cuts = [cut for cut in find_cuts(path, until_seconds=end) if start_seconds < cut < end]
+            if cuts and not accept_cuts:
+                raise InputError(
+                    f"{name} cuts to another shot at {cuts[0]:.2f} s; choose a stretch without a cut, or accept cuts "
+                    "to read on across them."
+                )
+            if cuts:
+                warnings.append(f"{name} cuts {len(cuts)} times; the movement jumps there.")
+        chosen = _chosen_person(source, start_seconds, total, person, name)
+        reader = _reader(weights_dir, single_picture=still)
+        try:
+            sequence = _read(source, reader, start_seconds, total, chosen, name, report, should_stop)
+        finally:
+            reader.close()
+    if not still:
+        sequence = smooth(fill_gaps(sequence))
+    warnings += judge(sequence, name)
+    return Reading(sequence, tuple(warnings), reader.name)
+
+
+def read_picture_pose(picture: np.ndarray, name: str, person: Choice = None) -> PoseSequence:
+    """The pose in one picture, uint8 [height, width, 3]: a sequence of one frame.
+
+    Raises:
+        MediaError: nobody in it. InputError: several people and none chosen.
+    """
+    picture = _shrunk(picture)
+    people = find_people(picture)
+    chosen = choose(people, person, name) if people else None
+    others = [one for one in people if one is not chosen]
+    reader = HolisticReader(single_picture=True)
+    try:
+        joints, confidence = reader(_without_others(picture, chosen, others), chosen)
+    finally:
+        reader.close()
+    height, width = picture.shape[:2]
+    sequence = PoseSequence(joints[None], confidence[None], np.zeros((1, NUM_JOINTS), bool), width, height, name)
+    judge(sequence, name)
+    return sequence
+
+
+def judge(sequence: PoseSequence, name: str) -> list[str]:
+    """What a user should know about a movement that was read.
+
+    Raises:
+        MediaError: there is nobody in it.
+    """
+    present = sequence.has_person
+    if present.mean() < _LEAST_PERSON:
+        raise MediaError(
+            f"No person was found in {name} ({100 * present.mean():.0f} % of its frames show one); choose a film in "
+            "which head and shoulders are seen."
+        )
+    warnings = []
+    shoulders = sequence.seen[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].all(axis=1)
+    if shoulders.mean() < _LEAST_SHOULDERS:
+        warnings.append(
+            f"{name} is cropped so closely that both shoulders are seen in only {100 * shoulders.mean():.0f} % of its "
+            "frames; only the head will be steered."
+        )
+    filled = sequence.filled[:, :NUM_BODY].any(axis=1) & ~sequence.filled[:, :NUM_BODY].all(axis=1)
+    if filled.mean() > 0.1:
+        warnings.append(f"In {100 * filled.mean():.0f} % of the frames some joints were not seen and are filled in.")
+    missing = int((~present).sum())
+    if missing:
+        warnings.append(
+            f"The person is not seen for {missing / 25:.1f} s in stretches of more than {LONGEST_GAP / 25:g} s; there "
+            "the skeleton is empty and nothing is steered."
+        )
+    return warnings
+
+
+def _reader(weights_dir: str | os.PathLike | None, *, single_picture: bool) -> Reader:
+    from .dwpose import DWPoseReader, dwpose_file
+
+    file = dwpose_file(weights_dir)
+    return HolisticReader(single_picture=single_picture) if file is None else DWPoseReader(file)
+
+
+def _chosen_person(source, start_seconds: float, total: int, choice: Choice, name: str) -> Person | None:
+    """Looked for at four instants; None where no face is seen, when the model looks for a body by itself."""
+    from ..media.video import FRAMES_PER_SECOND
+
+    fullest: list[Person] = []
+    for part in range(4 if total > 3 else 1):
+        people = find_people(source.frame_at(start_seconds + part * total / 4 / FRAMES_PER_SECOND))
+        if len(people) > len(fullest):
+            fullest = people
+    return choose(fullest, choice, name) if fullest else None
+
+
+def _read(source, reader, start_seconds, total, chosen, name, report, should_stop) -> PoseSequence:
+    joints = np.zeros((total, NUM_JOINTS, 2), np.float32)
+    confidence = np.zeros((total, NUM_JOINTS), np.float32)
+    others: list[Person] = []
+    done = total
+    for index, frame in enumerate(source.frames(start_seconds, total)):
+        if should_stop is not None and should_stop():
+            done = max(1, index)
+            break
+        if chosen is not None and index % _PEOPLE_EVERY == 0:
+            chosen, others = _follow(chosen, find_people(frame), others)
+        joints[index], confidence[index] = reader(_without_others(frame, chosen, others), chosen)
+        if report is not None:
+            report((index + 1) / total)
+    return PoseSequence(
+        joints[:done], confidence[:done], np.zeros((done, NUM_JOINTS), bool), source.width, source.height, name
+    )
+
+
+def _follow(chosen: Person, people: list[Person], before: list[Person]) -> tuple[Person, list[Person]]:
+    """Where the chosen person is now: the nearest face, unless everybody is far away (turned round, hidden)."""
+    if not people:
+        return chosen, before
+    nearest = min(people, key=lambda p: (p.x - chosen.x) ** 2 + (p.y - chosen.y) ** 2)
+    if max(abs(nearest.x - chosen.x), abs(nearest.y - chosen.y)) > 0.2:
+        return chosen, people
+    return nearest, [person for person in people if person is not nearest]
+
+
+def _without_others(frame: np.ndarray, chosen: Person | None, others: list[Person]) -> np.ndarray:
+    """The frame with grey over everything nearer to another person, left and right of the chosen one."""
+    if chosen is None or not others:
+        return frame
+    width = frame.shape[1]
+    left = max((round((o.x + chosen.x) / 2 * width) for o in others if o.x < chosen.x), default=0)
+    right = min((round((o.x + chosen.x) / 2 * width) for o in others if o.x >= chosen.x), default=width)
+    alone = np.full_like(frame, 128)
+    alone[:, left:right] = frame[:, left:right]
+    return alone
+
+
+def _shrunk(picture: np.ndarray) -> np.ndarray:
+    import cv2
+
+    scale = MAX_SIDE / max(picture.shape[:2])
+    if scale >= 1:
+        return np.ascontiguousarray(picture)
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
