@@ -138,6 +138,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", help="what happens in the picture, where the model reads one")
     parser.add_argument("--arrangement", help="of two voices: together or in-turn")
     parser.add_argument("--short-source", help="when a film ends before the speech: hold, ping-pong or stop")
+    parser.add_argument("--long-source", help="when a film ends after the speech: trim it, or keep its rest as it is")
     parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
     parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
                         help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
@@ -147,6 +148,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     for name, text in (("steps", "network steps per chunk"), ("shift", "of the time schedule"),
                        ("text-scale", "guidance by the prompt"), ("audio-scale", "guidance by the speech"),
                        ("color-correction", "0 to 1"), ("max-seconds", "cut the film there"),
+                       ("background", "0 to 1: how loud the source's own sound stays under the speech"),
                        ("detail-size", "edge in pixels of the finished picture; 0 = as generated")):
         parser.add_argument(f"--{name}", metavar="NUMBER", help=text)
 
@@ -211,10 +213,14 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
             "keyframes": [dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {})
                           for k in base.keyframes],
         }
-    for name in ("source", "preset", "prompt", "arrangement", "short_source", "framing", "checkpoints_dir"):
+    for name in (
+        "source", "preset", "prompt", "arrangement", "short_source", "long_source", "framing", "checkpoints_dir",
+    ):  # fmt: skip
         if getattr(options, name) is not None:
             data[name] = getattr(options, name)
-    for name in ("steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "detail_size"):
+    for name in (
+        "steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "detail_size", "background",
+    ):  # fmt: skip
         if (value := _number(options, name)) is not None:
             data[name] = value
     if options.seed is not None:

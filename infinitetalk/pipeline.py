@@ -219,7 +219,6 @@ def _make_film(
 ) -> None:
     """The table of contents. writes: False in a process that only helps another one to compute (runtime/team.py)."""
     from .media.mux import mux_film
-    from .media.soundtrack import Soundtrack
     from .media.writer import BackgroundWriter
     from .runtime.timing import remember_chunk_seconds
     from .streaming.film import prepare
@@ -227,6 +226,7 @@ def _make_film(
     from .streaming.plan import NUM_CHUNK_FRAMES
     from .streaming.progress import Clock
     from .streaming.stream import Cancelled, FilmStream, chunk_noise
+    from .streaming.tail import tail_segment
     from .streaming.takes import Takes
 
     # 1. Open the inputs and plan.
@@ -237,9 +237,7 @@ def _make_film(
         # 2. What stays the same for the whole film: prompt, speakers' masks, how to hear and see.
         inputs = FilmInputs(film, models)
         stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks())
-        sound = [speaker.audio for speaker in job.request.speakers]
-        starts = [voice.start_seconds for voice in film.voices]
-        soundtrack = Soundtrack(sound, film.plan.duration_seconds, starts)
+        soundtrack = film.soundtrack()
         takes = Takes(job, film, soundtrack, models)
         cancelled = False
 
@@ -286,29 +284,31 @@ def _make_film(
                     takes.store, chunk, digest, pictures, stream.context_latents, inputs.detail(), report, recipe, over
                 )
 
-    # 6. Join the segments with the user's own sound.
-    if not writes:
-        report(Finished(None, job.path, not cancelled, 0, clock.seconds))
-        return
-    finished = takes.finished_chunks()
-    if cancelled and takes.remade and job.output.exists():  # the film as it was is longer
-        report(Finished(job.output, job.path, False, film.plan.num_frames, clock.seconds))
-        return
-    if not finished:
-        report(Finished(None, job.path, False, 0, clock.seconds))
-        return
-    clock.finishing()
-    num_frames = finished[-1].new_stop_frame
-    duration = film.plan.duration_seconds if not cancelled else num_frames / FRAMES_PER_SECOND
-    mux_film(
-        [takes.segment(chunk) for chunk in finished],
-        soundtrack if not cancelled else sound,
-        duration,
-        job.output,
-        start_seconds=starts,
-        metadata={
-            "title": "InfiniteTalk Studio",
-            "comment": {"seed": job.request.seed, "preset": job.request.preset, "settings": asdict(settings)},
-        },
-    )
+        # 6. Join the segments with the user's own sound.
+        if not writes:
+            report(Finished(None, job.path, not cancelled, 0, clock.seconds))
+            return
+        finished = takes.finished_chunks()
+        if cancelled and takes.remade and job.output.exists():  # the film as it was is longer
+            report(Finished(job.output, job.path, False, film.plan.num_frames, clock.seconds))
+            return
+        if not finished:
+            report(Finished(None, job.path, False, 0, clock.seconds))
+            return
+        clock.finishing()
+        segments = [takes.segment(chunk) for chunk in finished]
+        if cancelled:
+            soundtrack = film.soundtrack(finished[-1].new_stop_frame / FRAMES_PER_SECOND)
+        elif film.plan.tail_seconds:
+            segments.append(tail_segment(job, film, takes.writer, segments[-1], inputs.square))
+        num_frames = mux_film(
+            segments,
+            soundtrack,
+            soundtrack.duration_seconds,
+            job.output,
+            metadata={
+                "title": "InfiniteTalk Studio",
+                "comment": {"seed": job.request.seed, "preset": job.request.preset, "settings": asdict(settings)},
+            },
+        )
     report(Finished(job.output, job.path, not cancelled, num_frames, clock.seconds))

@@ -34,7 +34,7 @@ from .settings import (
 )
 
 __all__ = [
-    "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Arrangement", "Framing", "GenerationRequest", "Keyframe", "Lora",
+    "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Arrangement", "Framing", "GenerationRequest", "Keyframe", "LongSource", "Lora",
     "Settings", "ShortSource", "Speaker", "load_preset", "parse_seed", "preset_names", "read_project",
 ]  # fmt: skip
 
@@ -43,6 +43,7 @@ MAX_SEED = 2**63 - 1
 
 Arrangement = Literal["together", "in-turn"]
 ShortSource = Literal["hold", "ping-pong", "stop"]
+LongSource = Literal["trim", "keep"]
 
 
 def parse_seed(text: Any) -> int:
@@ -120,6 +121,8 @@ class GenerationRequest:
     source: a picture or film. speakers: one or two. preset: a name from `preset_names()`; `auto` becomes the name that
     fits this machine. seed: of the noise; each chunk draws from its own generator (seed, chunk, take). keyframes: pins,
     in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
+    long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
+    background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
     cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
     max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
     """
@@ -133,6 +136,8 @@ class GenerationRequest:
     keyframes: tuple[Keyframe, ...] = ()
     arrangement: Arrangement = "together"
     short_source: ShortSource = "hold"
+    long_source: LongSource = "trim"
+    background: float = 0.0
     cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
     checkpoints_dir: str | None = None
@@ -165,6 +170,8 @@ class GenerationRequest:
         object.__setattr__(self, "seed", integer("The seed", self.seed, 0, MAX_SEED))
         choice("arrangement", self.arrangement, ("together", "in-turn"))
         choice("short_source", self.short_source, ("hold", "ping-pong", "stop"))
+        choice("long_source", self.long_source, ("trim", "keep"))
+        object.__setattr__(self, "background", float(number("background", self.background, 0, 1)))
         if self.cuts is not None:
             object.__setattr__(self, "cuts", _instants("cuts", self.cuts))
         if self.max_seconds is not None:

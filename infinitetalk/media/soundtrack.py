@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import numpy as np
 from .audio import Resampler, mix_to_mono, mix_to_stereo, read_blocks, sound_format
 
 FRAMES_PER_SECOND = 25
+_RISE_SECONDS = 0.25
 
 # AAC knows these rates only; a sound at another is raised to the next.
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -21,6 +25,21 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}  # by number of channels; others ar
 def frame_to_sample(frame: int, rate: int) -> int:
     """The sample at which a frame begins, the same wherever it is asked, so that stretches join without a gap."""
     return round(Fraction(frame * rate, FRAMES_PER_SECOND))
+
+
+@dataclass(frozen=True)
+class Bed:
+    """The source's own sound under the voices: at `level` (1 = as it is), and alone, as it is, from `alone_from` on."""
+
+    sound: Path
+    level: float
+    alone_from_seconds: float = math.inf
+
+    def gain(self, start: int, num_samples: int, rate: int) -> np.ndarray:
+        """float32 [num_samples]; it rises within a quarter of a second."""
+        seconds = (start + np.arange(num_samples)) / rate - self.alone_from_seconds
+        risen = np.clip(seconds / _RISE_SECONDS, 0, 1)
+        return (self.level + (1 - self.level) * risen).astype(np.float32)
 
 
 class Soundtrack:
@@ -38,12 +57,14 @@ class Soundtrack:
         sounds: str | os.PathLike | Sequence[str | os.PathLike],
         duration_seconds: float,
         start_seconds: Sequence[float] | None = None,
+        bed: Bed | None = None,
     ) -> None:
         """
         Args:
             sounds: one path or several.
             duration_seconds: of the film; sound beyond it is cut, silence fills what is missing.
             start_seconds: when each sound begins in the film; None: all at 0.
+            bed: what is heard under them, from the beginning.
 
         Raises:
             MediaError: if one of them is no sound or is damaged.
@@ -52,6 +73,10 @@ class Soundtrack:
         self.sounds = [Path(sounds)] if isinstance(sounds, (str, os.PathLike)) else [Path(sound) for sound in sounds]
         self.start_seconds = list(start_seconds) if start_seconds is not None else [0.0] * len(self.sounds)
         assert len(self.sounds) == len(self.start_seconds) > 0 and min(self.start_seconds) >= 0
+        self.duration_seconds = duration_seconds
+        self.bed = bed
+        if bed is not None:
+            self.sounds, self.start_seconds = [*self.sounds, bed.sound], [*self.start_seconds, 0.0]
         self._formats = [sound_format(sound) for sound in self.sounds]
         wanted = max(format.rate for format in self._formats)
         self.rate = next((rate for rate in AAC_RATES if rate >= wanted), AAC_RATES[-1])
@@ -133,9 +158,12 @@ class Soundtrack:
         """One sound in the rate and channels of the whole."""
         given = self._formats[index]
         resampler = Resampler(given.rate, self.rate, self.num_channels)
-        for block in read_blocks(self.sounds[index]):
-            yield resampler.push(self._arranged(block, given.channels))
-        yield resampler.flush(self.num_channels)
+        blocks = (resampler.push(self._arranged(block, given.channels)) for block in read_blocks(self.sounds[index]))
+        bed = self.bed if index == len(self.sounds) - 1 else None
+        position = 0
+        for block in itertools.chain(blocks, (resampler.flush(self.num_channels) for _ in range(1))):
+            yield block if bed is None else block * bed.gain(position, block.shape[1], self.rate)
+            position += block.shape[1]
 
     def _arranged(self, block: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
         if len(channels) == self.num_channels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from ..machine import this_machine
 from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
 from ..media.buckets import BUCKETS
 from ..media.framing import choose_bucket
+from ..media.probe import probe
+from ..media.soundtrack import Bed, Soundtrack
 from ..media.video import open_source
 from ..models.specs import ModelSpec, get_spec
-from ..request import GenerationRequest, Settings
+from ..request import FRAMES_PER_SECOND, GenerationRequest, Settings
 from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
 from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
@@ -50,6 +53,7 @@ class FilmPlan:
     seconds_high: float
     first_chunk_seconds: float
     vram_mb: float = 0.0
+    tail_seconds: float = 0.0  # of the source, that follow as they are; not among num_frames
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,6 +68,8 @@ class FilmPlan:
             (f"{self.vram_mb:.0f} MB on the card, " if self.vram_mb else "")
             + f"{self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB of disk",
         ]
+        if self.tail_seconds:
+            lines.append(f"then {self.tail_seconds:.2f} s of the source as it is")
         for chunk in self.chunks:
             reference = chunk.reference
             picture = reference.image or f"source at {reference.source_seconds:.2f} s"
@@ -96,6 +102,25 @@ class Film:
     voices: tuple[Voice, ...]
     square: Square | None
 
+    def soundtrack(self, duration_seconds: float | None = None) -> Soundtrack:
+        """The sound that the film will carry, or that of its first seconds."""
+        request, plan = self.request, self.plan
+        bed = None
+        if (request.background or plan.tail_seconds) and has_sound(self.source):
+            alone_from = plan.duration_seconds if plan.tail_seconds else math.inf
+            bed = Bed(self.source.path, request.background, alone_from)
+        return Soundtrack(
+            [speaker.audio for speaker in request.speakers],
+            plan.duration_seconds + plan.tail_seconds if duration_seconds is None else duration_seconds,
+            [voice.start_seconds for voice in self.voices],
+            bed,
+        )
+
+
+def has_sound(source: Source) -> bool:
+    """Whether the source is a film with a sound track."""
+    return source.kind != "image" and probe(source.path).sample_rate > 0
+
 
 def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     """Open and check everything that `request` names.
@@ -125,6 +150,12 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         warnings.append(
             f"The source lasts {source.duration_seconds:.1f} s and the speech {speech_seconds:.1f} s; {ending}."
         )
+    tail = 0.0
+    if request.long_source == "keep" and source.kind != "image":
+        tail = max(0.0, min(source.duration_seconds, request.max_seconds or math.inf) - duration)
+        tail = tail if tail >= 1 / FRAMES_PER_SECOND else 0.0
+    if request.background and not has_sound(source):
+        warnings.append("The source has no sound of its own, so there is nothing to keep under the speech.")
     if len(voices) > spec.num_speakers:
         warnings.append(f"{spec.title} animates one face; both voices move it.")
     if request.prompt and not spec.takes_prompt:
@@ -167,6 +198,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         warnings=tuple(warnings),
         memory_mb=needs.ram_mb,
         vram_mb=needs.vram_mb,
+        tail_seconds=tail,
         disk_mb=2 * num_frames * _SEGMENT_KB_PER_FRAME * (width * height) / 256**2 / 1024 + 0.2 * len(chunks),
         seconds_low=_LOW * work,
         seconds_high=_HIGH * work,

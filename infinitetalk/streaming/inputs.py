@@ -48,7 +48,10 @@ class _Reference:
 
 
 class FilmInputs:
-    """Serves one film; keeps the last reference and the encoder's pieces in memory, nothing that grows."""
+    """Serves one film; keeps the last reference and the encoder's pieces in memory, nothing that grows.
+
+    square: where the source is cut in the shot of the last reference; None for the whole picture.
+    """
 
     def __init__(self, film: Film, models: Models) -> None:
         self.film = film
@@ -56,7 +59,7 @@ class FilmInputs:
         self.height, self.width = generated_size(film.plan.settings, film.spec, film.source)
         self._voices = self._listen()
         self._reference: _Reference | None = None
-        self._square = film.square
+        self.square = film.square
         self._shot_colors: np.ndarray | None = None
 
     def text(self, prompt: str | None = None) -> TextPair:
@@ -99,17 +102,17 @@ class FilmInputs:
         wanted = chunk.reference
         still = self.film.source.kind == "image"
         key = wanted.image or ("" if still else wanted.source_seconds)
-        if chunk.opens_shot and chunk.index and self._square is not None:  # another shot, another place of the face
+        if chunk.opens_shot and chunk.index and self.square is not None:  # another shot, another place of the face
             start_seconds = chunk.start_frame / FRAMES_PER_SECOND
             source, ending = self.film.source, self.film.request.short_source
             instant = reference_seconds(start_seconds, source.duration_seconds, ending)
-            self._square = _face_or_centre(source.frame_at(instant))
+            self.square = _face_or_centre(source.frame_at(instant))
             self._reference = None
         if self._reference is None or self._reference.key != key:
             own = wanted.image is None
             picture = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
-            if self._square is not None:
-                picture = cut(picture, self._square if own else _face_or_centre(picture))
+            if self.square is not None:
+                picture = cut(picture, self.square if own else _face_or_centre(picture))
             scale = picture_scale(self.models.vae)
             pixels = to_network_range(resize_and_crop(picture, (scale * self.height, scale * self.width)))
             self._reference = _Reference(key, picture, torch.from_numpy(pixels)[None])

@@ -30,7 +30,10 @@ _PATIENCE_SECONDS = 10.0  # for another process that edits the queue; it needs m
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job in the queue. job: its folder's name, or its path where it lies elsewhere. failed: why it is passed over."""
+    """A job in the queue.
+
+    job: its folder's name, or its path where it lies elsewhere. failed: why it is passed over.
+    """
 
     job: str
     failed: str | None = None

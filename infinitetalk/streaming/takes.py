@@ -44,7 +44,7 @@ class Takes:
         self.job = job
         self.film = film
         self.soundtrack = soundtrack
-        self._writer = SegmentWriter(
+        self.writer = SegmentWriter(
             width=film.plan.width, height=film.plan.height,
             sound_rate=soundtrack.rate,
         )
@@ -151,7 +151,7 @@ class Takes:
         sound = self.soundtrack.read_frames(chunk.new_start_frame, chunk.num_new_frames)
         number = self.job.next_take(chunk.index)
         with self.job.writing_take(chunk.index, number) as folder:
-            self._writer.write(folder / "segment.mp4", frames, sound)
+            self.writer.write(folder / "segment.mp4", frames, sound)
             if context_latents is not None:
                 context = context_latents.float().cpu().contiguous()
                 save_file({"context_latents": context}, folder / "context.safetensors")
