@@ -453,10 +453,16 @@ def _camera(arguments: list[str]) -> int:
     return camera(arguments)
 
 
+def _lock(arguments: list[str]) -> int:
+    from .control.lock_cli import lock_main as lock
+
+    return lock(arguments)
+
+
 _PASSED_ON: dict[str, Callable[[list[str]], int | None]] = {
     "train": _train, "evaluate": _evaluate, "checkpoints": _checkpoints, "compare": _compare,
     "queue": _queue,
-    "pose": _pose, "camera": _camera,
+    "pose": _pose, "camera": _camera, "lock": _lock,
 }  # fmt: skip
 _PASSED_ON_HELP = {
     "queue": "films to make one after another: add, reorder, pause, run",
@@ -464,6 +470,7 @@ _PASSED_ON_HELP = {
     "evaluate": "measure the small model against the truth",
     "pose": "read a person's movement from a film, and see the skeleton that would steer",
     "camera": "see a camera movement over a picture, ready-made or followed from a film",
+    "lock": "keep the source's own pixels around the person who speaks",
     "compare": "show two films against each other, as a film or a page to share",
     "checkpoints": "list, locate, download, verify and convert models that do not ship",
 }

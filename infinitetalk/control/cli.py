@@ -17,14 +17,14 @@ _MAX_SIDE = 768  # pixels of a condition film made for looking at
 _MOST_SECONDS = 4 * 3600
 
 
-class _Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
 
 
 def pose_parser() -> argparse.ArgumentParser:
     """Options of `pose`."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="infinitetalk pose",
         description="Read a person's movement from a film: a recorded sequence and the skeleton film that steers.",
     )
@@ -47,7 +47,7 @@ def camera_parser() -> argparse.ArgumentParser:
     """Options of `camera`."""
     from .camera_path import PRESETS
 
-    parser = _Parser(
+    parser = CommandParser(
         prog="infinitetalk camera",
         description="A camera movement over a picture: its path, and the rendering that steers.",
     )
@@ -85,9 +85,9 @@ def pose_main(argv: Sequence[str]) -> int:
     recorded = film.suffix.lower() == ".npz"
     if recorded and options.overlay:
         raise InputError("A recorded sequence has no film to draw over; leave --overlay out or give the film.")
-    output = _place(options.output, f"{film.stem}-pose.mp4", ".mp4", film)
-    kept = _place(options.sequence, str(output.with_suffix(".npz")), ".npz", film)
-    meter = _Meter("reading", options.json)
+    output = place(options.output, f"{film.stem}-pose.mp4", ".mp4", film)
+    kept = place(options.sequence, str(output.with_suffix(".npz")), ".npz", film)
+    meter = Meter("reading", options.json)
     if recorded:
         sequence, warnings, reader = load_pose(film), (), "recorded"
     else:
@@ -108,7 +108,7 @@ def pose_main(argv: Sequence[str]) -> int:
         sequence = retarget(sequence, reference)
     height, width = _film_size(sequence.height, sequence.width)
     pictures = draw_skeletons(sequence, height, width)
-    meter = _Meter("drawing", options.json)
+    meter = Meter("drawing", options.json)
     if options.overlay:
         with open_source(film, max(height, width)) as source:
             under = (source.frame_at(start + index * speed / 25) for index in range(frames))
@@ -117,7 +117,7 @@ def pose_main(argv: Sequence[str]) -> int:
     else:
         SegmentWriter(width, height).write(output, meter.watch(pictures, frames))
     save_pose(sequence, kept)
-    return _tell(
+    return tell(
         {"film": str(output), "sequence": str(kept), "frames": frames, "reader": reader,
          "person_seen": round(float(sequence.has_person.mean()), 4),
          "filled": round(float(sequence.filled.any(axis=1).mean()), 4)},
@@ -147,8 +147,8 @@ def camera_main(argv: Sequence[str]) -> int:
     if options.picture is None and not film:
         raise InputError("Nothing to film was given; add --picture portrait.png.")
     name = movement.replace(" ", "-") if movement in PRESETS else given.stem
-    output = _place(options.output, f"{name}-camera.mp4", ".mp4", given)
-    kept = _place(options.path, str(output.with_suffix(".json")), ".json", given)
+    output = place(options.output, f"{name}-camera.mp4", ".mp4", given)
+    kept = place(options.path, str(output.with_suffix(".json")), ".json", given)
     if film and not given.is_file():
         raise InputError(
             f"{options.movement} is neither a film nor a camera movement; give a file or one of {', '.join(PRESETS)}."
@@ -174,10 +174,10 @@ def camera_main(argv: Sequence[str]) -> int:
             holes.append(float(hole.mean()))
             yield frame
 
-    meter = _Meter("drawing", options.json)
+    meter = Meter("drawing", options.json)
     SegmentWriter(width, height).write(output, meter.watch(pictures(), frames))
     save_path(path, kept)
-    return _tell(
+    return tell(
         {"film": str(output), "path": str(kept), "frames": frames, "points": len(path.points),
          "largest_hole": round(max(holes), 4)},
         warnings, options.json,
@@ -201,7 +201,7 @@ def _follow_film(film: Path, seconds: float | None, options: argparse.Namespace)
                 "before it, or --accept-cuts."
             )
         frames = max(1, round(25 * end))
-        meter = _Meter("following", options.json)
+        meter = Meter("following", options.json)
         motion = estimate_motion(
             source.frames(0.0, frames), ignore=lambda frame: person_mask(frame) > 0.3,
             report=lambda done: meter(done / frames),
@@ -237,7 +237,7 @@ def _number(text: str, flag: str, least: float, most: float) -> float:
     return value
 
 
-def _place(given: str | None, otherwise: str, suffix: str, source: Path) -> Path:
+def place(given: str | None, otherwise: str, suffix: str, source: Path) -> Path:
     """Where a result goes: as asked, or a name that nothing has yet."""
     if given is not None:
         path = Path(given)
@@ -253,18 +253,19 @@ def _place(given: str | None, otherwise: str, suffix: str, source: Path) -> Path
     return path
 
 
-def _tell(result: dict[str, Any], warnings: Sequence[str], as_json: bool) -> int:
+def tell(result: dict[str, Any], warnings: Sequence[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps({**result, "warnings": list(warnings)}, indent=2))
         return 0
     for warning in warnings:
         print(f"Note: {warning}", file=sys.stderr)
-    print(result["film"])
-    print(result.get("sequence") or result["path"])
+    for name in ("film", "sequence", "path"):
+        if name in result:
+            print(result[name])
     return 0
 
 
-class _Meter:
+class Meter:
     """One line on a terminal: what is done, the share and the time left."""
 
     def __init__(self, what: str, silent: bool) -> None:

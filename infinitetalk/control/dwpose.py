@@ -41,6 +41,7 @@ class DWPoseReader:
     """
 
     name = "DWPose"
+    needs_box = True
 
     def __init__(self, file: Path) -> None:
         import onnxruntime

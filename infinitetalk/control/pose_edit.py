@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from .pose import BONES, LEFT_HAND, LEFT_WRIST, NECK, RIGHT_HAND, RIGHT_WRIST, SEEN_FROM, PoseSequence
+from .pose import BONES, LEFT_HAND, LEFT_WRIST, NECK, NOSE, RIGHT_HAND, RIGHT_WRIST, SEEN_FROM, PoseSequence
 
 LONGEST_GAP = 25  # frames; what is unseen for longer stays unseen
 _SMOOTHING_FRAMES = 7  # 0.28 s: follows a quick nod (3 Hz), takes out frame-to-frame trembling
@@ -94,12 +94,6 @@ def retarget(sequence: PoseSequence, reference: PoseSequence) -> PoseSequence:
     known = [ratio for ratio in ratios.values() if ratio is not None]
     whole = float(np.median(known)) if known else reference.height / sequence.height
     moved = source * whole  # what hangs on nothing
-    first = next(iter(np.flatnonzero(seen[:, NECK])), None)
-    if first is not None:
-        start = target[NECK] if target_seen[NECK] else source[first, NECK] / (sequence.width, sequence.height) * (
-            reference.width, reference.height
-        )  # fmt: skip
-        moved = moved + (start - source[first, NECK] * whole)
     for parent, child in BONES:  # from the neck outwards: a parent is placed before its children
         ratio = ratios[_mirrored(parent, child)] if ratios[(parent, child)] is None else ratios[(parent, child)]
         ratio = whole if ratio is None else float(np.clip(ratio, whole / _MOST_UNLIKE, whole * _MOST_UNLIKE))
@@ -110,6 +104,10 @@ def retarget(sequence: PoseSequence, reference: PoseSequence) -> PoseSequence:
         on_arm = seen[:, wrist]
         shifted = moved[:, wrist, None] + whole * (source[:, hand] - source[:, wrist, None])
         moved[on_arm, hand] = shifted[on_arm]
+    for anchor in (NECK, NOSE):  # a close portrait shows no shoulders, so no neck between them
+        if target_seen[anchor] and seen[:, anchor].any():
+            moved += target[anchor] - moved[np.flatnonzero(seen[:, anchor])[0], anchor]
+            break
     return dataclasses.replace(
         sequence, joints=moved.astype(np.float32), width=reference.width, height=reference.height
     )

@@ -20,8 +20,9 @@ from .pose_edit import LONGEST_GAP, fill_gaps, smooth
 
 MAX_SIDE = 640  # pixels that the model is shown; it scales the body to 256 itself
 _PEOPLE_EVERY = 12  # frames between two looks at where the others are
-_OUTSIDE = 0.02  # of the picture, by which a joint may lie outside and still count as seen
+_TRUST = 0.6  # mediapipe is surer of hidden joints than DWPose; 0.5 of its visibility is just seen
 _LEAST_SHOULDERS = 0.5  # share of frames that must show both shoulders
+_MOST_FILLED = 0.1  # share of joints that may be guesses without a word
 _LEAST_PERSON = 0.2  # share of frames that must show a person
 # mediapipe's 33 points of the body, in the order of `pose.BODY`; the neck lies between the shoulders.
 _NOSE, _LEFT_SHOULDER, _RIGHT_SHOULDER = 0, 11, 12
@@ -41,6 +42,7 @@ class Reader(Protocol):
     """Finds one person's joints in frames that come in order."""
 
     name: str
+    needs_box: bool  # whether it is told where the person is, or finds out
 
     def __call__(self, frame: np.ndarray, person: Person | None) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [height, width, 3] → joints [62, 2] in pixels, confidence [62]."""
@@ -53,6 +55,7 @@ class HolisticReader:
     """mediapipe's holistic model of medium size, tracking from frame to frame."""
 
     name = "mediapipe holistic"
+    needs_box = False
 
     def __init__(self, *, single_picture: bool = False) -> None:
         from ..media.faces import quiet_native_code
@@ -82,12 +85,12 @@ class HolisticReader:
             points = np.concatenate([points, points[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].mean(0, keepdims=True)])
             points[-1, 2] = points[[_LEFT_SHOULDER, _RIGHT_SHOULDER], 2].min()
             body = points[list(_BLAZE)]  # -1 is the neck, appended above
-            joints[:NUM_BODY], confidence[:NUM_BODY] = body[:, :2], body[:, 2]
+            joints[:NUM_BODY], confidence[:NUM_BODY] = body[:, :2], _TRUST * body[:, 2]
         for part, hand in ((LEFT_HAND, found.left_hand_landmarks), (RIGHT_HAND, found.right_hand_landmarks)):
             if hand is not None:
                 joints[part] = [(p.x, p.y) for p in hand.landmark]
                 confidence[part] = 1.0
-        inside = ((joints > -_OUTSIDE) & (joints < 1 + _OUTSIDE)).all(axis=1)
+        inside = ((joints >= 0) & (joints <= 1)).all(axis=1)
         return joints * size, np.where(inside, confidence, 0).astype(np.float32)
 
     def close(self) -> None:
@@ -142,8 +145,10 @@ def read_pose(
                 )
             if cuts:
                 warnings.append(f"{name} cuts {len(cuts)} times; the movement jumps there.")
-        chosen = _chosen_person(source, start_seconds, total, person, name)
+        chosen, num_people = _chosen_person(source, start_seconds, total, person, name)
         reader = _reader(weights_dir, single_picture=still)
+        if num_people <= 1 and not reader.needs_box:
+            chosen = None  # nobody to be told apart from
         try:
             sequence = _read(source, reader, start_seconds, total, chosen, name, report, should_stop)
         finally:
@@ -194,9 +199,10 @@ def judge(sequence: PoseSequence, name: str) -> list[str]:
             f"{name} is cropped so closely that both shoulders are seen in only {100 * shoulders.mean():.0f} % of its "
             "frames; only the head will be steered."
         )
-    filled = sequence.filled[:, :NUM_BODY].any(axis=1) & ~sequence.filled[:, :NUM_BODY].all(axis=1)
-    if filled.mean() > 0.1:
-        warnings.append(f"In {100 * filled.mean():.0f} % of the frames some joints were not seen and are filled in.")
+    seen, filled = sequence.seen[:, :NUM_BODY], sequence.filled[:, :NUM_BODY]
+    share = (seen & filled).sum() / max(1, seen.sum())
+    if share > _MOST_FILLED:
+        warnings.append(f"{100 * share:.0f} % of the joints were not seen for a moment and are filled in.")
     missing = int((~present).sum())
     if missing:
         warnings.append(
@@ -213,8 +219,11 @@ def _reader(weights_dir: str | os.PathLike | None, *, single_picture: bool) -> R
     return HolisticReader(single_picture=single_picture) if file is None else DWPoseReader(file)
 
 
-def _chosen_person(source, start_seconds: float, total: int, choice: Choice, name: str) -> Person | None:
-    """Looked for at four instants; None where no face is seen, when the model looks for a body by itself."""
+def _chosen_person(source, start_seconds: float, total: int, choice: Choice, name: str) -> tuple[Person | None, int]:
+    """The person and how many there are, looked for at four instants.
+
+    None where no face is seen; the model then looks for a body by itself.
+    """
     from ..media.video import FRAMES_PER_SECOND
 
     fullest: list[Person] = []
@@ -222,7 +231,7 @@ def _chosen_person(source, start_seconds: float, total: int, choice: Choice, nam
         people = find_people(source.frame_at(start_seconds + part * total / 4 / FRAMES_PER_SECOND))
         if len(people) > len(fullest):
             fullest = people
-    return choose(fullest, choice, name) if fullest else None
+    return (choose(fullest, choice, name) if fullest else None), len(fullest)
 
 
 def _read(source, reader, start_seconds, total, chosen, name, report, should_stop) -> PoseSequence:

@@ -145,6 +145,16 @@ def test_movement_on_a_smaller_person_with_longer_arms():
     assert np.allclose(moved.joints[0, LEFT_HAND][0], moved.joints[0, LEFT_WRIST], atol=0.5)
 
 
+def test_a_close_portrait_is_met_at_the_nose():
+    reference = standing()
+    reference.joints[0] = 2 * reference.joints[0] + (10, 20)
+    reference.confidence[0, 1:14] = 0
+    reference.confidence[0, 18:] = 0
+    moved = retarget(standing(3), reference)
+    assert np.allclose(moved.joints[0, [0, 14, 15, 16, 17]], reference.joints[0, [0, 14, 15, 16, 17]], atol=0.5)
+    assert np.allclose(moved.joints[0, 5] - moved.joints[0, 2], 2 * (STANDING[5] - STANDING[2]), atol=1)
+
+
 def test_a_portrait_shows_no_legs_and_still_fits():
     reference = standing()
     reference.confidence[0, 8:14] = 0
