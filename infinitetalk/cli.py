@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from .errors import InputError, OutputError, UserError
 from .paths import assets_dir
-from .request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
+from .request import ADHERENCES, GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
 from .runtime.quiet import quiet_libraries
 from .settings import Lora
 from .terminal import checked_output, render
@@ -142,6 +142,10 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
     parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
                         help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
+    parser.add_argument("--adherence", metavar="[START-STOP=]LEVEL", action="append", default=None,
+                        help=f"to a source film, everywhere or in a span of seconds; {'; '.join(_adherences())}")
+    parser.add_argument("--prompt-at", metavar="START-STOP=TEXT", action="append", default=None,
+                        help="prompt of the chunks whose middle lies in that span of seconds; repeatable")
     parser.add_argument("--lora", action="append", metavar="FILE[:SCALE]", default=None,
                         help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own")
     parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
@@ -186,6 +190,19 @@ def _keyframe(text: str) -> Keyframe:
         return Keyframe(seconds, image=target or None)
 
 
+def _adherences() -> list[str]:
+    return [f"{name}: {meaning}" for name, meaning in ADHERENCES.items()]
+
+
+def _guide(text: str, name: str, key: str) -> dict[str, Any]:
+    span, _, value = text.partition("=")
+    start, _, stop = span.partition("-")
+    try:
+        return {"start_seconds": float(start), "stop_seconds": float(stop), key: value}
+    except ValueError:
+        raise InputError(f"--{name} is {text!r}; give START-STOP=VALUE with times in seconds, such as 3-7.5=...") from None
+
+
 def parse_lora(text: str) -> Lora:
     """`style.safetensors:0.8` or `style.safetensors`; what follows the last colon counts if it is a number.
 
@@ -202,10 +219,14 @@ def parse_lora(text: str) -> Lora:
 
 
 def _request(options: argparse.Namespace) -> GenerationRequest:
+    from .streaming.job import check_format
+
     data: dict[str, Any] = {}
     if options.project:
         path = Path(options.project)
-        base = GenerationRequest.from_dict(read_project(path).get("request"), str(path))
+        project = read_project(path)
+        check_format(project, str(path))
+        base = GenerationRequest.from_dict(project.get("request"), str(path))
         folder = path.absolute().parent
         data = base.to_dict() | {
             "source": str(folder / base.source),
@@ -229,6 +250,14 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
     if options.lora is not None:
         data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
+    guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]
+    for text in options.adherence or ():
+        if "=" in text:
+            guides.append(_guide(text, "adherence", "adherence"))
+        else:
+            data["adherence"] = text
+    if guides:
+        data["guides"] = guides
     if options.keyframe is not None:
         data["keyframes"] = [dataclasses.asdict(_keyframe(text)) for text in options.keyframe]
     if not data.get("source"):

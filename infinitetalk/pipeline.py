@@ -260,13 +260,15 @@ def _make_film(
                 seed = job.request.seed if recipe is None or recipe.seed is None else recipe.seed
                 noise = chunk_noise(seed, chunk.index, takes.noise_number(chunk), inputs.noise_shape(chunk))
 
+                prompt = chunk.prompt if recipe is None or recipe.prompt is None else recipe.prompt
+
                 # 4. Denoise and decode.
                 try:
                     pictures = stream.generate_chunk(
                         chunk, reference, audio, noise, on_step=clock.step, should_stop=should_stop,
                         keep_context=chunk is not chunks[-1],
                         settings=None if recipe is None else recipe.settings(settings),
-                        text=None if recipe is None or recipe.prompt is None else inputs.text(recipe.prompt),
+                        text=None if prompt is None else inputs.text(prompt),
                     )
                 except Cancelled:
                     cancelled = True

@@ -34,7 +34,7 @@ from .settings import (
 )
 
 __all__ = [
-    "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Arrangement", "Framing", "GenerationRequest", "Keyframe", "LongSource", "Lora",
+    "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Framing", "GenerationRequest", "Guide", "Keyframe", "LongSource", "Lora",
     "Settings", "ShortSource", "Speaker", "load_preset", "parse_seed", "preset_names", "read_project",
 ]  # fmt: skip
 
@@ -44,6 +44,14 @@ MAX_SEED = 2**63 - 1
 Arrangement = Literal["together", "in-turn"]
 ShortSource = Literal["hold", "ping-pong", "stop"]
 LongSource = Literal["trim", "keep"]
+Adherence = Literal["adjacent", "edge", "inside"]
+
+# From soft to strong: where the source's reference picture stands, seen from the chunk that it guides.
+ADHERENCES: dict[str, str] = {
+    "adjacent": "soft: a picture up to a second outside the chunk; holds person and camera, leaves gestures free",
+    "edge": "middle, as published: the chunk's first picture; the chunk begins like the source",
+    "inside": "strong: the chunk's middle picture; its pose may be copied at any moment of the chunk",
+}
 
 
 def parse_seed(text: Any) -> int:
@@ -108,6 +116,31 @@ class Keyframe:
             number("A keyframe's source time", self.source_seconds, 0, 1e6)
 
 
+@dataclass(frozen=True)
+class Guide:
+    """How the chunks whose middle lies in a span of the film are guided otherwise than the rest; None: not otherwise.
+
+    prompt: what happens there, where the model reads one. adherence: see `ADHERENCES`. Of several, the last one counts.
+    """
+
+    start_seconds: float
+    stop_seconds: float
+    prompt: str | None = None
+    adherence: Adherence | None = None
+
+    def __post_init__(self) -> None:
+        number("The start of a guide", self.start_seconds, 0, 1e6)
+        number("The end of a guide", self.stop_seconds, 0, 1e6)
+        if not self.start_seconds < self.stop_seconds:
+            raise InputError(
+                f"A guide lasts from {self.start_seconds:g} to {self.stop_seconds:g} s; let it end after it starts."
+            )
+        if self.prompt is not None:
+            text("The prompt of a guide", self.prompt)
+        if self.adherence is not None:
+            choice("adherence", self.adherence, tuple(ADHERENCES))
+
+
 OVERRIDABLE = (
     "steps", "shift", "text_scale", "audio_scale", "color_correction", "framing", "detail_size", "loras", "cache",
     "cache_threshold", "quantization", "offload",
@@ -121,6 +154,7 @@ class GenerationRequest:
     source: a picture or film. speakers: one or two. preset: a name from `preset_names()`; `auto` becomes the name that
     fits this machine. seed: of the noise; each chunk draws from its own generator (seed, chunk, take). keyframes: pins,
     in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
+    adherence: how close the film keeps to a source film (`ADHERENCES`). guides: prompt and adherence of single spans.
     long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
     background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
     cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
@@ -134,6 +168,8 @@ class GenerationRequest:
     prompt: str = ""
     negative_prompt: str | None = None
     keyframes: tuple[Keyframe, ...] = ()
+    adherence: Adherence = "edge"
+    guides: tuple[Guide, ...] = ()
     arrangement: Arrangement = "together"
     short_source: ShortSource = "hold"
     long_source: LongSource = "trim"
@@ -162,6 +198,8 @@ class GenerationRequest:
         object.__setattr__(self, "speakers", _all_of(Speaker, "speakers", self.speakers))
         keyframes = _all_of(Keyframe, "keyframes", self.keyframes)
         object.__setattr__(self, "keyframes", tuple(sorted(keyframes, key=lambda k: k.time_seconds)))
+        object.__setattr__(self, "guides", _all_of(Guide, "guides", self.guides))
+        choice("adherence", self.adherence, tuple(ADHERENCES))
         text("The prompt", self.prompt)
         if self.negative_prompt is not None:
             text("The negative prompt", self.negative_prompt)
@@ -205,6 +243,7 @@ class GenerationRequest:
         try:
             data["speakers"] = tuple(Speaker(**known_keys(Speaker, s, where)) for s in data.get("speakers", ()))
             data["keyframes"] = tuple(Keyframe(**known_keys(Keyframe, k, where)) for k in data.get("keyframes", ()))
+            data["guides"] = tuple(Guide(**known_keys(Guide, g, where)) for g in data.get("guides", ()))
             return cls(**data)
         except TypeError as error:
             raise InputError(f"{where} is incomplete or malformed ({error}).") from error

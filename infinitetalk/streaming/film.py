@@ -13,6 +13,7 @@ from ..machine import this_machine
 from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
 from ..media.buckets import BUCKETS
 from ..media.framing import choose_bucket
+from ..media.images import load_image
 from ..media.probe import probe
 from ..media.soundtrack import Bed, Soundtrack
 from ..media.video import open_source
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..media.video import Source
 
 _SEGMENT_KB_PER_FRAME = 6.0  # of a 256-pixel segment at its quality, sound included; measured on nano's films
+_SHAPES_AGREE = 1.25  # ratio of two aspects up to which a crop takes little away
 _LOW, _HIGH = 0.7, 1.6  # of the estimated time: other programs, other clip lengths
 
 
@@ -72,10 +74,13 @@ class FilmPlan:
             lines.append(f"then {self.tail_seconds:.2f} s of the source as it is")
         for chunk in self.chunks:
             reference = chunk.reference
-            picture = reference.image or f"source at {reference.source_seconds:.2f} s"
-            pin = "" if reference.keyframe_index is None else " (keyframe)"
+            frame = round(reference.source_seconds * FRAMES_PER_SECOND)
+            picture = reference.image or f"source at {reference.source_seconds:.2f} s (frame {frame} at 25 a second)"
+            notes = "" if reference.keyframe_index is None else ", keyframe"
+            notes += "" if chunk.adherence is None else f", {chunk.adherence}"
+            notes += "" if chunk.prompt is None else f", {chunk.prompt!r}"
             span = f"{chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s"
-            lines.append(f"  {chunk.index:4d}  {span}  {picture}{pin}")
+            lines.append(f"  {chunk.index:4d}  {span}  {picture}{notes}")
         return "\n".join(lines + [f"Note: {warning}" for warning in self.warnings])
 
 
@@ -158,8 +163,19 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         warnings.append("The source has no sound of its own, so there is nothing to keep under the speech.")
     if len(voices) > spec.num_speakers:
         warnings.append(f"{spec.title} animates one face; both voices move it.")
-    if request.prompt and not spec.takes_prompt:
+    prompts = [request.prompt, *(guide.prompt for guide in request.guides)]
+    if any(prompts) and not spec.takes_prompt:
         warnings.append(f"{spec.title} reads no prompt; yours has no effect.")
+
+    asked = {request.adherence, *(guide.adherence for guide in request.guides)} - {None, "edge"}
+    if asked and source.kind == "image":
+        warnings.append(f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} adherence has "
+                        "no effect.")  # fmt: skip
+    for guide in request.guides:
+        if guide.start_seconds >= duration:
+            raise InputError(
+                f"A guide starts at {guide.start_seconds:g} s but the film lasts {duration:.2f} s; move it or remove it."
+            )
 
     square, found = _frame(settings, source)
     warnings += found
@@ -169,8 +185,10 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
                 f"A keyframe stands at {keyframe.time_seconds:g} s but the film lasts {duration:.2f} s; move it or "
                 "remove it."
             )
-        if keyframe.image is not None:
-            open_source(keyframe.image).close()
+        if keyframe.image is not None and settings.framing == "whole":
+            warnings += _shape_warning(keyframe.image, load_image(keyframe.image).shape, source)
+        elif keyframe.image is not None:
+            load_image(keyframe.image)  # a damaged one is told now
 
     num_frames = num_film_frames(duration)
     cuts = source_cuts(request, source, duration)
@@ -180,6 +198,8 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         keyframes=request.keyframes,
         short_source=request.short_source,
         cut_frames=film_cuts(cuts, num_frames, source.duration_seconds, request.short_source),
+        adherence=request.adherence,
+        guides=request.guides,
         trim_last=spec.any_length,
     )
     height, width = output_size(settings, spec, source)
@@ -248,6 +268,17 @@ def _frame(settings: Settings, source: Source) -> tuple[Square | None, list[str]
     if settings.framing == "whole":
         return None, warnings
     return (face_square(faces[0]) if faces else centre_square(*picture.shape[:2])), warnings
+
+
+def _shape_warning(path: str, shape: tuple[int, ...], source: Source) -> list[str]:
+    """What is said of a keyframe's picture that is much wider or taller than the film."""
+    ratio = shape[1] / shape[0] / (source.width / source.height)
+    if 1 / _SHAPES_AGREE < ratio < _SHAPES_AGREE:
+        return []
+    return [
+        f"The picture {_name(path)} has {shape[1]} x {shape[0]} pixels and the source {source.width} x {source.height}; "
+        "of the picture only the middle is used."
+    ]
 
 
 def _name(path: str) -> str:

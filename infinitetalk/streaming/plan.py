@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..request import FRAMES_PER_SECOND, Keyframe, ShortSource
+from ..request import FRAMES_PER_SECOND, Adherence, Guide, Keyframe, ShortSource
 
 NUM_CHUNK_FRAMES = 81
 NUM_CONTEXT_FRAMES = 9
@@ -52,6 +52,7 @@ class Chunk:
 
     start_frame .. start_frame + num_frames: what the network generates and whose audio it hears.
     new_start_frame .. new_stop_frame: what is kept, clipped to the film.
+    prompt: its own, None for the film's. adherence: its own or the film's, None where it is as published.
     """
 
     index: int
@@ -61,6 +62,8 @@ class Chunk:
     new_start_frame: int
     new_stop_frame: int
     reference: Reference
+    prompt: str | None = None
+    adherence: Adherence | None = None
 
     @property
     def stop_frame(self) -> int:
@@ -131,6 +134,8 @@ def plan_chunks(
     keyframes: Sequence[Keyframe] = (),
     short_source: ShortSource = "hold",
     cut_frames: Sequence[int] = (),
+    adherence: Adherence = "edge",
+    guides: Sequence[Guide] = (),
     trim_last: bool = False,
     num_chunk_frames: int = NUM_CHUNK_FRAMES,
     num_context_frames: int = NUM_CONTEXT_FRAMES,
@@ -153,24 +158,52 @@ def plan_chunks(
             needed = _whole_groups(shot_stop - start) if trim_last else num_chunk_frames
             num_context = num_context_frames if k else 0
             kept = (start + num_context, min(start + num_chunk_frames, shot_stop))
-            spans.append((start, min(num_chunk_frames, needed), num_context, kept))
+            spans.append((start, min(num_chunk_frames, needed), num_context, kept, (shot_start, shot_stop)))
 
-    starts = [kept_start for _, _, _, (kept_start, _) in spans]
+    starts = [kept_start for _, _, _, (kept_start, _), _ in spans]
     pins: dict[int, int] = {}
     for i, keyframe in enumerate(keyframes):
         frame = min(frame_at(keyframe.time_seconds), num_frames - 1)
         pins.setdefault(bisect.bisect_right(starts, frame) - 1, i)
 
     chunks = []
-    for k, (start, length, num_context, (kept_start, kept_stop)) in enumerate(spans):
+    for k, (start, length, num_context, (kept_start, kept_stop), shot) in enumerate(spans):
+        prompt, own = _guided((kept_start + kept_stop) / 2 / FRAMES_PER_SECOND, guides)
+        chunk_adherence = own or adherence
         if k in pins:
             pin = keyframes[pins[k]]
             instant = reference_seconds(pin.source_seconds or 0.0, source_seconds, "hold")  # never past the source
             reference = Reference(instant, pin.image, pins[k])
         else:
-            reference = Reference(reference_seconds(start / FRAMES_PER_SECOND, source_seconds, short_source))
-        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference))
+            frame = reference_frame(start, (kept_start, kept_stop), shot, chunk_adherence)
+            reference = Reference(reference_seconds(frame / FRAMES_PER_SECOND, source_seconds, short_source))
+        told = None if chunk_adherence == "edge" else chunk_adherence
+        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told))
     return tuple(chunks)
+
+
+def reference_frame(start: int, kept: tuple[int, int], shot: tuple[int, int], adherence: Adherence) -> int:
+    """The film frame whose place in the source gives a chunk its reference.
+
+    start: the chunk's first frame. kept: its new frames. shot: the frames of its shot, which the reference never
+    leaves; where the shot has nothing outside the chunk, its first frame is taken.
+    """
+    if adherence == "inside":
+        return (kept[0] + kept[1]) // 2
+    if adherence == "adjacent":
+        if start > shot[0]:
+            return max(shot[0], start - FRAMES_PER_SECOND)
+        if kept[1] < shot[1]:
+            return min(kept[1] - 1 + FRAMES_PER_SECOND, shot[1] - 1)
+    return start
+
+
+def _guided(middle_seconds: float, guides: Sequence[Guide]) -> tuple[str | None, Adherence | None]:
+    """Prompt and adherence of the chunk with this middle."""
+    here = [guide for guide in guides if guide.start_seconds <= middle_seconds < guide.stop_seconds]
+    prompts = [guide.prompt for guide in here if guide.prompt is not None]
+    adherences = [guide.adherence for guide in here if guide.adherence is not None]
+    return prompts[-1] if prompts else None, adherences[-1] if adherences else None
 
 
 def _whole_groups(num_frames: int) -> int:

@@ -76,7 +76,7 @@ class Takes:
         To be asked chunk by chunk, with each chunk as the plan has it.
         """
         image = chunk.reference.image
-        described = json.dumps([self._digest, asdict(chunk), file_digest(image) if image else None])
+        described = json.dumps([self._digest, _described(chunk), file_digest(image) if image else None])
         first = hashlib.sha256(described.encode()).hexdigest()
         own = self._chosen.get(chunk.index, ChunkTakes())
         # What follows a take that fades into another follows from that other one.
@@ -190,6 +190,11 @@ class Takes:
             seed=self.film.request.seed,
             seconds=seconds,
         )
+
+
+def _described(chunk: Chunk) -> dict:
+    """The chunk without what it leaves to the film, so that a choice not made means what it meant before it existed."""
+    return {name: value for name, value in asdict(chunk).items() if value is not None}
 
 
 def _digest_of(first: str, own: ChunkTakes, take: int) -> str:

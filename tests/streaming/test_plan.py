@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infinitetalk.request import FRAMES_PER_SECOND, Keyframe
+from infinitetalk.request import FRAMES_PER_SECOND, Guide, Keyframe
 from infinitetalk.streaming.plan import (
     NUM_CHUNK_FRAMES,
     NUM_CONTEXT_FRAMES,
@@ -248,3 +248,40 @@ def test_cuts_of_the_source_lie_at_the_frames_that_first_show_the_new_shot():
 def test_a_source_that_runs_back_and_forth_shows_its_cut_each_time():
     # 20 frames, a cut before frame 5; frames 0..19, then 18..0, then 1..19 again.
     assert film_cuts([5 / 25], 60, 20 / 25, "ping-pong") == (5, 34, 43)
+
+
+def test_adherence_is_where_the_reference_stands():
+    soft, published, strong = (
+        plan_chunks(300, source_seconds=12.0, adherence=adherence) for adherence in ("adjacent", "edge", "inside")
+    )
+    for chunk in published:
+        assert chunk.reference.source_seconds == chunk.start_frame / 25
+    for chunk in strong:
+        assert chunk.start_seconds < chunk.reference.source_seconds < chunk.stop_seconds
+    for chunk in soft:
+        first, last = chunk.start_frame / 25, (chunk.stop_frame - 1) / 25
+        distance = max(first - chunk.reference.source_seconds, chunk.reference.source_seconds - last)
+        assert 0 < distance <= 1 + 1e-9
+    assert plan_chunks(300, source_seconds=12.0) == published
+
+
+def test_a_soft_reference_stays_in_its_shot():
+    chunks = plan_chunks(200, source_seconds=8.0, cut_frames=(50, 140), adherence="adjacent")
+    shots = [(0, 50), (50, 140), (140, 200)]
+    for chunk in chunks:
+        frame = round(chunk.reference.source_seconds * 25)
+        assert any(a <= frame < b and a <= chunk.new_start_frame < b for a, b in shots), chunk
+    assert chunks[0].reference.source_seconds == 0, "the first shot has nothing outside its only chunk"
+
+
+def test_guides_count_where_a_chunk_has_its_middle():
+    guides = (Guide(0, 4, prompt="calm"), Guide(3, 9, adherence="inside"), Guide(4, 7, prompt="smiling"))
+    chunks = plan_chunks(225, source_seconds=9.0, guides=guides)  # 0 to 3.24, to 6.12, to 9
+    assert [chunk.prompt for chunk in chunks] == ["calm", "smiling", None]
+    assert [chunk.adherence for chunk in chunks] == [None, "inside", "inside"]
+    assert chunks[1].reference.source_seconds == 117 / 25
+
+
+def test_a_pin_comes_before_adherence():
+    chunks = plan_chunks(225, source_seconds=9.0, adherence="inside", keyframes=(Keyframe(4.0, source_seconds=0.5),))
+    assert chunks[1].reference.source_seconds == 0.5 and chunks[0].reference.source_seconds > 1
