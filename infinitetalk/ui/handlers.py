@@ -28,6 +28,7 @@ from ..presets import AUTO
 from ..request import FRAMES_PER_SECOND, GenerationRequest, Speaker, load_preset, parse_seed, preset_names
 from . import rendering
 from .jobs import Failed, Job, Studio, Waiting, failure
+from .people.component import kept, people_state, to_boxes
 from .timeline.component import to_keyframes
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
@@ -58,6 +59,7 @@ class Form:
     audio_scale: float | None = None
     framing: str | None = None
     short_source: str = "hold"
+    boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
     pins: Any = None  # {"pins": the timeline's keyframes, "revision": how many edits, "source": whose they are}
 
     def missing(self) -> list[str]:
@@ -80,7 +82,7 @@ class Form:
         spec = get_spec(load_preset(preset).model)
         return GenerationRequest(
             source=self.source or "",
-            speakers=tuple(Speaker(voice) for voice in voices if voice),
+            speakers=tuple(Speaker(voice, box) for voice, box in zip(voices, self.own_boxes()) if voice),
             preset=preset,
             seed=parse_seed(self.seed),
             prompt=(self.prompt or "") if spec.takes_prompt else "",
@@ -91,6 +93,11 @@ class Form:
             framing=self.framing,
             keyframes=to_keyframes(self.own_pins()["pins"]),
         )
+
+    def own_boxes(self) -> Sequence[tuple[int, int, int, int] | None]:
+        """A box for each voice; without any, each of two people has half of the picture."""
+        boxes = to_boxes(self.boxes, self.source) if self.two_voices else None
+        return boxes or (None, None)
 
     def own_pins(self) -> dict[str, Any]:
         """The timeline's keyframes, none if they were set for another source."""
@@ -195,6 +202,28 @@ def model_panel(preset: str, why: str = "") -> str:
 
 def voices_changed(two_voices: bool) -> Updates:
     return {"second": gr.update(visible=bool(two_voices))}
+
+
+def people_wanted(two_voices: bool, source: str | None, boxes: Any) -> Updates:
+    """The picture to draw boxes on; what is suggested counts at once where both people were found."""
+    if not two_voices or not source:
+        return {"people": gr.update(value=None)}
+    try:
+        state = people_state(source)
+    except UserError:  # said beside the source
+        return {"people": gr.update(value=None), "boxes": None}
+    if isinstance(boxes, dict) and boxes.get("source") == source and boxes.get("boxes"):
+        return {"people": gr.update(value=state | {"boxes": boxes["boxes"]})}  # what was drawn stays
+    suggested = state["boxes"] if state["found"] == 2 else None
+    return {"people": gr.update(value=state), "boxes": kept(source, state, suggested)}
+
+
+def boxes_drawn(source: str | None, state: Any, edit: gr.EventData) -> Updates:
+    """Keep what was drawn; the plan says what is wrong with it."""
+    told = getattr(edit, "_data", None)
+    if not source or not isinstance(state, dict) or not isinstance(told, dict):
+        return {}
+    return {"boxes": kept(source, state, told.get("boxes"))}
 
 
 def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:

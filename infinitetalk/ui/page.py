@@ -18,6 +18,7 @@ from ..request import load_preset, preset_names
 from . import api, handlers, rendering, retakes
 from .handlers import FORM_FIELDS, Form, Updates
 from .jobs import Studio, log_to
+from .people.component import people_boxes
 from .theme import STATIC_DIR, studio_css, studio_head, studio_theme
 from .timeline.component import timeline
 from .timeline.pictures import SourcePictures
@@ -75,12 +76,14 @@ def _source_zone(c: dict[str, Any], preset: str) -> None:
             c["voice"] = _voice("Voice", "voice")
             c["two_voices"] = gr.Checkbox(label="Two people speak", elem_id="two-voices", container=False)
             with gr.Column(visible=False, elem_id="second-voice-zone") as c["second"]:
-                c["second_voice"] = _voice("Voice of the person on the right", "second-voice")
+                c["second_voice"] = _voice("Voice 2", "second-voice")
                 c["arrangement"] = gr.Radio(
                     [("At the same time", "together"), ("One after the other", "in-turn")],
                     value="together",
                     label="The two voices are heard",
                 )
+                c["boxes"] = gr.State(None)
+                c["people"] = people_boxes()
         with gr.Accordion("Options", open=False, elem_id="options", elem_classes="card"):
             _options(c, preset)
 
@@ -214,6 +217,15 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     c["put_back"].click(updates(handlers.put_back), c["last_source"], outputs("source"), **quick)
     c["dice"].click(updates(handlers.dice), None, outputs("seed"), **quick)
     c["two_voices"].change(updates(handlers.voices_changed), c["two_voices"], outputs("second"), **quick)
+    gr.on(
+        [c["two_voices"].change, c["source"].change], updates(handlers.people_wanted),
+        [c["two_voices"], c["source"], c["boxes"]], outputs("people", "boxes"), trigger_mode="always_last", **private,
+    )  # fmt: skip
+
+    def drawn(source: str | None, state: Any, edit: gr.EventData) -> Any:
+        return _named(c, handlers.boxes_drawn(source, state, edit))
+
+    c["people"].input(drawn, [c["source"], c["people"]], outputs("boxes"), trigger_mode="always_last", **quick)
     c["preset"].input(
         updates(handlers.preset_changed), c["preset"],
         outputs("preset_help", "prompt", "steps", "audio_scale", "framing"), **quick,

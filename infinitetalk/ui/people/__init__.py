@@ -1,0 +1,1 @@
+"""Who of two people speaks with which voice: boxes on the picture."""
