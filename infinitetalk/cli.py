@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_request(plan)
     resume = command("resume", _resume, "continue a job after a crash or cancel")
     resume.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
+    resume.add_argument("--relink", action="append", metavar="NAME=FILE|FOLDER", default=[],
+                        help="give lost media back: a file, or a folder to look in; known by content; repeatable")
     resume.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
     retake = command("retake", _retake, "make one chunk of a finished job once more, with what is given changed")
     retake.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
@@ -311,6 +313,12 @@ def _resume(options: argparse.Namespace) -> int:
     from .pipeline import resume
 
     output = checked_output(options.output)
+    if options.relink:
+        from .streaming.job import JobFolder
+        from .streaming.relink import relink
+
+        found = relink(JobFolder.open(options.job_dir), options.relink)
+        print(f"Found again: {', '.join(found) or 'nothing'}.", file=sys.stderr)
     return render(resume(options.job_dir), output, options.json)
 
 

@@ -115,10 +115,16 @@ def _prepare_job(request: GenerationRequest, job_dir: str | Path) -> tuple[JobFo
 def resume(
     job_dir: str | Path, models: Models | None = None, *, should_stop: ShouldStop | None = None
 ) -> Iterator[Event]:
-    """Continue a job after a crash or a cancel: finished chunks are kept, the result is that of an unbroken run."""
+    """Continue a job after a crash or a cancel: finished chunks are kept, the result is that of an unbroken run.
+
+    Raises:
+        JobError: another run works in it, or its media are gone; names them (`streaming/relink.py` finds them again).
+    """
     from .streaming.job import JobFolder
+    from .streaming.relink import check_media
 
     job = JobFolder.open(job_dir)
+    check_media(job)
     yield from _events(job, models or load_models(job.request), should_stop)
 
 
@@ -172,6 +178,9 @@ def choose_take(
 
 
 def _check_chunk(job, chunk: int) -> None:
+    from .streaming.relink import check_media
+
+    check_media(job)
     if not job.output.exists():
         raise JobError(f"The job {job.path} has no film yet; finish it with `infinitetalk resume {job.path}` first.")
     count = len(plan(job.request).chunks)

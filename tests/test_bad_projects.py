@@ -69,7 +69,7 @@ def test_a_picture_of_another_shape_is_told_of():
         ({"keyframes": [{"time_seconds": 0.2}]}, "either an instant"),
         ({"long_source": "stretch"}, "choose one of trim, keep"),
         ({"background": 3}, "from 0 to 1"),
-        ({"source": "inputs/gone.png"}, r"gone.png"),
+        ({"source": "inputs/gone.png"}, "gone.png"),
     ],
 )
 @pytest.mark.parametrize("command", ["resume", "generate"])
@@ -96,3 +96,25 @@ def test_spans_on_the_command_line(capfd):
     for wrong in (["--adherence", "tight"], ["--adherence", "0=inside"], ["--prompt-at", "she smiles"]):
         assert main([*asked, *wrong]) == 1
         assert len(capfd.readouterr().err.strip().splitlines()) == 1
+
+
+def test_lost_media_are_named_and_found_again_by_content(folder, capfd):
+    prepare_job(a_request(steps=1, detail_size=0), "job")
+    attic = folder / "attic" / "old"
+    attic.mkdir(parents=True)
+    (folder / "job" / "inputs" / "0-portrait.png").rename(attic / "me.png")
+    (folder / "job" / "inputs" / "1-voice.wav").rename(folder / "speech-final.wav")
+    assert main(["resume", "job"]) == 1
+    error = capfd.readouterr().err
+    assert "lost inputs/0-portrait.png, inputs/1-voice.wav" in error and "--relink" in error
+    for wrong, said in (
+        ("inputs/0-portrait.png=wide.png", "content differs"), ("nowhere", "NAME=FILE"),
+        ("inputs/0-portrait.png=gone.png", "does not exist"), ("inputs/9.png=wide.png", "does not lack"),
+    ):  # fmt: skip
+        assert main(["resume", "job", "--relink", wrong]) == 1
+        assert said in capfd.readouterr().err
+    assert not (folder / "job" / "inputs" / "0-portrait.png").exists()
+    asked = ["resume", "job", "--relink", "attic", "--relink", "inputs/1-voice.wav=speech-final.wav"]
+    assert main(asked) == 0
+    assert "Found again: inputs/0-portrait.png, inputs/1-voice.wav" in capfd.readouterr().err
+    assert (folder / "job" / "output.mp4").exists()

@@ -94,7 +94,9 @@ class JobFolder:
             raise JobError(f"{path} is not a folder; choose another place for the job.") from error
         except OSError as error:
             raise writing_failed(str(path), error) from error
-        project = {"format": PROJECT_FORMAT, "request": stored.to_dict()}
+        prints = {f"inputs/{file.name}": {"bytes": file.stat().st_size, "sha256": file_digest(file)}
+                  for file in sorted((path / "inputs").iterdir())}  # fmt: skip
+        project = {"format": PROJECT_FORMAT, "request": stored.to_dict(), "media": prints}
         write_json(path / "project.json", project if num_chunks is None else project | {"num_chunks": num_chunks})
         return cls.open(path)
 
@@ -225,14 +227,17 @@ def _copy_inputs(request: GenerationRequest, folder: Path) -> GenerationRequest:
     def store(original: str) -> str:
         if original not in names:
             name = f"{len(names)}-{Path(original).name}"
-            if os.path.getsize(original) > _LINK_ABOVE_BYTES and _try_link(original, folder / name):
-                names[original] = f"inputs/{name}"
-                return names[original]
-            shutil.copyfile(original, folder / name)
+            copy_or_link(original, folder / name)
             names[original] = f"inputs/{name}"
         return names[original]
 
     return _map_files(request, store)
+
+
+def copy_or_link(original: str, target: Path) -> None:
+    """A copy; of a very large file a link, where the disk allows it. Raises OSError."""
+    if not (os.path.getsize(original) > _LINK_ABOVE_BYTES and _try_link(original, target)):
+        shutil.copyfile(original, target)
 
 
 def _try_link(original: str, target: Path) -> bool:
