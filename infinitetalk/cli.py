@@ -496,10 +496,16 @@ def _lock(arguments: list[str]) -> int:
     return lock(arguments)
 
 
+def _followed(arguments: list[str]) -> int:
+    from .control.followed_cli import followed_main as followed
+
+    return followed(arguments)
+
+
 _PASSED_ON: dict[str, Callable[[list[str]], int | None]] = {
     "train": _train, "evaluate": _evaluate, "checkpoints": _checkpoints, "compare": _compare,
     "queue": _queue,
-    "pose": _pose, "camera": _camera, "lock": _lock,
+    "pose": _pose, "camera": _camera, "lock": _lock, "followed": _followed,
 }  # fmt: skip
 _PASSED_ON_HELP = {
     "queue": "films to make one after another: add, reorder, pause, run",
@@ -508,6 +514,7 @@ _PASSED_ON_HELP = {
     "pose": "read a person's movement from a film, and see the skeleton that would steer",
     "camera": "see a camera movement over a picture, ready-made or followed from a film",
     "lock": "keep the source's own pixels around the person who speaks",
+    "followed": "how well a film follows a pose or a camera path",
     "compare": "show two films against each other, as a film or a page to share",
     "checkpoints": "list, locate, download, verify and convert models that do not ship",
 }

@@ -80,7 +80,9 @@ def _by_network(picture: np.ndarray, folder: Path) -> np.ndarray:
     from transformers import pipeline
 
     try:
-        estimate = pipeline("depth-estimation", model=str(folder), device="cpu")
+        estimate = pipeline(
+            "depth-estimation", model=str(folder), device="cpu", model_kwargs={"use_safetensors": True}
+        )
         metric = getattr(estimate.model.config, "depth_estimation_type", "relative") == "metric"
         answer = estimate(Image.fromarray(picture))["predicted_depth"].float().numpy()
     except Exception as error:  # transformers raises what it likes

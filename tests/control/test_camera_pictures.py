@@ -11,11 +11,11 @@ from safetensors.numpy import load_file
 
 from infinitetalk.control.camera_motion import as_path, estimate_motion
 from infinitetalk.control.camera_path import PRESETS, intrinsics, preset_path, to_w2c
-from infinitetalk.control.depth import in_subject_distances, person_before_wall
+from infinitetalk.control.depth import in_subject_distances, person_before_wall, scene_depth
 from infinitetalk.control.followed import camera_followed
 from infinitetalk.control.point_cloud import render_path
 from infinitetalk.control.rays import ray_embedding
-from infinitetalk.errors import MediaError
+from infinitetalk.errors import CheckpointError, MediaError
 
 CASES = Path(__file__).parents[1] / "parity" / "cases"
 
@@ -112,6 +112,29 @@ def test_the_guessed_scene(photo, scene):
     assert not scene.measured and "wall" in scene.how
     assert scene.depth[100, 160] < 1.2 < scene.depth[30, 330]  # face, wall
     assert person_before_wall(np.zeros((8, 8), bool)).min() > 1
+
+
+def test_a_depth_network_is_used_where_there_is_one(photo, tmp_path):
+    """A tiny network with random weights, saved as a downloaded one would be, through the real loader."""
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessor
+
+    small = photo[::3, ::2]
+    backbone = Dinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=14,
+        out_features=["stage1", "stage2"], reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    config = DepthAnythingConfig(
+        backbone_config=backbone, patch_size=14, reassemble_hidden_size=32, reassemble_factors=[2, 1],
+        neck_hidden_sizes=[16, 16], fusion_hidden_size=16, head_hidden_size=8,
+    )  # fmt: skip
+    DepthAnythingForDepthEstimation(config).save_pretrained(tmp_path / "depth")
+    DPTImageProcessor(size={"height": 56, "width": 56}, ensure_multiple_of=14).save_pretrained(tmp_path / "depth")
+    found = scene_depth(small, tmp_path)
+    assert found.measured and "network" in found.how and found.depth.shape == small.shape[:2]
+    assert 0.3 <= found.depth.min() <= found.depth.max() <= 6
+    (tmp_path / "depth" / "model.safetensors").write_bytes(b"cut short")
+    with pytest.raises(CheckpointError, match="download it again"):
+        scene_depth(small, tmp_path)
 
 
 @pytest.mark.parametrize("inverse", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 
@@ -14,7 +15,7 @@ from infinitetalk.control.dwpose import box_transform, decode, dwpose_file, to_s
 from infinitetalk.control.people import Person, check_boxes, choose, find_people, parse_choice, suggest_boxes
 from infinitetalk.control.pose import LEFT_HAND, NECK, NOSE, RIGHT_HAND
 from infinitetalk.control.pose_extract import read_picture_pose, read_pose
-from infinitetalk.control.pose_file import load_pose
+from infinitetalk.control.pose_file import load_pose, save_pose
 from infinitetalk.errors import InputError, MediaError
 from infinitetalk.media.video import open_source
 
@@ -187,6 +188,16 @@ def test_command_writes_the_skeleton_and_the_sequence(walking_film, tmp_path, ca
     assert code == 0 and json.loads(out)["frames"] == 50 and "ends after 0.8 of 2 s" in out
 
 
+def test_command_tells_how_well_a_film_follows_a_pose(walking_film, reading, tmp_path, capfd):
+    moved = dataclasses.replace(reading.sequence, joints=reading.sequence.joints + np.float32([120, 0]))
+    for name, sequence in (("same", reading.sequence), ("other", moved)):
+        save_pose(sequence, tmp_path / f"{name}.npz")
+    code, out, _ = run(capfd, "followed", walking_film, "--pose", tmp_path / "same.npz", "--json")
+    assert code == 0 and json.loads(out)["pose"]["value"] < 2
+    code, out, _ = run(capfd, "followed", walking_film, "--pose", tmp_path / "other.npz")
+    assert code == 0 and "loosely" in out and "raise the strength" in out
+
+
 def test_command_films_a_camera_path_and_follows_it_again(tmp_path, capfd):
     film = tmp_path / "pan.mp4"
     code, out, _ = run(capfd, "camera", "pan", "--picture", PHOTO, "--seconds", "0.6", "--output", film, "--json")
@@ -197,6 +208,8 @@ def test_command_films_a_camera_path_and_follows_it_again(tmp_path, capfd):
     assert code == 0
     followed = json.loads((tmp_path / "again.json").read_text())["points"][-1]["yaw"]
     assert followed == pytest.approx(yaw, rel=0.15)
+    code, out, _ = run(capfd, "followed", film, "--camera", tmp_path / "pan.json", "--json")
+    assert code == 0 and json.loads(out)["camera"]["value"] > 0.95 and json.loads(out)["camera"]["good"]
     code, _, _ = run(capfd, "camera", tmp_path / "again.json", "--picture", PHOTO, "--output", tmp_path / "third.mp4")
     assert code == 0 and (tmp_path / "third.mp4").exists()
 
@@ -219,6 +232,9 @@ def test_command_films_a_camera_path_and_follows_it_again(tmp_path, capfd):
         (["camera", "PHOTO"], "whose camera rests"),
         (["camera", "pan", "--picture", "none.png"], "none.png"),
         (["camera"], "movement"),
+        (["followed", "FILM"], "add --pose"),
+        (["followed", "FILM", "--pose", "none.npz"], "no recorded pose"),
+        (["followed", "FILM", "--camera", "none.json"], "no camera path"),
     ],
 )
 def test_every_refusal_is_one_sentence(walking_film, tmp_path, capfd, monkeypatch, arguments, says):
