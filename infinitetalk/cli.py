@@ -19,7 +19,16 @@ from typing import Any, NoReturn
 
 from .errors import InputError, OutputError, UserError
 from .paths import assets_dir
-from .request import ADHERENCES, GenerationRequest, Keyframe, Speaker, load_preset, parse_seed, preset_names, read_project
+from .request import (
+    ADHERENCES,
+    GenerationRequest,
+    Keyframe,
+    Speaker,
+    load_preset,
+    parse_seed,
+    preset_names,
+    read_project,
+)
 from .runtime.quiet import quiet_libraries
 from .settings import Lora
 from .terminal import checked_output, render
@@ -141,6 +150,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arrangement", help="of two voices: together or in-turn")
     parser.add_argument("--short-source", help="when a film ends before the speech: hold, ping-pong or stop")
     parser.add_argument("--long-source", help="when a film ends after the speech: trim it, or keep its rest as it is")
+    parser.add_argument("--output-rate", help="frames per second of the film: 25, or source for the source's own")
     parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
     parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
                         help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
@@ -202,7 +212,7 @@ def _guide(text: str, name: str, key: str) -> dict[str, Any]:
     try:
         return {"start_seconds": float(start), "stop_seconds": float(stop), key: value}
     except ValueError:
-        raise InputError(f"--{name} is {text!r}; give START-STOP=VALUE with times in seconds, such as 3-7.5=...") from None
+        raise InputError(f"--{name} is {text!r}; give START-STOP=VALUE in seconds, such as 3-7.5=...") from None
 
 
 def parse_lora(text: str) -> Lora:
@@ -237,7 +247,8 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
                           for k in base.keyframes],
         }
     for name in (
-        "source", "preset", "prompt", "arrangement", "short_source", "long_source", "framing", "checkpoints_dir",
+        "source", "preset", "prompt", "arrangement", "short_source", "long_source", "output_rate", "framing",
+        "checkpoints_dir",
     ):  # fmt: skip
         if getattr(options, name) is not None:
             data[name] = getattr(options, name)

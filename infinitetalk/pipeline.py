@@ -230,12 +230,12 @@ def _make_film(
     from .media.mux import mux_film
     from .media.writer import BackgroundWriter
     from .runtime.timing import remember_chunk_seconds
-    from .streaming.film import prepare
+    from .streaming.film import output_rate, prepare
     from .streaming.inputs import FilmInputs
     from .streaming.plan import NUM_CHUNK_FRAMES
     from .streaming.progress import Clock
     from .streaming.stream import Cancelled, FilmStream, chunk_noise
-    from .streaming.tail import tail_segment
+    from .streaming.tail import retimed_segment, tail_segment
     from .streaming.takes import Takes
 
     # 1. Open the inputs and plan.
@@ -312,6 +312,9 @@ def _make_film(
             soundtrack = film.soundtrack(finished[-1].new_stop_frame / FRAMES_PER_SECOND)
         elif film.plan.tail_seconds:
             segments.append(tail_segment(job, film, takes.writer, segments[-1], inputs.square))
+        rate = output_rate(job.request, film.source)
+        if rate != FRAMES_PER_SECOND:
+            segments = [retimed_segment(job, takes.writer, segments, rate, soundtrack.duration_seconds)]
         num_frames = mux_film(
             segments,
             soundtrack,
@@ -321,5 +324,8 @@ def _make_film(
                 "title": "InfiniteTalk Studio",
                 "comment": {"seed": job.request.seed, "preset": job.request.preset, "settings": asdict(settings)},
             },
+            rate=rate,
         )
+        if rate != FRAMES_PER_SECOND:
+            segments[0].unlink()  # as large as the film itself
     report(Finished(job.output, job.path, not cancelled, num_frames, clock.seconds))

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs-dir", type=Path, default=Path("jobs"), help="folder of the jobs (default: jobs)")
     parser.add_argument("--add", action="append", default=[], metavar="JOB_DIR", help="put a job at the end")
     parser.add_argument("--move", action="append", default=[], metavar="JOB_DIR=PLACE", help="to a place from 0")
-    parser.add_argument("--remove", action="append", default=[], metavar="JOB_DIR", help="take it out; its folder stays")
+    parser.add_argument("--remove", action="append", default=[], metavar="JOB_DIR", help="its folder stays")
     parser.add_argument("--pause", action="store_true", help="no further job begins")
     parser.add_argument("--go-on", action="store_true", help="end the pause")
     parser.add_argument("--run", action="store_true", help="make the films in their order")

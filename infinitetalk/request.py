@@ -34,8 +34,9 @@ from .settings import (
 )
 
 __all__ = [
-    "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Framing", "GenerationRequest", "Guide", "Keyframe", "LongSource", "Lora",
-    "Settings", "ShortSource", "Speaker", "load_preset", "parse_seed", "preset_names", "read_project",
+    "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Framing",
+    "GenerationRequest", "Guide", "Keyframe", "LongSource", "Lora", "Settings", "ShortSource", "Speaker",
+    "load_preset", "parse_seed", "preset_names", "read_project",
 ]  # fmt: skip
 
 FRAMES_PER_SECOND = 25  # of the model; films are decoded to it by timestamps
@@ -45,6 +46,7 @@ Arrangement = Literal["together", "in-turn"]
 ShortSource = Literal["hold", "ping-pong", "stop"]
 LongSource = Literal["trim", "keep"]
 Adherence = Literal["adjacent", "edge", "inside"]
+OutputRate = Literal["25", "source"]
 
 # From soft to strong: where the source's reference picture stands, seen from the chunk that it guides.
 ADHERENCES: dict[str, str] = {
@@ -156,6 +158,7 @@ class GenerationRequest:
     in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
     adherence: how close the film keeps to a source film (`ADHERENCES`). guides: prompt and adherence of single spans.
     long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
+    output_rate: frames per second of the film: 25, as it is made, or the source's own, by repeating or dropping frames.
     background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
     cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
     max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
@@ -173,6 +176,7 @@ class GenerationRequest:
     arrangement: Arrangement = "together"
     short_source: ShortSource = "hold"
     long_source: LongSource = "trim"
+    output_rate: OutputRate = "25"
     background: float = 0.0
     cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
@@ -209,6 +213,7 @@ class GenerationRequest:
         choice("arrangement", self.arrangement, ("together", "in-turn"))
         choice("short_source", self.short_source, ("hold", "ping-pong", "stop"))
         choice("long_source", self.long_source, ("trim", "keep"))
+        choice("output_rate", self.output_rate, ("25", "source"))
         object.__setattr__(self, "background", float(number("background", self.background, 0, 1)))
         if self.cuts is not None:
             object.__setattr__(self, "cuts", _instants("cuts", self.cuts))

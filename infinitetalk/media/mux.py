@@ -31,6 +31,7 @@ def mux_film(
     *,
     start_seconds: Sequence[float] | None = None,
     metadata: Mapping[str, object] | None = None,
+    rate: Fraction = Fraction(FRAMES_PER_SECOND),
 ) -> int:
     """Joins segments to one mp4 (H.264, AAC, index at the front) that lasts `duration_seconds`.
 
@@ -42,6 +43,7 @@ def mux_film(
         sound: one or several sounds, mixed as `Soundtrack` describes.
         duration_seconds: of the speech.
         start_seconds: when each of several sounds begins; None: all at once.
+        rate: frames per second of the segments.
         metadata: tags of the file ("title", "artist", "comment", …); what is no text is written as JSON.
 
     Returns:
@@ -53,7 +55,7 @@ def mux_film(
         MediaError: a sound cannot be read.
     """
     output = check_film_path(output)
-    num_frames = frames_of(duration_seconds)
+    num_frames = frames_of(duration_seconds, rate)
     soundtrack = sound if isinstance(sound, Soundtrack) else Soundtrack(sound, duration_seconds, start_seconds)
     with atomic_output(output) as partial:
         container = av.open(str(partial), "w", format="mp4", options=mp4_options(soundtrack.rate))
@@ -68,12 +70,12 @@ def mux_film(
             written = 0
             blocks = _sound_blocks(soundtrack)
             heard = 0
-            for packet in _packets(segments, num_frames, parameters):
+            for packet in _packets(segments, num_frames, parameters, rate):
                 packet.stream = video
                 container.mux_one(packet)
                 written += 1
                 # Picture and sound go in step, so that neither is kept in memory to wait for the other.
-                while heard * FRAMES_PER_SECOND < written * soundtrack.rate:
+                while heard * rate < written * soundtrack.rate:
                     if (block := next(blocks, None)) is None:
                         break
                     heard += _encode(container, audio, block, heard)
@@ -88,9 +90,9 @@ def mux_film(
     return num_frames
 
 
-def frames_of(duration_seconds: float) -> int:
+def frames_of(duration_seconds: float, rate: Fraction = Fraction(FRAMES_PER_SECOND)) -> int:
     """How many frames a film of this length has: the nearest whole number, at least one."""
-    return max(1, round(duration_seconds * FRAMES_PER_SECOND))
+    return max(1, round(duration_seconds * float(rate)))
 
 
 def check_film_path(output: str | os.PathLike) -> Path:
@@ -108,14 +110,16 @@ def read_metadata(path: str | os.PathLike) -> dict[str, str]:
         return dict(container.metadata)
 
 
-def _packets(segments: Sequence[str | os.PathLike], num_frames: int, parameters: bytes | None) -> Iterator[av.Packet]:
+def _packets(
+    segments: Sequence[str | os.PathLike], num_frames: int, parameters: bytes | None, rate: Fraction
+) -> Iterator[av.Packet]:
     """The first `num_frames` video packets of all segments, on one clock."""
     index = 0
     for segment in segments:
         with open_container(Path(segment)) as container:
             stream = container.streams.video[0]
             assert stream.codec_context.extradata == parameters, f"{segment} was encoded with other settings"
-            step = Fraction(1, FRAMES_PER_SECOND) / stream.time_base
+            step = 1 / rate / stream.time_base
             assert step.denominator == 1
             for packet in container.demux(stream):
                 if packet.pts is None:  # the end of the file

@@ -47,7 +47,7 @@ class SegmentWriter:
 
     width, height: of the frames in pixels; an odd side gets one more column or row, as 4:2:0 video has to be even.
     sound_rate: in Hz, None for silent segments. crf, preset: of x264; the preset is fast because encoding runs beside
-    the network's own work.
+    the network's own work. rate: frames per second, another than 25 for silent ones alone.
     """
 
     width: int
@@ -56,6 +56,7 @@ class SegmentWriter:
     crf: int = DEFAULT_CRF
     preset: str = "veryfast"
     sound_codec: Literal["alac", "pcm_s16le"] = "alac"
+    rate: Fraction = Fraction(FRAMES_PER_SECOND)
 
     def write(
         self, path: str | os.PathLike, frames: np.ndarray | Iterable[Picture], sound: np.ndarray | None = None
@@ -72,6 +73,7 @@ class SegmentWriter:
             OutputError: the place cannot be written, or the disk is full.
         """
         assert (sound is None) == (self.sound_rate is None), "sound comes with its rate"
+        assert sound is None or self.rate == FRAMES_PER_SECOND, self.rate
         path = Path(path)
         integers = None if sound is None else _to_int16(sound)
         num_samples = 0
@@ -95,11 +97,11 @@ class SegmentWriter:
 
     def _add_video(self, container: av.container.OutputContainer) -> av.VideoStream:
         options = {"crf": str(self.crf), "preset": self.preset, "bf": "0", "g": "250"}
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=options)
+        stream = container.add_stream("libx264", rate=self.rate, options=options)
         stream.width, stream.height = self.width + self.width % 2, self.height + self.height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
-        context.time_base = Fraction(1, FRAMES_PER_SECOND)
+        context.time_base = 1 / self.rate
         context.thread_count = ENCODER_THREADS
         # Said in the stream: players guess BT.601 for small pictures and would show other colours.
         context.color_range = ColorRange.MPEG
@@ -117,7 +119,7 @@ class SegmentWriter:
             if not isinstance(pixels, av.VideoFrame):
                 assert pixels.shape == (self.height, self.width, 3) and pixels.dtype == np.uint8, pixels.shape
                 frame = to_film_colors(pixels)
-            frame.pts, frame.time_base = count, Fraction(1, FRAMES_PER_SECOND)
+            frame.pts, frame.time_base = count, 1 / self.rate
             container.mux(stream.encode(frame))
             count += 1
         assert count, "a segment needs a frame"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..audio.arrangement import Placement, place_speakers
@@ -15,6 +16,7 @@ from ..media.buckets import BUCKETS
 from ..media.framing import choose_bucket
 from ..media.images import load_image
 from ..media.probe import probe
+from ..media.retime import rate_of
 from ..media.soundtrack import Bed, Soundtrack
 from ..media.video import open_source
 from ..models.specs import ModelSpec, get_spec
@@ -55,6 +57,7 @@ class FilmPlan:
     seconds_high: float
     first_chunk_seconds: float
     vram_mb: float = 0.0
+    frames_per_second: float = FRAMES_PER_SECOND  # of the finished film; chunks always count 25
     tail_seconds: float = 0.0  # of the source, that follow as they are; not among num_frames
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,6 +73,8 @@ class FilmPlan:
             (f"{self.vram_mb:.0f} MB on the card, " if self.vram_mb else "")
             + f"{self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB of disk",
         ]
+        if self.frames_per_second != FRAMES_PER_SECOND:
+            lines.append(f"written with {self.frames_per_second:.2f} frames a second, as the source has")
         if self.tail_seconds:
             lines.append(f"then {self.tail_seconds:.2f} s of the source as it is")
         for chunk in self.chunks:
@@ -122,6 +127,11 @@ class Film:
         )
 
 
+def output_rate(request: GenerationRequest, source: Source) -> Fraction:
+    """Frames per second of the finished film."""
+    return rate_of(probe(source.path).fps if request.output_rate == "source" and source.kind != "image" else None)
+
+
 def has_sound(source: Source) -> bool:
     """Whether the source is a film with a sound track."""
     return source.kind != "image" and probe(source.path).sample_rate > 0
@@ -169,12 +179,14 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
 
     asked = {request.adherence, *(guide.adherence for guide in request.guides)} - {None, "edge"}
     if asked and source.kind == "image":
-        warnings.append(f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} adherence has "
-                        "no effect.")  # fmt: skip
+        warnings.append(
+            f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} adherence has no effect."
+        )
     for guide in request.guides:
         if guide.start_seconds >= duration:
             raise InputError(
-                f"A guide starts at {guide.start_seconds:g} s but the film lasts {duration:.2f} s; move it or remove it."
+                f"A guide starts at {guide.start_seconds:g} s but the film lasts {duration:.2f} s; move it or "
+                "remove it."
             )
 
     square, found = _frame(settings, source)
@@ -219,6 +231,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         memory_mb=needs.ram_mb,
         vram_mb=needs.vram_mb,
         tail_seconds=tail,
+        frames_per_second=float(output_rate(request, source)),
         disk_mb=2 * num_frames * _SEGMENT_KB_PER_FRAME * (width * height) / 256**2 / 1024 + 0.2 * len(chunks),
         seconds_low=_LOW * work,
         seconds_high=_HIGH * work,
@@ -276,8 +289,8 @@ def _shape_warning(path: str, shape: tuple[int, ...], source: Source) -> list[st
     if 1 / _SHAPES_AGREE < ratio < _SHAPES_AGREE:
         return []
     return [
-        f"The picture {_name(path)} has {shape[1]} x {shape[0]} pixels and the source {source.width} x {source.height}; "
-        "of the picture only the middle is used."
+        f"The picture {_name(path)} has {shape[1]} x {shape[0]} pixels and the source {source.width} x "
+        f"{source.height}; of the picture only the middle is used."
     ]
 
 

@@ -1,14 +1,15 @@
-"""What is left of a source that lasts longer than the speech, appended to the film as it is."""
+"""The end of a film's making: what is left of a longer source, appended as it is, and another frame rate."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 
 from ..media.faces import Square, cut
@@ -16,6 +17,7 @@ from ..media.framing import resize_and_crop
 from ..media.morph import morph
 from ..media.mux import frames_of
 from ..media.probe import open_container
+from ..media.retime import retimed
 from ..media.writer import SegmentWriter
 from ..request import FRAMES_PER_SECOND
 from .film import Film
@@ -43,6 +45,16 @@ def tail_segment(job: JobFolder, film: Film, writer: SegmentWriter, last_segment
     return path
 
 
+def retimed_segment(
+    job: JobFolder, writer: SegmentWriter, segments: Sequence[Path], rate: Fraction, duration_seconds: float
+) -> Path:
+    """One file of all segments' pictures at `rate`. Raises OutputError if it cannot be written."""
+    path = job.path / "retimed.mp4"
+    pictures = retimed(segments, rate, frames_of(duration_seconds, rate))
+    replace(writer, sound_rate=None, rate=rate).write(path, pictures)
+    return path
+
+
 def _pictures(film: Film, last: np.ndarray, square: Square | None) -> Iterator[np.ndarray]:
     size = film.plan.height, film.plan.width
     count = frames_of(film.plan.duration_seconds + film.plan.tail_seconds) - film.plan.num_frames
@@ -54,9 +66,6 @@ def _pictures(film: Film, last: np.ndarray, square: Square | None) -> Iterator[n
 
 
 def _last_picture(segment: Path) -> np.ndarray:
-    last: av.VideoFrame | None = None
     with open_container(segment) as container:
-        for last in container.decode(video=0):
-            pass
-    assert last is not None
+        (last,) = deque(container.decode(video=0), maxlen=1)
     return last.to_ndarray(format="rgb24")

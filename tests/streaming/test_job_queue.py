@@ -70,8 +70,11 @@ def test_what_is_no_job_does_not_wait(jobs, tmp_path):
     assert not (jobs / "queue.json").exists()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": 9, "paused": false, "jobs": []}',
-                                     '{"format": 1, "paused": false, "jobs": [{"jab": "a"}]}', '{"format": 1}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"format": 9, "paused": false, "jobs": []}', '{"format": 1, "paused": false, "jobs": [{"jab": "a"}]}',
+     '{"format": 1}'],
+)  # fmt: skip
 def test_a_queue_edited_wrongly_is_one_sentence(jobs, content):
     (jobs / "queue.json").write_text(content)
     with pytest.raises(UserError, match=r"queue\.json"):

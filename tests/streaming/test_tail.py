@@ -107,3 +107,22 @@ def test_no_more_than_was_asked_for(request_with_film):
     still = replace(request_with_film, source=str(assets_dir() / "portrait.png"), background=0.3)
     assert plan(still).tail_seconds == 0
     assert any("no sound of its own" in warning for warning in plan(still).warnings)
+
+
+def test_the_film_has_the_rate_of_its_source(request_with_film, models, tmp_path):
+    from dataclasses import replace
+
+    request = replace(request_with_film, output_rate="source")
+    assert plan(request).frames_per_second == 30
+    *_, finished = generate(request, models, tmp_path / "job")
+    with av.open(str(finished.output)) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate == 30
+        times = [frame.time for frame in container.decode(stream)]
+    assert finished.num_frames == len(times) == 72
+    assert np.abs(np.array(times) - np.arange(72) / 30).max() < 1e-3
+    shown = bars(pictures(finished.output))[45:]
+    instants = np.floor(np.arange(45, 72) / 30 * 25 + 1e-9) / 25  # of the pictures at 25 per second on screen then
+    assert np.abs(shown - (np.floor(instants * SOURCE_FPS + 1e-6) + 20)).max() <= 1.5
+    heard = loudness(finished.output)
+    assert len(heard) == 24 and heard[14:23].min() > 0.35
