@@ -180,6 +180,7 @@ def choose_take(
 def _check_chunk(job, chunk: int) -> None:
     from .streaming.relink import check_media
 
+    job.check_free()
     check_media(job)
     if not job.output.exists():
         raise JobError(f"The job {job.path} has no film yet; finish it with `infinitetalk resume {job.path}` first.")

@@ -146,6 +146,11 @@ class JobFolder:
             finally:
                 (self.path / _OWNER).unlink(missing_ok=True)
 
+    def check_free(self) -> None:
+        """Raises JobError if another run works in the folder; for changes that come before the work itself."""
+        if owner := self.owner():
+            raise JobError(f"Another run{owner} is working in {self.path}; wait for it or choose another.")
+
     def owner(self) -> str:
         """Who works in the folder now, as `_owner`; empty if nobody does, whatever a killed run has left."""
         try:

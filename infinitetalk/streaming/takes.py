@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..errors import JobError
@@ -154,7 +154,8 @@ class Takes:
             self.writer.write(folder / "segment.mp4", frames, sound)
             if context_latents is not None:
                 context = context_latents.float().cpu().contiguous()
-                save_file({"context_latents": context}, folder / "context.safetensors")
+                # Not save_file: it reports a full disk as a fault of its own.
+                (folder / "context.safetensors").write_bytes(save({"context_latents": context}))
             write_json(
                 folder / "take.json",
                 {
