@@ -134,7 +134,7 @@ class JobFolder:
         """
         with open(self.path / ".lock", "a+b") as file:
             try:
-                lock_file(file)
+                _lock_soon(file)
             except OSError as error:
                 raise JobError(
                     f"Another run{self._owner()} is working in {self.path}; wait for it or choose another."
@@ -300,3 +300,13 @@ else:
 
     def lock_file(file: Any) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _lock_soon(file: Any) -> None:
+    """Lock even while somebody only looks who holds it (`JobFolder.owner`), which takes no time."""
+    for _ in range(5):
+        try:
+            return lock_file(file)
+        except OSError:
+            time.sleep(0.02)
+    return lock_file(file)

@@ -164,3 +164,28 @@ def test_a_project_of_a_newer_version_says_so(tmp_path: Path) -> None:
     (tmp_path / "project.json").write_text('{"format": 2, "request": {}}')
     with pytest.raises(JobError, match="newer version"):
         JobFolder.open(tmp_path)
+
+
+LOOKER = """
+import sys
+from infinitetalk.streaming.job import JobFolder
+job = JobFolder.open(sys.argv[1])
+print(flush=True)
+while True:
+    job.owner()
+"""
+
+
+def test_looking_who_holds_a_job_keeps_nobody_out(tmp_path: Path, request_with_files) -> None:
+    job = JobFolder.create(tmp_path / "a", request_with_files)
+    with job.locked():
+        pass
+    looker = subprocess.Popen([sys.executable, "-c", LOOKER, str(job.path)], stdout=subprocess.PIPE)
+    looker.stdout.readline()
+    try:
+        for _ in range(30):
+            with job.locked():
+                pass
+    finally:
+        looker.kill()
+        looker.wait()
