@@ -12,6 +12,8 @@ from pathlib import Path
 from ..errors import InputError
 from .cli import CommandParser, Meter
 
+_FEWEST_FRAMES = 10
+
 
 def followed_parser() -> argparse.ArgumentParser:
     """Options of `followed`."""
@@ -77,6 +79,11 @@ def _camera(options: argparse.Namespace):
         if source.num_frames_25 is None:
             raise InputError(f"{Path(options.result).name} is a picture, whose camera rests; give the film to judge.")
         frames = source.num_frames_25
+        if frames < _FEWEST_FRAMES:
+            raise InputError(
+                f"{Path(options.result).name} has {frames} frame{'s' if frames > 1 else ''}, too few to tell a movement; "
+                f"give a film of at least {_FEWEST_FRAMES}."
+            )
         meter = Meter("following", options.json)
         motion = estimate_motion(
             source.frames(0.0, frames), depth=scene_depth(source.frame_at(0.0)).depth,

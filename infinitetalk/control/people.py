@@ -33,6 +33,7 @@ def find_people(picture: np.ndarray) -> list[Person]:
     """Everybody whose face is seen in uint8 [height, width, 3], from left to right."""
     from ..media.faces import quiet_native_code
 
+    picture = np.ascontiguousarray(picture)  # mediapipe takes no views
     boxes: list[tuple[float, np.ndarray]] = []  # (certainty, [left, top, width, height])
     with quiet_native_code():
         from mediapipe.python.solutions.face_detection import FaceDetection

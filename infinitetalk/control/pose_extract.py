@@ -72,6 +72,7 @@ class HolisticReader:
     def __call__(self, frame: np.ndarray, person: Person | None) -> tuple[np.ndarray, np.ndarray]:
         from ..media.faces import quiet_native_code
 
+        frame = np.ascontiguousarray(frame)  # mediapipe takes no views
         if self._first:
             with quiet_native_code():
                 found = self._model.process(frame)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from infinitetalk.cli import main
+from infinitetalk.control.camera_path import preset_path, save_path
 from infinitetalk.control.dwpose import box_transform, decode, dwpose_file, to_sequence
 from infinitetalk.control.people import Person, check_boxes, choose, find_people, parse_choice, suggest_boxes
 from infinitetalk.control.pose import LEFT_HAND, NECK, NOSE, RIGHT_HAND
@@ -169,6 +170,13 @@ def test_a_file_that_is_no_network(tmp_path, walking_film):
         read_pose(walking_film, weights_dir=tmp_path, max_seconds=0.2)
 
 
+@pytest.fixture(scope="module")
+def short_film(photo, tmp_path_factory):
+    """A film of three frames, and a camera path."""
+    folder = tmp_path_factory.mktemp("short")
+    return write_film(folder / "short.mp4", [photo] * 3), save_path(preset_path("pan", 1, 1.0), folder / "pan.json")
+
+
 def run(capfd, *arguments) -> tuple[int, str, str]:
     code = main([str(argument) for argument in arguments])
     return code, *capfd.readouterr()
@@ -233,13 +241,14 @@ def test_command_films_a_camera_path_and_follows_it_again(tmp_path, capfd):
         (["camera", "pan", "--picture", "none.png"], "none.png"),
         (["camera"], "movement"),
         (["followed", "FILM"], "add --pose"),
+        (["followed", "SHORT", "--camera", "PATH"], "3 frames, too few"),
         (["followed", "FILM", "--pose", "none.npz"], "no recorded pose"),
         (["followed", "FILM", "--camera", "none.json"], "no camera path"),
     ],
 )
-def test_every_refusal_is_one_sentence(walking_film, tmp_path, capfd, monkeypatch, arguments, says):
+def test_every_refusal_is_one_sentence(walking_film, short_film, tmp_path, capfd, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
-    names = {"FILM": str(walking_film), "PHOTO": str(PHOTO)}
+    names = {"FILM": str(walking_film), "PHOTO": str(PHOTO), "SHORT": str(short_film[0]), "PATH": str(short_film[1])}
     code, out, err = run(capfd, *(names.get(argument, argument) for argument in arguments))
     assert code == 1 and says in err and out == ""
     assert len(err.strip().splitlines()) == 1 and "Traceback" not in err

@@ -10,6 +10,7 @@ import pytest
 from infinitetalk.cli import main
 from infinitetalk.control.target_lock import composite, feathered, follow_person, outside_difference
 from infinitetalk.errors import InputError
+from infinitetalk.media.framing import resize_and_crop
 from infinitetalk.media.video import open_source
 
 from .conftest import shifted, write_film
@@ -78,6 +79,13 @@ def test_command_keeps_the_source_around_the_person(photo, tmp_path, capfd):
     assert np.abs(frame[20:40, 340:370] - photo[20:40, 340:370]).mean() < 4  # wall: the source's
     assert np.abs(frame[80:110, 150:190] - changed[80:110, 150:190]).mean() < 6  # face: the result's
     assert sorted(p.name for p in tmp_path.iterdir()) == ["locked.mp4", "result.mp4", "source.mp4"]
+
+
+def test_a_wider_source_is_cut_as_the_engine_cuts_it(photo, tmp_path, capfd):
+    source = write_film(tmp_path / "source.mp4", [np.ascontiguousarray(photo[:300])] * 2)
+    result = write_film(tmp_path / "result.mp4", [resize_and_crop(photo[:300], (300, 320))] * 2)
+    assert main(["lock", str(result), "--source", str(source), "--output", str(tmp_path / "a.mp4"), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["difference_before"] < 4
 
 
 @pytest.mark.parametrize("person, says", [("0.95,0.05", "Nobody was found"), ("3", "no number 3"), ("x", "a number")])
