@@ -81,8 +81,8 @@ def _camera(options: argparse.Namespace):
         frames = source.num_frames_25
         if frames < _FEWEST_FRAMES:
             raise InputError(
-                f"{Path(options.result).name} has {frames} frame{'s' if frames > 1 else ''}, too few to tell a movement; "
-                f"give a film of at least {_FEWEST_FRAMES}."
+                f"{Path(options.result).name} has {frames} frame{'s' if frames > 1 else ''}, too few to tell a "
+                f"movement; give a film of at least {_FEWEST_FRAMES}."
             )
         meter = Meter("following", options.json)
         motion = estimate_motion(

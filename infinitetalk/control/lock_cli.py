@@ -6,6 +6,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def lock_main(argv: Sequence[str]) -> int:
     from ..media.framing import resize_and_crop
     from ..media.mux import mux_film
     from ..media.probe import probe
-    from ..media.video import open_source
+    from ..media.video import FRAMES_PER_SECOND, open_source
     from ..media.writer import SegmentWriter
     from .people import choose, find_people, parse_choice
     from .target_lock import composite, feathered, follow_person, outside_difference
@@ -55,10 +56,12 @@ def lock_main(argv: Sequence[str]) -> int:
     with open_source(result_path) as result, open_source(options.source) as source:
         if result.num_frames_25 is None:
             raise InputError(f"{result_path.name} is a picture; give the generated film.")
-        frames, size = result.num_frames_25, (result.height, result.width)
+        info, size = probe(result_path), (result.height, result.width)
+        rate = Fraction(info.fps or FRAMES_PER_SECOND).limit_denominator(1001)  # a film may have its source's own
+        frames = max(1, round(result.duration_seconds * rate))
 
         def of_source(frame: int) -> np.ndarray:
-            return resize_and_crop(source.frame_at(frame / 25), size)
+            return resize_and_crop(source.frame_at(float(frame / rate)), size)
 
         first = of_source(0)
         if isinstance(choice, tuple):
@@ -76,19 +79,19 @@ def lock_main(argv: Sequence[str]) -> int:
             nonlocal lost
             # The person may lean out of the source's mask in the result and the other way round: both are kept.
             there = follow_person((of_source(k) for k in range(frames)), point)
-            here = follow_person((result.frame_at(k / 25) for k in range(frames)), point)
+            here = follow_person((result.frame_at(float(k / rate)) for k in range(frames)), point)
             for index, (in_source, in_result) in enumerate(zip(there, here)):
                 lost += not (in_source.followed and in_result.followed)
                 alpha = feathered(np.maximum(in_source.alpha, in_result.alpha))
-                shown, original = result.frame_at(index / 25), of_source(index)
+                shown, original = result.frame_at(float(index / rate)), of_source(index)
                 before.append(outside_difference(shown, original, alpha))
                 yield composite(shown, original, alpha)
 
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".lock-") as folder:
             segment = Path(folder) / "pictures.mp4"
-            SegmentWriter(size[1], size[0]).write(segment, meter.watch(pictures(), frames))
-            if probe(result_path).has_audio:
-                mux_film([segment], result_path, frames / 25, output)
+            SegmentWriter(size[1], size[0], rate=rate).write(segment, meter.watch(pictures(), frames))
+            if info.has_audio:
+                mux_film([segment], result_path, float(frames / rate), output, rate=rate)
             else:
                 os.replace(segment, output)
     difference = float(np.mean(before))

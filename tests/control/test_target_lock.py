@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from infinitetalk.cli import main
 from infinitetalk.control.target_lock import composite, feathered, follow_person, outside_difference
 from infinitetalk.errors import InputError
 from infinitetalk.media.framing import resize_and_crop
+from infinitetalk.media.probe import probe
 from infinitetalk.media.video import open_source
+from infinitetalk.media.writer import SegmentWriter
 
 from .conftest import shifted, write_film
 
@@ -79,6 +82,15 @@ def test_command_keeps_the_source_around_the_person(photo, tmp_path, capfd):
     assert np.abs(frame[20:40, 340:370] - photo[20:40, 340:370]).mean() < 4  # wall: the source's
     assert np.abs(frame[80:110, 150:190] - changed[80:110, 150:190]).mean() < 6  # face: the result's
     assert sorted(p.name for p in tmp_path.iterdir()) == ["locked.mp4", "result.mp4", "source.mp4"]
+
+
+def test_a_film_keeps_its_rate(photo, tmp_path, capfd):
+    source = write_film(tmp_path / "source.mp4", [photo] * 3)
+    result = tmp_path / "result.mp4"
+    SegmentWriter(384, 384, rate=Fraction(50)).write(result, [photo] * 6)
+    assert main(["lock", str(result), "--source", str(source), "--output", str(tmp_path / "a.mp4"), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["frames"] == 6
+    assert probe(tmp_path / "a.mp4").fps == pytest.approx(50)
 
 
 def test_a_wider_source_is_cut_as_the_engine_cuts_it(photo, tmp_path, capfd):
