@@ -206,13 +206,14 @@ class ReferenceDecoder(nn.Module):
 
         # 2. Roughly where everything comes from, at 2h.
         hidden = F.pixel_shuffle(self.to_half(self.active_frame(hidden)), 2)
-        flow = _LONGEST_FLOW * torch.tanh(self.half_flow(F.silu(hidden)))
+        flow = _LONGEST_FLOW * torch.tanh(self.half_flow(F.silu(hidden)).float())
         arrived = warp(half, flow / 8)
         hidden = self.half_block(hidden + self.half_moved(arrived - half), arrived)
 
         # 3. Finely, at 4h, and where the reference does not show it.
         hidden = F.pixel_shuffle(self.to_quarter(self.active_half(hidden)), 2)
-        flow = _enlarge(flow, 2) + 0.25 * _LONGEST_FLOW * torch.tanh(self.quarter_flow(self.active_quarter(hidden)))
+        finer = torch.tanh(self.quarter_flow(self.active_quarter(hidden)).float())
+        flow = _enlarge(flow, 2) + 0.25 * _LONGEST_FLOW * finer
         arrived = warp(quarter, flow / 4)
         hidden = self.quarter_block(hidden + self.quarter_moved(arrived - quarter), arrived)
         active = self.active(hidden)
@@ -227,7 +228,7 @@ class ReferenceDecoder(nn.Module):
         patches = self.painter.patches(latents[0])
         if torch.is_grad_enabled():
             mask, paint = _enlarge(unknown, 2), self._paint(brush, patches)
-            return Moved(torch.lerp(moved, paint, mask), moved, flow, mask, paint)
+            return Moved(torch.lerp(moved, paint.to(moved.dtype), mask.to(moved.dtype)), moved, flow, mask, paint)
         return Moved(self._paint_over(moved, unknown, brush, patches), moved, flow, unknown, None)
 
     def _paint(self, brush: Tensor, patches: Tensor) -> Tensor:
@@ -255,7 +256,7 @@ class ReferenceDecoder(nn.Module):
             mask = _enlarge(unknown[twice], 2)
             inner = (..., slice(4 * top, 4 * bottom), slice(4 * left, 4 * right))
             kept = (..., slice(4 * (top - up), 4 * (bottom - up)), slice(4 * (left - before), 4 * (right - before)))
-            result[inner] = torch.lerp(moved[inner], paint[kept], mask[kept])
+            result[inner] = torch.lerp(moved[inner], paint[kept].to(moved.dtype), mask[kept].to(moved.dtype))
         return result
 
 
@@ -350,7 +351,10 @@ def neighbours(groups: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def warp(picture: Tensor, flow: Tensor) -> Tensor:
-    """`picture` [N,C,h,w] taken from where `flow` [N,2,h,w] points, in its own pixels; beyond the edge the edge."""
+    """`picture` [N,C,h,w] taken from where `flow` [N,2,h,w] points, in its own pixels; beyond the edge the edge.
+
+    `flow` is float32 whatever the rest computes in: half a precision would move by whole pixels.
+    """
     height, width = flow.shape[2:]
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)
     columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
@@ -358,7 +362,7 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
     columns = (columns + flow[:, 0] + 0.5) * (2 / width) - 1
     rows = (rows[:, None] + flow[:, 1] + 0.5) * (2 / height) - 1
     grid = torch.stack([columns, rows], dim=-1)
-    return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(picture.to(grid.dtype), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def shrink(pictures: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ class ModelSpec:
         small network has only the motion to learn (differences.md).
     motion_region: (row, column, half height, half width) of an ellipse, as shares of the picture: a small network moves
         the face inside it, and what it would move outside fades into the reference. None moves everything.
+    hands_on_latents: a chunk's end goes on as the latents that were generated, where the published loop encodes their
+        pictures again (differences.md).
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
     evaluation_seconds, other_chunk_seconds: on two laptop cores, one evaluation of the transformer, and everything else
@@ -36,6 +38,7 @@ class ModelSpec:
     takes_prompt: bool = True
     num_speakers: int = 1
     motion_region: tuple[float, float, float, float] | None = None  # of a picture framed on the face; see below
+    hands_on_latents: bool = False
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
     sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     components: tuple[str, ...] = ("transformer", "vae", "image_encoder", "audio_encoder", "text_encoder", "tokenizer")

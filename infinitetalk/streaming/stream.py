@@ -14,7 +14,7 @@ from torch import Tensor
 from ..media.color import match_colors
 from ..models.image_encoder import encode_image
 from ..models.loading import Models
-from ..models.vae import as_encoded, decode_video, encode_video
+from ..models.vae import FRAMES_PER_GROUP, as_encoded, decode_video, encode_video
 from ..request import Settings
 from ..sampling.cache import make_step_cache, one_by_one
 from ..sampling.denoise import denoise
@@ -142,10 +142,18 @@ class FilmStream:
             clock.lap("color")
 
         # 4. What the next chunk starts from.
-        end = as_encoded(models.vae, frames[:, :, -self.num_context_frames :])
-        self.carry_on(reference, encode_video(models.vae, end) if keep_context else None)
+        self.carry_on(reference, self._end_of(frames, latents) if keep_context else None)
         clock.lap("context")
         return ChunkPictures(frames[0], latents, clock.seconds)
+
+    def _end_of(self, frames: Tensor, latents: Tensor) -> Tensor:
+        """Context latents of the next chunk from this one's pictures [1,3,F,H,W] and latents [1,16,T,h,w]."""
+        end = as_encoded(self.models.vae, frames[:, :, -self.num_context_frames :])
+        if not self.models.spec.hands_on_latents:
+            return encode_video(self.models.vae, end)
+        # All but the first stand for whole groups of four frames in the chunk that ends as in the one that begins.
+        whole_groups = (self.num_context_frames - 1) // FRAMES_PER_GROUP
+        return torch.cat([encode_video(self.models.vae, end[:, :, :1]), latents[:, :, -whole_groups:]], dim=2)
 
     def _see(self, reference: Tensor, num_frames: int, image_tokens: Tensor | None) -> tuple[Tensor, Tensor]:
         """The reference as `y` and as image tokens; a picture that guides several chunks is encoded once."""

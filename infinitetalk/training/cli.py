@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", action="store_true", help="forget the stage's checkpoints and start it anew")
     parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, help="what networks compute in (default: bf16 on a GPU that has it)"
+        "--precision", choices=PRECISIONS, help="what networks compute in (default: bf16 on a GPU or processor that has it)"
     )
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
@@ -115,7 +115,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
     if stage in ("vae", "decoder"):
         from .vae_stage2 import DECODER_TRAINING, VaeTraining, train_vae
 
-        changes["num_steps"] = arguments.steps
+        changes |= {"num_steps": arguments.steps, "precision": arguments.precision or default_precision()}
         if stage == "vae":
             return train_vae(clips, out, _changed(VaeTraining(), **changes))
         return train_vae(clips, out, _changed(DECODER_TRAINING, **changes), start_from=_weights(out, "vae"))
@@ -171,10 +171,12 @@ def _transformer_settings(
 
 
 def default_precision() -> str:
-    """bf16 where a GPU computes in it, else what the weights have."""
+    """bf16 where the GPU, or without one the processor, has instructions for it, else what the weights have."""
     import torch
 
-    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16") else "no"
 
 
 def _features(clips: ClipSet, out: Path) -> Features:

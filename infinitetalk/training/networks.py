@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionModel
 
+from ..models.attention import AttentionDispatch
 from ..models.image_encoder import encode_image, image_encoder_config
 from ..models.transformer import InfiniteTalkTransformer
 
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
     from .phases import TransformerTraining
 
 
+class TrainingAttention(AttentionDispatch):
+    """Attention as two products of matrices where a processor computes in bf16.
+
+    torch's fused kernel has no fast backward pass for that: half of a training step went there.
+    """
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, parallel: bool = False) -> Tensor:
+        fused = query.device.type != "cpu" or not torch.is_autocast_enabled("cpu")
+        if fused or key.shape[1] == 1:
+            return super().__call__(query, key, value, parallel=parallel)
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        weights = (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(dim=-1)
+        return (weights @ value).transpose(1, 2).contiguous()
+
+
 class NanoNetworks(nn.Module):
     """The two networks this stage trains together."""
 
@@ -25,6 +41,9 @@ class NanoNetworks(nn.Module):
         super().__init__()
         self.transformer = transformer
         self.image_encoder = image_encoder
+        for block in transformer.blocks:
+            for attention in (block.attn1, block.attn2, block.audio_attn):
+                attention.set_processor(TrainingAttention())
 
     @classmethod
     def from_folder(cls, folder: Path) -> NanoNetworks:

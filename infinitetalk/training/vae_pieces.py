@@ -1,6 +1,6 @@
 """Cut-outs that nano's autoencoder is trained on: a reference, a group of frames, and where mouth and eyes are.
 
-Pieces are 128x128 pixels of the 256-pixel pictures, most of them around the mouth or the eyes, so that far more
+Pieces are 96x96 pixels of the 256-pixel pictures, most of them around the mouth or the eyes, so that far more
 pictures are seen in the same time; the networks are convolutional and their loss is local.  The reference is any
 other frame of the same clip, cut a little beside the frames for some.
 
@@ -33,7 +33,7 @@ class PieceSettings:
     reach: frames before and after that the reference may come from where the camera moves.
     """
 
-    size: int = 128
+    size: int = 96
     mouth_share: float = 0.45
     eyes_share: float = 0.3
     photo_share: float = 0.15
@@ -97,19 +97,15 @@ class PieceMaker:
             if rng.random() < self.settings.still_share:
                 pictures[row, 1:] = pictures[row, MIDDLE.stop].copy()
                 places[:, row] = places[:, row, -1:]
+        if rng.random() < 0.5:  # mirrored
+            pictures, places = np.ascontiguousarray(pictures[..., ::-1, :]), places[..., ::-1].copy()
         mouth, eyes = torch.from_numpy(places)[..., None, :, :].unbind(0)
         flow, trust = optical_flow(pictures[:, 0], pictures[:, 1:][:, MIDDLE])
-        colors = torch.from_numpy(pictures).movedim(-1, 2).float().div_(127.5).sub_(1)
-        colors = recolored(colors, rng, strength=1.0).clamp_(-1, 1)
-        shown = colors.clone()
-        changed = torch.from_numpy(rng.random(batch) < self.settings.recolored_share)
-        if changed.any():
-            shown[changed] = recolored(colors[changed], rng, strength=1.0).clamp_(-1, 1)
-        if rng.random() < 0.5:
-            parts = (part.flip(-1) for part in (colors, shown, mouth, eyes, flow, trust))
-            colors, shown, mouth, eyes, flow, trust = parts
-            flow = flow * torch.tensor([-1.0, 1.0])[:, None, None]
-        return Pieces(colors[:, 1:], colors[:, 0], shown[:, 1:], shown[:, 0], mouth, eyes, flow, trust)
+        colors = [random_colors(rng) for _ in range(batch)]
+        changed = rng.random(batch) < self.settings.recolored_share
+        seen = [random_colors(rng) @ whole(own) if other else own for own, other in zip(colors, changed, strict=True)]
+        decoded, shown = recolored(pictures, colors), recolored(pictures, seen)
+        return Pieces(decoded[:, 1:], decoded[:, 0], shown[:, 1:], shown[:, 0], mouth, eyes, flow, trust)
 
     def _cut(self, pictures: np.ndarray, places: np.ndarray, rng: np.random.Generator) -> None:
         """One row from a clip: pictures [13,s,s,3] and the places of mouth and eyes [2,4,s,s], in place."""
@@ -158,7 +154,7 @@ def optical_flow(references: np.ndarray, frames: np.ndarray) -> tuple[Tensor, Te
     batch, num_frames, size = frames.shape[:3]
     flows = np.empty((batch, num_frames, size, size, 2), np.float32)
     trust = np.empty((batch, num_frames, size, size), np.float32)
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     position = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=2).astype(np.float32)
     for row in range(batch):
         gray = cv2.cvtColor(references[row], cv2.COLOR_RGB2GRAY)
@@ -226,19 +222,31 @@ def moved_photo(photo: np.ndarray, size: int, rng: np.random.Generator) -> tuple
     return pictures, openings[1:][MIDDLE]
 
 
-def recolored(pictures: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
-    """Pictures [B,n,3,s,s] in other colours, the same for all of a row."""
-    batch = len(pictures)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+def random_colors(rng: np.random.Generator) -> np.ndarray:
+    """A change of colours in [-1,1]: matrix and offset [3,4]."""
+    change = np.eye(3, 4)
+    if rng.random() < 0.6:
+        change[:, :3] += rng.normal(0, 0.1, (3, 3))
+    change[:, :3] *= np.exp(rng.normal(0, 0.15))
+    change[:, 3] = rng.normal(0, 0.1) + rng.normal(0, 0.05, 3)
+    return change
 
-    def normal(*shape: int) -> Tensor:
-        return strength * torch.randn(*shape, generator=generator)
 
-    mixing = torch.eye(3) + 0.1 * normal(batch, 3, 3) * (torch.rand(batch, 1, 1, generator=generator) < 0.6)
-    mixing = mixing * torch.exp(0.15 * normal(batch, 1, 1))
-    offset = 0.1 * normal(batch, 1, 1) + 0.05 * normal(batch, 3, 1)
-    changed = torch.baddbmm(offset, mixing, pictures.transpose(1, 2).flatten(2))
-    return changed.unflatten(2, (pictures.shape[1], *pictures.shape[3:])).transpose(1, 2).contiguous()
+def whole(change: np.ndarray) -> np.ndarray:
+    """[3,4] to [4,4], for applying one change after another."""
+    return np.vstack([change, [0, 0, 0, 1]])
+
+
+def recolored(pictures: np.ndarray, changes: list[np.ndarray]) -> Tensor:
+    """Pictures [B,n,s,s,3] uint8 as [B,n,3,s,s] in [-1,1], each row in colours of its own [3,4]."""
+    batch, num_pictures, size = pictures.shape[:3]
+    result = np.empty(pictures.shape, np.float32)
+    for row, (picture, change) in enumerate(zip(pictures, changes, strict=True)):
+        # (c / 127.5 - 1) changed: all in one matrix.
+        matrix = np.column_stack([change[:, :3] / 127.5, change[:, 3] - change[:, :3].sum(axis=1)])
+        flat = picture.reshape(num_pictures * size, size, 3)
+        cv2.transform(flat.astype(np.float32), matrix, dst=result[row].reshape(num_pictures * size, size, 3))
+    return torch.from_numpy(result).clamp_(-1, 1).movedim(-1, 2)
 
 
 def _ellipse(
