@@ -164,8 +164,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     for name, text in (("steps", "network steps per chunk"), ("shift", "of the time schedule"),
                        ("text-scale", "guidance by the prompt"), ("audio-scale", "guidance by the speech"),
                        ("color-correction", "0 to 1"), ("max-seconds", "cut the film there"),
-                       ("background", "0 to 1: how loud the source's own sound stays under the speech"),
-                       ("detail-size", "edge in pixels of the finished picture; 0 = as generated")):
+                       ("background", "0 to 1: how loud the source's own sound stays under the speech")):
         parser.add_argument(f"--{name}", metavar="NUMBER", help=text)
 
 
@@ -183,7 +182,7 @@ def _number(options: argparse.Namespace, name: str) -> float | int | None:
         value = float(text)
     except ValueError:
         raise InputError(f"--{name.replace('_', '-')} is {text!r}; give a number.") from None
-    return int(value) if value.is_integer() and name in ("steps", "detail_size") else value
+    return int(value) if value.is_integer() and name == "steps" else value
 
 
 def _keyframe(text: str) -> Keyframe:
@@ -253,7 +252,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         if getattr(options, name) is not None:
             data[name] = getattr(options, name)
     for name in (
-        "steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "detail_size", "background",
+        "steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "background",
     ):  # fmt: skip
         if (value := _number(options, name)) is not None:
             data[name] = value

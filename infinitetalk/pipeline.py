@@ -293,7 +293,7 @@ def _make_film(
                 if over is not None:
                     stream.carry_on(reference, takes.end_of(chunk, over))
                 background.submit(
-                    takes.store, chunk, digest, pictures, stream.context_latents, inputs.detail(), report, recipe, over
+                    takes.store, chunk, digest, pictures, stream.context_latents, report, recipe, over
                 )
 
         # 6. Join the segments with the user's own sound.

@@ -143,8 +143,9 @@ class Guide:
             choice("adherence", self.adherence, tuple(ADHERENCES))
 
 
+_FORMER = ("detail_size",)  # written by earlier versions; of no effect
 OVERRIDABLE = (
-    "steps", "shift", "text_scale", "audio_scale", "color_correction", "framing", "detail_size", "loras", "cache",
+    "steps", "shift", "text_scale", "audio_scale", "color_correction", "framing", "loras", "cache",
     "cache_threshold", "quantization", "offload",
 )  # fmt: skip
 
@@ -187,7 +188,6 @@ class GenerationRequest:
     audio_scale: float | None = None
     color_correction: float | None = None
     framing: Framing | None = None
-    detail_size: int | None = None
     size: str | None = None
     loras: tuple[Lora, ...] | None = None
     cache: Cache | None = None
@@ -241,6 +241,7 @@ class GenerationRequest:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "the request") -> GenerationRequest:
         """The inverse of `to_dict`; an unknown key is an error naming `where` and the key."""
+        data = {key: value for key, value in data.items() if key not in _FORMER} if isinstance(data, Mapping) else data
         data = dict(known_keys(cls, data, where))
         for key in ("source", "speakers"):
             if key not in data:

@@ -125,7 +125,6 @@ class Settings:
         720p). text_scale, audio_scale: guidance; a text scale of 1 spares one evaluation per step, and an audio scale
         of 1 as well spares all but one. color_correction: 0 (off) to 1, per-frame Lab matching to the reference.
         size: bucket table. framing: `face` cuts the source to the face, `whole` keeps it.
-        detail: carry the source's own fine detail over to the generated pictures, at `detail_size` pixels (0 = off).
         loras: adapters. cache, cache_threshold: steps answered from the step before (`sampling/cache.py`).
     Machine.
         device: cpu, cuda or mps. dtype: of weights and arithmetic. quantization: of the blocks' linear layers.
@@ -146,7 +145,6 @@ class Settings:
     color_correction: float = 0.0
     size: str = "480p"
     framing: Framing = "whole"
-    detail_size: int = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     description: str = ""
     loras: tuple[Lora, ...] = ()
@@ -167,8 +165,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("model", "size", "description"):
             text(name, getattr(self, name))
-        for name, low, high in (("steps", 1, MAX_STEPS), ("detail_size", 0, 2048)):
-            object.__setattr__(self, name, integer(name, getattr(self, name), low, high))
+        object.__setattr__(self, "steps", integer("steps", self.steps, 1, MAX_STEPS))
         for name, low, high in (
             ("shift", 0.01, 100), ("text_scale", 0, 50), ("audio_scale", 0, 50), ("color_correction", 0, 1),
             ("pinned_gb", 0, 4096), ("resident_gb", 0, 4096),

@@ -100,7 +100,6 @@ BAD_REQUESTS = {
     "short source": ({"short_source": "loop"}, "short_source.*hold, ping-pong, stop"),
     "no length": ({"max_seconds": 0}, "max_seconds"),
     "prompt of a wrong kind": ({"prompt": None}, "prompt"),
-    "negative detail": ({"detail_size": -1}, "detail_size"),
 }
 
 

@@ -183,14 +183,12 @@ def _classes() -> dict[str, type]:
 
     from .audio_encoder import SpeechEncoder
     from .nano_vae import NanoVAE
-    from .nano_vae2 import NanoVAE2
     from .transformer import InfiniteTalkTransformer
 
     return {
         c.__name__: c
         for c in (
-            InfiniteTalkTransformer, AutoencoderKLWan, NanoVAE, NanoVAE2, CLIPVisionModel, UMT5EncoderModel,
-            SpeechEncoder,
+            InfiniteTalkTransformer, AutoencoderKLWan, NanoVAE, CLIPVisionModel, UMT5EncoderModel, SpeechEncoder,
         )  # fmt: skip
     }
 

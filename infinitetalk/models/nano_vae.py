@@ -1,25 +1,28 @@
-"""Nano's video autoencoder: Wan's geometry from two-dimensional convolutions.
+"""Nano's video autoencoder: a code of what moves, and a decoder that moves the user's own picture by it.
 
-`AutoencoderKLWan` spends most of its time in three-dimensional convolutions, which float32 CPUs run ten to
-twenty-five times slower than they need; a chunk of 81 frames at 128x128 takes it 9 s to encode and 17 s to decode
-on two cores.  This class keeps everything the rest of the program can see of Wan's autoencoder (4k+1 frames to
-k+1 latent frames, the first frame alone, causal in time, 16 channels, 8x8 pixels per latent) and its interface,
-and takes about a third of a second for either direction.
+Frames of 128x128 pixels become Wan's geometry of latents (4k+1 frames to k+1 latent frames, the first frame alone,
+causal in time, 16 channels, 8x8 pixels per latent).  Latents become frames of 256x256 pixels with the reference
+picture at hand: the decoder works on the *difference* from the reference's latent and answers with three things, a
+flow that says where in the reference each pixel comes from, a painting of what the reference does not show (an open
+mouth, a closed lid), and a mask between the two.  So eyes, hair, clothes and background are the photograph's own.
 
-How it gets there: the picture work is done per frame and almost all of it at 1/8 of the resolution; time is mixed
-between the four frames of a group (encoder) and between a group and the one before it (decoder).
-
-Two properties are built in rather than learnt:
+Built in rather than learnt:
 
 * The latent of a group is a code of its mean picture plus a code of the differences from that mean; the second
   part has no biases, so a still video has the same latent in every latent frame as its first frame alone.
-* Encoder and decoder each contain a linear path between 8x8 patches and latents (started from principal
-  components), so the networks learn only what a linear code misses.
+* Everything the decoder does is a bias-free function of the difference from the reference's latent, modulated by
+  features of the reference.  No difference: no flow, no painting, the reference itself.
 
-Shape legend: B batch, F frames (4k+1), T latent frames (k+1), H W pixels, h=H/8 w=W/8, C channels.
+Groups are encoded one by one.  The decoder sees a group, the one before and the one after it, from whose means it
+tells what happens within the group.
+
+Shape legend: B batch, F frames (4k+1), T latent frames (k+1), N groups or frames, H W pixels of the encoder's
+picture, h=H/8 w=W/8, C channels.  Flow is in pixels of the reference picture, (columns, rows).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -29,17 +32,23 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
-PATCH = 8  # pixels per latent position along each side
-FRAMES_PER_PASS = 96  # frames whose full-resolution features are held at once: bounds memory, not the result
+from .nano_encoder import FRAMES_PER_GROUP, PATCH, FrameGroupEncoder, ResidualBlock, in_groups, zeroed
+
+PICTURE_SCALE = 2  # pixels of a decoded picture per pixel that is encoded, along each side
+GROUPS_PER_DECODER_PASS = 2  # bounds memory, not the result; few, so that features stay in the processor's cache
+FINE_DIM = 16  # features of a frame at a quarter of the decoded picture's resolution
+_LONGEST_FLOW = 24.0  # pixels of the reference
+_INVISIBLE = 0.002  # a mask below this changes no colour by a step of 255
 
 
 class NanoVAE(ModelMixin, ConfigMixin):
-    """Deterministic video autoencoder with the interface of `AutoencoderKLWan`.
+    """Deterministic video autoencoder with the interface of `AutoencoderKLWan`, but for the reference in `decode`.
 
-    `encode(video).latent_dist.mode()` and `decode(latents).sample` use raw latents; callers normalise with
+    `encode(video).latent_dist.mode()` and `decode(latents, reference).sample` use raw latents; callers normalise with
     `config.latents_mean` and `config.latents_std`, as with Wan's.  All entries of `latents_std` are equal: scaling
     channel by channel would let the fine-detail channels dominate the transformer's loss.
+
+    config.latent_rgb: [17][3], a linear map from normalised latents and 1 to colours in [-1,1], for previews.
     """
 
     _supports_gradient_checkpointing = False
@@ -49,17 +58,21 @@ class NanoVAE(ModelMixin, ConfigMixin):
         self,
         z_dim: int = 16,
         encoder_dim: int = 96,
-        decoder_dim: int = 160,
-        frame_dim: int = 96,
-        half_dim: int = 48,
+        group_dim: int = 96,
+        frame_dim: int = 64,
+        half_dim: int = 40,
+        quarter_dim: int = 24,
+        painter_dim: int = 160,
         latents_mean: tuple[float, ...] = (0.0,) * 16,
         latents_std: tuple[float, ...] = (1.0,) * 16,
+        latent_rgb: tuple[tuple[float, ...], ...] = (),
         scale_factor_spatial: int = PATCH,
         scale_factor_temporal: int = FRAMES_PER_GROUP,
+        picture_scale: int = PICTURE_SCALE,
     ) -> None:
         super().__init__()
         self.encoder = FrameGroupEncoder(z_dim, encoder_dim)
-        self.decoder = FrameGroupDecoder(z_dim, decoder_dim, frame_dim, half_dim)
+        self.decoder = ReferenceDecoder(z_dim, group_dim, frame_dim, half_dim, quarter_dim, painter_dim)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[IdentityDistribution]:
         """Encode video [B,3,F,H,W] in [-1,1], F = 4k+1, H and W multiples of 8, to raw latents [B,16,k+1,h,w]."""
@@ -75,125 +88,294 @@ class NanoVAE(ModelMixin, ConfigMixin):
         distribution = IdentityDistribution(latents)
         return AutoencoderKLOutput(latent_dist=distribution) if return_dict else (distribution,)
 
-    def decode(self, z: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
-        """Decode raw latents [B,16,T,h,w] to video [B,3,4(T-1)+1,8h,8w], unclamped."""
-        video = self.decoder(z)
+    def encode_picture(self, picture: Tensor) -> Tensor:
+        """Raw latent [B,16,h,w] of a picture [B,3,2H,2W] as large as decoded ones."""
+        return self.encode(shrink(picture)[:, :, None]).latent_dist.mode()[:, :, 0]
+
+    def decode(self, z: Tensor, reference: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
+        """Decode raw latents [B,16,T,h,w] to video [B,3,4(T-1)+1,2H,2W], unclamped.
+
+        reference: [B,3,2H,2W] in [-1,1], the sharp picture that the video's content is taken from.
+        """
+        reference_latent = self.encode_picture(reference)
+        differences = (z - reference_latent[:, :, None]).transpose(1, 2)  # [B,T,16,h,w]
+        videos = []
+        for own, picture, latent in zip(differences, reference.split(1), reference_latent.split(1), strict=True):
+            seen = self.decoder.look_at(picture, latent)
+            before, after = neighbours(own)
+            parts = zip(*(each.split(GROUPS_PER_DECODER_PASS) for each in (own, before, after)), strict=True)
+            frames = torch.cat([self.decoder(*part, seen).frames for part in parts])
+            # The first latent frame stands for the last frame of its group alone.
+            videos.append(frames[FRAMES_PER_GROUP - 1 :].transpose(0, 1))
+        video = torch.stack(videos)
         return DecoderOutput(sample=video) if return_dict else (video,)
 
 
-class FrameGroupEncoder(nn.Module):
-    """Per-frame features, then one latent per group of frames."""
+@dataclass(frozen=True)
+class Seen:
+    """What the decoder knows of one or more reference pictures.
+
+    picture: [B,3,2H,2W]. latent: [B,16,h,w]. whole, half, quarter: features at h, 2h and 4h.
+    """
+
+    picture: Tensor
+    latent: Tensor
+    whole: Tensor
+    half: Tensor
+    quarter: Tensor
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Decoded frames [N,3,2H,2W] and what they are made of.
+
+    moved: [N,3,2H,2W], the reference where `flow` [N,2,4h,4w] takes it. mask: [N,1,...], how much is painted.
+    """
+
+    frames: Tensor
+    moved: Tensor
+    flow: Tensor
+    mask: Tensor
+    paint: Tensor | None
+
+
+class ReferenceDecoder(nn.Module):
+    """Differences from the reference's latent, and the reference, to frames."""
+
+    def __init__(
+        self, z_dim: int, group_dim: int, frame_dim: int, half_dim: int, quarter_dim: int, painter_dim: int
+    ) -> None:
+        super().__init__()
+        # The reference, once per chunk: at 4h (4x4 pixels each), 2h and h.
+        self.see_quarter = nn.Sequential(nn.Conv2d(48, quarter_dim, 3, padding=1), PlainBlock(quarter_dim))
+        self.see_half = nn.Sequential(nn.Conv2d(4 * quarter_dim, half_dim, 1), PlainBlock(half_dim))
+        self.see_whole = nn.Sequential(
+            nn.Conv2d(4 * half_dim + z_dim, group_dim, 3, padding=1), PlainBlock(group_dim), PlainBlock(group_dim)
+        )
+        # Groups, at h.
+        self.groups_in = nn.Conv2d(3 * z_dim, group_dim, 3, padding=1, bias=False)
+        self.groups_gate = nn.Conv2d(group_dim, group_dim, 3, padding=1)
+        self.group_block = GatedBlock(group_dim, group_dim)
+        self.group_block2 = GatedBlock(group_dim, group_dim)
+        self.to_frames = nn.Conv2d(group_dim, FRAMES_PER_GROUP * frame_dim, 1, bias=False)
+        # Frames, at h, 2h and 4h: where everything comes from, and where it is not known.
+        self.frame_block = GatedBlock(frame_dim, group_dim)
+        self.to_half = nn.Conv2d(frame_dim, 4 * half_dim, 1, bias=False)
+        self.half_flow = zeroed(nn.Conv2d(half_dim, 2, 3, padding=1, bias=False))
+        self.half_moved = nn.Conv2d(half_dim, half_dim, 1, bias=False)
+        self.half_block = GatedBlock(half_dim, half_dim)
+        self.to_quarter = nn.Conv2d(half_dim, 4 * quarter_dim, 1, bias=False)
+        self.quarter_flow = zeroed(nn.Conv2d(quarter_dim, 2, 3, padding=1, bias=False))
+        self.quarter_moved = nn.Conv2d(quarter_dim, quarter_dim, 1, bias=False)
+        self.quarter_block = GatedBlock(quarter_dim, quarter_dim)
+        self.to_mask = nn.Conv2d(quarter_dim, 4, 1, bias=False)
+        self.mask_threshold = nn.Parameter(torch.full((4, 1, 1), 0.15))  # below it nothing is painted
+        self.active_group, self.active_frame = Activation(group_dim), Activation(frame_dim)
+        self.active_half, self.active_quarter = Activation(half_dim), Activation(quarter_dim)
+        self.active = Activation(quarter_dim)
+        # The painting at 8h, and what is added to it at 16h.
+        self.painter = Painter(z_dim, painter_dim)
+        self.to_fine = nn.Conv2d(FINE_DIM + 2 * quarter_dim, 4 * 16, 1)
+        self.fine = nn.Conv2d(16, 16, 3, padding=1)
+        self.to_paint = zeroed(nn.Conv2d(16, 3 * 4, 3, padding=1))
+        # Differences are small and lose half at every activation; a mask that starts at nothing would stay there.
+        for layer, gain in ((self.groups_in, 6.0), (self.to_frames, 3.0), (self.to_half, 3.0), (self.to_quarter, 3.0),
+                            (self.to_mask, 3.0)):  # fmt: skip
+            nn.init.normal_(layer.weight, std=gain * (layer.weight[0].numel() ** -0.5) / 3**0.5)
+
+    def look_at(self, picture: Tensor, latent: Tensor) -> Seen:
+        """Features of reference pictures [B,3,2H,2W] with latents [B,16,h,w]."""
+        quarter = self.see_quarter(F.pixel_unshuffle(picture, 4))
+        half = self.see_half(F.pixel_unshuffle(quarter, 2))
+        whole = self.see_whole(torch.cat([F.pixel_unshuffle(half, 2), latent], dim=1))
+        return Seen(picture, latent, whole, half, quarter)
+
+    def forward(self, differences: Tensor, before: Tensor, after: Tensor, seen: Seen) -> Moved:
+        """Differences [N,16,h,w] of groups, and of the groups before and after them, to 4N frames.
+
+        seen: of one picture for all groups, or of one picture for each.
+        """
+        # 1. What happens in the group, at h.
+        hidden = self.groups_in(torch.cat([differences, before, after], dim=1)) * (1 + self.groups_gate(seen.whole))
+        hidden = self.group_block2(self.group_block(hidden, seen.whole), seen.whole)
+        hidden = self.to_frames(self.active_group(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
+        whole, half, quarter, picture = (
+            _for_frames(each, len(hidden)) for each in (seen.whole, seen.half, seen.quarter, seen.picture)
+        )
+        hidden = self.frame_block(hidden, whole)
+
+        # 2. Roughly where everything comes from, at 2h.
+        hidden = F.pixel_shuffle(self.to_half(self.active_frame(hidden)), 2)
+        flow = _LONGEST_FLOW * torch.tanh(self.half_flow(F.silu(hidden)).float())
+        arrived = warp(half, flow / 8)
+        hidden = self.half_block(hidden + self.half_moved(arrived - half), arrived)
+
+        # 3. Finely, at 4h, and where the reference does not show it.
+        hidden = F.pixel_shuffle(self.to_quarter(self.active_half(hidden)), 2)
+        finer = torch.tanh(self.quarter_flow(self.active_quarter(hidden)).float())
+        flow = _enlarge(flow, 2) + 0.25 * _LONGEST_FLOW * finer
+        arrived = warp(quarter, flow / 4)
+        hidden = self.quarter_block(hidden + self.quarter_moved(arrived - quarter), arrived)
+        active = self.active(hidden)
+        unknown = F.relu(self.to_mask(active).abs() - self.mask_threshold.abs())
+        unknown = unknown.square() / (unknown + 0.1)  # none where nothing differs, nearly linear beyond
+        unknown = F.pixel_shuffle(unknown / (1 + unknown), 2)
+
+        # 4. The picture: the reference moved, and painted over.
+        moved = warp(picture, _enlarge(flow, 4))
+        latents = [each + seen.latent for each in (differences, before, after)]
+        brush = torch.cat([self.painter(*latents), active, arrived], dim=1)
+        patches = self.painter.patches(latents[0])
+        if torch.is_grad_enabled():
+            mask, paint = _enlarge(unknown, 2), self._paint(brush, patches)
+            return Moved(torch.lerp(moved, paint.to(moved.dtype), mask.to(moved.dtype)), moved, flow, mask, paint)
+        return Moved(self._paint_over(moved, unknown, brush, patches), moved, flow, unknown, None)
+
+    def _paint(self, brush: Tensor, patches: Tensor) -> Tensor:
+        """Colours [4N,3,16h,16w] for whatever the reference may not show.
+
+        brush: [4N,C,4h,4w]. patches: [N,3,8h,8w], a linear code's idea of each group.
+        """
+        rough = self.painter.pixels(brush[:, :FINE_DIM])
+        rough = (rough.unflatten(0, (-1, FRAMES_PER_GROUP)) + patches[:, None]).flatten(0, 1)
+        fine = F.pixel_shuffle(F.silu(self.to_fine(brush)), 2)
+        return _enlarge(rough, 2) + F.pixel_shuffle(self.to_paint(F.silu(self.fine(fine))), 2)
+
+    def _paint_over(self, moved: Tensor, unknown: Tensor, brush: Tensor, patches: Tensor) -> Tensor:
+        """`moved` with the painting where it shows at all: a mouth and two eyes are a tenth of most pictures."""
+        # At 4h, and a position around it, because enlarging spreads the mask.
+        needed = F.max_pool2d(F.max_pool2d(unknown.amax(dim=0), 2), 3, stride=1, padding=1)[0] > _INVISIBLE
+        if not needed.any():
+            return moved
+        result = moved.clone()
+        for top, bottom, left, right in _boxes(needed):
+            # Wide enough that what lies beyond has no part in the pixels that are kept.
+            up, down, before, after = max(0, top - 3), bottom + 3, max(0, left - 3), right + 3
+            twice = (..., slice(2 * up, 2 * down), slice(2 * before, 2 * after))
+            paint = self._paint(brush[..., up:down, before:after], patches[twice])
+            mask = _enlarge(unknown[twice], 2)
+            inner = (..., slice(4 * top, 4 * bottom), slice(4 * left, 4 * right))
+            kept = (..., slice(4 * (top - up), 4 * (bottom - up)), slice(4 * (left - before), 4 * (right - before)))
+            result[inner] = torch.lerp(moved[inner], paint[kept].to(moved.dtype), mask[kept].to(moved.dtype))
+        return result
+
+
+class Painter(nn.Module):
+    """Latents to features of frames at 4h, from which pictures of 8h are painted; knows nothing of a reference."""
 
     def __init__(self, z_dim: int, dim: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3 * 16, 48, 3, padding=1)  # on 4x4 blocks, at H/4
-        self.merge = nn.Conv2d(48 * 4, dim, 1)  # 2x2 of those, at H/8
-        self.frame_block = ResidualBlock(dim)
-        self.patch_to_latent = nn.Conv2d(3 * PATCH * PATCH, z_dim, 1)  # the linear path
-        self.mean_block = ResidualBlock(dim)
-        self.mean_to_latent = zeroed(nn.Conv2d(dim, z_dim, 3, padding=1))
-        # No biases from here on: equal frames have zero differences and must add nothing to the latent.
-        self.difference_in = nn.Conv2d(FRAMES_PER_GROUP * dim, dim, 1, bias=False)
-        self.difference_gate = nn.Conv2d(dim, dim, 1)
-        self.difference_out = nn.Conv2d(dim, z_dim, 3, padding=1, bias=False)
-
-    def frame_features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """[N,3,H,W] to features [N,dim,h,w] and flattened 8x8 patches [N,192,h,w]."""
-        features = [self._features(part) for part in frames.split(FRAMES_PER_PASS)]
-        return torch.cat(features), F.pixel_unshuffle(frames, PATCH)
-
-    def _features(self, frames: Tensor) -> Tensor:
-        blocks = F.silu(self.stem(F.pixel_unshuffle(frames, 4)))
-        return self.frame_block(self.merge(F.pixel_unshuffle(blocks, 2)))
-
-    def group_latents(self, features: Tensor, patches: Tensor) -> Tensor:
-        """Latents [G,16,h,w] of groups of four frames [G,4,...], or of single frames [G,1,...]."""
-        if features.shape[0] == 0:
-            return features.new_zeros(0, self.patch_to_latent.out_channels, *features.shape[3:])
-        mean = features.mean(dim=1)
-        latents = self.patch_to_latent(patches.mean(dim=1)) + self.mean_to_latent(F.silu(self.mean_block(mean)))
-        if features.shape[1] == 1:
-            return latents  # a single frame differs from its own mean by nothing
-        differences = (features - mean[:, None]).flatten(1, 2)
-        motion = F.silu(self.difference_in(differences)) * (1 + self.difference_gate(mean))
-        return latents + self.difference_out(motion)
-
-
-class FrameGroupDecoder(nn.Module):
-    """Latents to frames; every group sees itself and, twice, the group before it."""
-
-    def __init__(self, z_dim: int, dim: int, frame_dim: int, half_dim: int) -> None:
-        super().__init__()
-        self.frame_dim = frame_dim
-        self.latent_to_patch = nn.Conv2d(z_dim, 3 * PATCH * PATCH, 1)  # the linear path
-        self.latent_in = nn.Conv2d(2 * z_dim, dim, 3, padding=1)
+        frame_dim, half_dim = dim * 3 // 5, dim * 3 // 10
+        self.latent_to_patch = nn.Conv2d(z_dim, 3 * PATCH * PATCH, 1)  # a linear code beside the network's
+        self.latent_in = nn.Conv2d(3 * z_dim, dim, 3, padding=1)
         self.group_block = ResidualBlock(dim)
-        self.previous = nn.Conv2d(dim, dim, 1)
         self.mixed_block = ResidualBlock(dim)
         self.to_frames = nn.Conv2d(dim, FRAMES_PER_GROUP * frame_dim, 1)
         self.frame_block = ResidualBlock(frame_dim)
-        self.split = nn.Conv2d(frame_dim, 4 * half_dim, 1)  # to 2x2 positions, at H/4
+        self.split = nn.Conv2d(frame_dim, 4 * half_dim, 1)  # to 2x2 positions, at 2h
         self.half_block = ResidualBlock(half_dim)
-        self.to_fine = nn.Conv2d(half_dim, 4 * 16, 3, padding=1)  # to 2x2 positions, at H/2
-        self.fine = nn.Conv2d(16, 16, 3, padding=1)
-        self.to_pixels = zeroed(nn.Conv2d(16, 3 * 4, 3, padding=1))
+        self.to_fine = nn.Conv2d(half_dim, 4 * FINE_DIM, 3, padding=1)  # to 2x2 positions, at 4h
+        self.fine = nn.Conv2d(FINE_DIM, FINE_DIM, 3, padding=1)
+        self.to_pixels = zeroed(nn.Conv2d(FINE_DIM, 3 * 4, 3, padding=1))
 
-    def forward(self, latents: Tensor) -> Tensor:
-        batch, _, num_latent_frames, height, width = latents.shape
-        groups = latents.transpose(1, 2)  # [B,T,16,h,w]
-        hidden = self.latent_in(torch.cat([groups, _one_earlier(groups)], dim=2).flatten(0, 1))
-        hidden = self.group_block(hidden)
-        earlier = _one_earlier(hidden.unflatten(0, (batch, -1))).flatten(0, 1)
-        hidden = self.mixed_block(hidden + self.previous(earlier))
-        frames = self.to_frames(F.silu(hidden)).unflatten(1, (FRAMES_PER_GROUP, self.frame_dim))
-        frames = _drop_before_first(frames.unflatten(0, (batch, -1)))  # [B,F,frame_dim,h,w]
-        flat = self.latent_to_patch(groups.flatten(0, 1)).unflatten(0, (batch, -1))
-        flat = _drop_before_first(flat[:, :, None].expand(-1, -1, FRAMES_PER_GROUP, -1, -1, -1))
-        pictures = [
-            self._paint(part, flat_part)
-            for part, flat_part in zip(
-                frames.flatten(0, 1).split(FRAMES_PER_PASS), flat.flatten(0, 1).split(FRAMES_PER_PASS), strict=True
-            )
-        ]
-        return torch.cat(pictures).unflatten(0, (batch, -1)).transpose(1, 2)
-
-    def _paint(self, hidden: Tensor, patches: Tensor) -> Tensor:
-        """Frame features [N,frame_dim,h,w] and the linear path's patches [N,192,h,w] to pictures [N,3,8h,8w]."""
+    def forward(self, latents: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Latents [N,16,h,w] of groups, and of those before and after them, to frames' features [4N,16,4h,4w]."""
+        hidden = self.mixed_block(self.group_block(self.latent_in(torch.cat([latents, before, after], dim=1))))
+        hidden = self.to_frames(F.silu(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
         hidden = F.pixel_shuffle(self.split(F.silu(self.frame_block(hidden))), 2)
-        hidden = F.pixel_shuffle(self.to_fine(F.silu(self.half_block(hidden))), 2)
-        detail = self.to_pixels(F.silu(self.fine(F.silu(hidden))))
-        return F.pixel_shuffle(patches, PATCH) + F.pixel_shuffle(detail, 2)
+        return F.silu(F.pixel_shuffle(self.to_fine(F.silu(self.half_block(hidden))), 2))
+
+    def patches(self, latents: Tensor) -> Tensor:
+        """Pictures [N,3,8h,8w] by the linear code alone."""
+        return F.pixel_shuffle(self.latent_to_patch(latents), PATCH)
+
+    def pixels(self, features: Tensor) -> Tensor:
+        """What is to be added to those, [4N,3,8h,8w]."""
+        return F.pixel_shuffle(self.to_pixels(F.silu(self.fine(features))), 2)
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions added to their input; the second starts at zero, so a new block changes nothing."""
+def _boxes(needed: Tensor) -> list[tuple[int, int, int, int]]:
+    """Boxes (top, bottom, left, right), one above the other, that hold every true position of [h,w]."""
+    rows = needed.any(dim=1).tolist()
+    starts = [r for r, here in enumerate(rows) if here and (r == 0 or not rows[r - 1])]
+    stops = [r + 1 for r, here in enumerate(rows) if here and (r + 1 == len(rows) or not rows[r + 1])]
+    boxes = []
+    for top, bottom in zip(starts, stops, strict=True):
+        columns = needed[top:bottom].any(dim=0).nonzero()
+        boxes.append((top, bottom, int(columns[0]), int(columns[-1]) + 1))
+    return boxes
+
+
+class PlainBlock(ResidualBlock):
+    """A residual block whose second convolution starts as any other: for features that nothing else computes."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.conv_out.reset_parameters()
+
+
+class Activation(nn.Module):
+    """SiLU with a threshold of its own for every channel, moved so that zero stays zero."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(dim, dim, 3, padding=1)
-        self.conv_out = zeroed(nn.Conv2d(dim, dim, 3, padding=1))
+        self.threshold = nn.Parameter(torch.zeros(dim, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv_out(F.silu(self.conv_in(F.silu(x))))
+        return F.silu(x + self.threshold) - F.silu(self.threshold)
 
 
-def in_groups(frames: Tensor) -> Tensor:
-    """[B,4k,...] to [B*k,4,...]."""
-    return frames.unflatten(1, (-1, FRAMES_PER_GROUP)).flatten(0, 1)
+class GatedBlock(nn.Module):
+    """A residual block that keeps zero zero; features of the reference scale what it adds."""
+
+    def __init__(self, dim: int, gate_dim: int) -> None:
+        super().__init__()
+        self.active_in = Activation(dim)
+        self.conv_in = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
+        self.active_out = Activation(dim)
+        self.gate = nn.Conv2d(gate_dim, dim, 1)
+        self.conv_out = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor, gating: Tensor) -> Tensor:
+        return x + self.conv_out(self.active_out(self.conv_in(self.active_in(x))) * (1 + self.gate(gating)))
 
 
-def _one_earlier(groups: Tensor) -> Tensor:
-    """[B,T,...] moved one later in time; before the first group stands the first itself, as in a still video."""
-    return torch.cat([groups[:, :1], groups[:, :-1]], dim=1)
+def neighbours(groups: Tensor) -> tuple[Tensor, Tensor]:
+    """What stands before and after each of [T,...]: beyond the ends the end itself, as in a still video.
+
+    The first latent frame is of a single picture, which is on its way nowhere: what follows it says nothing of it.
+    """
+    before = torch.cat([groups[:1], groups[:-1]])
+    after = torch.cat([groups[:1], groups[2:], groups[-1:]]) if len(groups) > 1 else groups
+    return before, after
 
 
-def _drop_before_first(frames: Tensor) -> Tensor:
-    """[B,T,4,...] to [B,4(T-1)+1,...]: the first latent frame stands for the last frame of its group alone."""
-    return frames.flatten(1, 2)[:, FRAMES_PER_GROUP - 1 :]
+def warp(picture: Tensor, flow: Tensor) -> Tensor:
+    """`picture` [N,C,h,w] taken from where `flow` [N,2,h,w] points, in its own pixels; beyond the edge the edge.
+
+    `flow` is float32 whatever the rest computes in: half a precision would move by whole pixels.
+    """
+    height, width = flow.shape[2:]
+    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)
+    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
+    # Positions from -1 to 1 between the outer edges of the outer pixels.
+    columns = (columns + flow[:, 0] + 0.5) * (2 / width) - 1
+    rows = (rows[:, None] + flow[:, 1] + 0.5) * (2 / height) - 1
+    grid = torch.stack([columns, rows], dim=-1)
+    return F.grid_sample(picture.to(grid.dtype), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
+def shrink(pictures: Tensor) -> Tensor:
+    """Pictures as they are decoded [...,2H,2W] to the size that is encoded [...,H,W], by means of 2x2 pixels."""
+    return F.avg_pool2d(pictures.flatten(0, -3), PICTURE_SCALE).unflatten(0, pictures.shape[:-2])
+
+
+def _for_frames(features: Tensor, num_frames: int) -> Tensor:
+    """[B,...] of each group's reference, or of one for all, to [num_frames,...]; one for all costs no memory."""
+    if len(features) == 1:
+        return features.expand(num_frames, -1, -1, -1)
+    return features.repeat_interleave(FRAMES_PER_GROUP, dim=0)
+
+
+def _enlarge(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

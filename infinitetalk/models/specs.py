@@ -39,6 +39,7 @@ class ModelSpec:
     num_speakers: int = 1
     motion_region: tuple[float, float, float, float] | None = None  # of a picture framed on the face; see below
     hands_on_latents: bool = False
+    picture_scale: int = 1  # pixels of a finished picture per generated one, along each side
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
     sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     components: tuple[str, ...] = ("transformer", "vae", "image_encoder", "audio_encoder", "text_encoder", "tokenizer")
@@ -75,8 +76,9 @@ SPECS: dict[str, ModelSpec] = {
             title="nano",
             prediction="sample",
             reference_scale=0.6403,
-            motion_region=(0.71, 0.50, 0.17, 0.17),
             takes_prompt=False,
+            hands_on_latents=True,
+            picture_scale=2,
             any_length=True,
             sizes=NANO_SIZES,
             components=("transformer", "vae", "image_encoder", "audio_encoder"),

@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
-from .nano_vae2 import PICTURE_SCALE, NanoVAE2, shrink
+from .nano_vae import PICTURE_SCALE, NanoVAE, shrink
 from .vae_steady import encode_then_constant
 
 FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
@@ -43,7 +43,7 @@ def num_latent_frames_of(num_frames: int) -> int:
 
 def picture_scale(vae: nn.Module) -> int:
     """Pixels of a decoded picture per pixel that is encoded, along each side: 2 for nano, 1 for Wan's."""
-    return PICTURE_SCALE if isinstance(vae, NanoVAE2) else 1
+    return PICTURE_SCALE if isinstance(vae, NanoVAE) else 1
 
 
 def as_encoded(vae: nn.Module, pictures: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def decode_frames(vae: nn.Module, latents: Tensor, reference: Tensor | None = No
     An autoencoder that cannot be walked hands out everything at once.
     """
     raw = denormalize_latents(vae, latents.to(dtype=vae.dtype, device=vae.device))
-    if isinstance(vae, NanoVAE2):
+    if isinstance(vae, NanoVAE):
         assert reference is not None, "nano's decoder takes its pictures from a reference"
         reference = reference.to(dtype=vae.dtype, device=vae.device)
         yield vae.decode(raw, reference).sample.clamp(-1.0, 1.0)

@@ -46,7 +46,7 @@ def remember_chunk_seconds(spec: ModelSpec, settings: Settings, seconds: float) 
 
 def _key(spec: ModelSpec, settings: Settings) -> str:
     work = f"{settings.steps}x{num_evaluations(settings)}"
-    return f"{spec.name}/{settings.size}/{settings.dtype}/{work}/{settings.detail_size}"
+    return f"{spec.name}/{settings.size}/{settings.dtype}/{work}"
 
 
 def _path() -> Path:

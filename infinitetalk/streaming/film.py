@@ -252,10 +252,7 @@ def source_cuts(request: GenerationRequest, source: Source, film_seconds: float)
 def output_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
     """Height and width of the finished picture."""
     height, width = generated_size(settings, spec, source)
-    if settings.detail_size:
-        scale = settings.detail_size / max(height, width)
-        return round(height * scale / 2) * 2, round(width * scale / 2) * 2
-    return height, width
+    return spec.picture_scale * height, spec.picture_scale * width
 
 
 def generated_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:

@@ -11,19 +11,17 @@ from torch import Tensor
 from ..audio.arrangement import placed
 from ..audio.embeddings import SpeechFeatures
 from ..audio.loudness import loudness_gain, measure_loudness, with_gain
-from ..media.detail import DetailCarrier
 from ..media.faces import Square, centre_square, cut, face_square, find_faces
 from ..media.framing import person_masks, resize_and_crop, to_network_range
 from ..media.images import load_image
 from ..models.audio_encoder import reader_of
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
-from ..models.vae import decode_video, encode_video, picture_scale
 from ..request import FRAMES_PER_SECOND
 from .conditions import TextPair
 from .film import Film, generated_size
 from .plan import Chunk, num_latent_frames, reference_seconds
-from .stream import SPATIAL_STRIDE, to_bytes
+from .stream import SPATIAL_STRIDE
 
 LATENT_CHANNELS = 16
 _SHOT_DISTANCE = 0.5  # of coarse colour histograms; 0 the same, 1 nothing in common
@@ -44,7 +42,6 @@ class _Reference:
     key: str | float
     picture: np.ndarray
     pixels: Tensor
-    carrier: DetailCarrier | None = None
 
 
 class FilmInputs:
@@ -113,7 +110,7 @@ class FilmInputs:
             picture = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
             if self.square is not None:
                 picture = cut(picture, self.square if own else _face_or_centre(picture))
-            scale = picture_scale(self.models.vae)
+            scale = self.models.spec.picture_scale
             pixels = to_network_range(resize_and_crop(picture, (scale * self.height, scale * self.width)))
             self._reference = _Reference(key, picture, torch.from_numpy(pixels)[None])
         return self._reference.pixels
@@ -132,21 +129,6 @@ class FilmInputs:
         last = chunk.index == len(self.film.plan.chunks) - 1
         windows = [v.window(chunk.start_frame, chunk.stop_frame, mirror_tail=last) for v in self._voices]
         return torch.stack(windows)
-
-    def detail(self) -> DetailCarrier | None:
-        """Carries the current reference's fine detail to the finished pictures; None where the preset does not."""
-        size = self.film.plan.settings.detail_size
-        if not size or picture_scale(self.models.vae) > 1:
-            return None
-        reference = self._reference
-        assert reference is not None
-        if reference.carrier is None:
-            sharp = resize_and_crop(reference.picture, (self.film.plan.height, self.film.plan.width))
-            with torch.inference_mode():
-                latent = encode_video(self.models.vae, reference.pixels[:, :, None])
-                rendering = to_bytes(decode_video(self.models.vae, latent)[0])[0]
-            reference.carrier = DetailCarrier(sharp, rendering)
-        return reference.carrier
 
     def _listen(self) -> list[SpeechFeatures]:
         """A soundtrack of embeddings per person: each voice brought to -23 LUFS and laid on the film's time line."""

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -23,9 +22,6 @@ from .job import JobFolder, file_digest, write_json
 from .plan import Chunk
 from .retakes import ChunkTakes, Recipe, read_takes
 from .stream import ChunkPictures, to_bytes
-
-if TYPE_CHECKING:
-    from ..media.detail import DetailCarrier
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,6 @@ class Takes:
         digest: str,
         pictures: ChunkPictures,
         context_latents: Tensor | None,
-        detail: DetailCarrier | None,
         report: Callable[[ChunkFinished], None],
         recipe: Recipe | None = None,
         over: int | None = None,
@@ -144,8 +139,6 @@ class Takes:
             OutputError: if it cannot be written; no part of the take is left.
         """
         frames = to_bytes(pictures.frames[:, chunk.kept])
-        if detail is not None:
-            frames = detail.carry(frames)
         if over is not None:
             frames = faded_into(frames, self.job.take_dir(chunk.index, over) / "segment.mp4")
         sound = self.soundtrack.read_frames(chunk.new_start_frame, chunk.num_new_frames)

@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", action="store_true", help="forget the stage's checkpoints and start it anew")
     parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, help="what networks compute in (default: bf16 on a GPU or processor that has it)"
+        "--precision", choices=PRECISIONS, help="what networks compute in (default: bf16 where the hardware has it)"
     )
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
@@ -113,7 +113,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         settings = _changed(AudioTraining(), num_steps=arguments.steps, **changes)
         return train_audio(clips if arguments.speech is None else _speech(arguments), out, settings)
     if stage in ("vae", "decoder"):
-        from .vae_stage2 import DECODER_TRAINING, VaeTraining, train_vae
+        from .vae_stage import DECODER_TRAINING, VaeTraining, train_vae
 
         changes |= {"num_steps": arguments.steps, "precision": arguments.precision or default_precision()}
         if stage == "vae":

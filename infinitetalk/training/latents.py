@@ -27,7 +27,7 @@ from .sound_changes import vary_sound
 
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
-    from ..models.nano_vae2 import NanoVAE2
+    from ..models.nano_vae import NanoVAE
 
 GROUP_STRIDE = 2
 LATENT_CELLS = SMALL_SIZE // 8  # latent positions along each side of a picture
@@ -147,11 +147,11 @@ def load_small(clips: ClipSet, clip: int, start: int, stop: int) -> Tensor:
     return frames.movedim(-1, 0)[None].float().div_(127.5).sub_(1)
 
 
-def load_autoencoder(folder: Path) -> NanoVAE2:
+def load_autoencoder(folder: Path) -> NanoVAE:
     """Nano's autoencoder as the stage `vae` exported it."""
-    from ..models.nano_vae2 import NanoVAE2
+    from ..models.nano_vae import NanoVAE
 
-    return NanoVAE2.from_pretrained(folder).eval().requires_grad_(False)
+    return NanoVAE.from_pretrained(folder).eval().requires_grad_(False)
 
 
 def open_features(folder: Path) -> Features:
@@ -168,7 +168,7 @@ def open_features(folder: Path) -> Features:
 
 
 @torch.inference_mode()
-def compute_features(clips: ClipSet, vae: NanoVAE2, speech_encoder: SpeechEncoder, folder: Path) -> Features:
+def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder, folder: Path) -> Features:
     """Encode the clips that have been rendered since the last run; the arrays have room for all from the start.
 
     Raises:

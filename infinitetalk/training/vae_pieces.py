@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.nano_vae2 import FRAMES_PER_GROUP
+from ..models.nano_vae import FRAMES_PER_GROUP
 from .clips import MOVING_CAMERA, ClipSet
 
 NUM_FRAMES = 3 * FRAMES_PER_GROUP  # a group and its neighbours, which the decoder sees too

@@ -14,6 +14,7 @@ from infinitetalk.models.vae import (
     encode_video,
     normalize_latents,
     num_latent_frames_of,
+    picture_scale,
     wan_vae,
 )
 
@@ -73,7 +74,7 @@ def test_most_of_the_reference_encoding_is_skipped() -> None:
 
 def test_nano_takes_the_same_functions() -> None:
     torch.manual_seed(0)
-    sizes = {"encoder_dim": 16, "decoder_dim": 16, "frame_dim": 16, "half_dim": 8}
+    sizes = {"encoder_dim": 16, "group_dim": 16, "frame_dim": 16, "half_dim": 8, "quarter_dim": 8, "painter_dim": 20}
     vae = NanoVAE(**sizes, latents_mean=(0.1,) * 16, latents_std=(0.7,) * 16)
     for parameter in vae.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
@@ -82,8 +83,9 @@ def test_nano_takes_the_same_functions() -> None:
     for num_frames in (1, 5, 9, 13, 81):
         full = encode_video(vae, followed_by_zeros(frame, num_frames))
         torch.testing.assert_close(encode_reference(vae, frame, num_frames), full, atol=1e-6, rtol=1e-6)
-    video = decode_video(vae, full)
-    assert video.shape == (1, 3, 81, 32, 24)
+    large = torch.nn.functional.interpolate(frame, scale_factor=picture_scale(vae))
+    video = decode_video(vae, full, large)
+    assert video.shape == (1, 3, 81, 64, 48)
     assert video.abs().max() <= 1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from infinitetalk.models.nano_vae2 import NanoVAE2
+from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.training import ablation
 from infinitetalk.training.ablation import VARIANTS, Ablation, run_ablation, training_of
 from infinitetalk.training.ablation_report import film_figures
@@ -23,9 +23,9 @@ TINY = Ablation(base_steps=2, steps=1, dim=24, num_layers=1, num_heads=1, clips_
 
 
 @pytest.fixture(scope="module")
-def vae() -> NanoVAE2:
+def vae() -> NanoVAE:
     torch.manual_seed(0)
-    small = NanoVAE2(encoder_dim=16, group_dim=16, frame_dim=16, half_dim=8, quarter_dim=8)
+    small = NanoVAE(encoder_dim=16, group_dim=16, frame_dim=16, half_dim=8, quarter_dim=8)
     return small.eval().requires_grad_(False)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder, nano_speech_config
-from infinitetalk.models.nano_vae2 import NanoVAE2
+from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.training.latents import (
     LATENT_CELLS,
     NUM_VARIATIONS,
@@ -28,7 +28,7 @@ SIZE = 128
 @pytest.fixture(scope="module")
 def encoders():
     torch.manual_seed(0)
-    vae = NanoVAE2(encoder_dim=8, group_dim=8, frame_dim=8, half_dim=8, quarter_dim=8, latents_std=(0.5,) * 16)
+    vae = NanoVAE(encoder_dim=8, group_dim=8, frame_dim=8, half_dim=8, quarter_dim=8, latents_std=(0.5,) * 16)
     speech = SpeechEncoder(nano_speech_config(hidden_size=16, num_layers=2, num_heads=2))
     return vae.eval().requires_grad_(False), speech.eval().requires_grad_(False)
 

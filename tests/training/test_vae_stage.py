@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from infinitetalk.models.nano_vae2 import NanoVAE2
+from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.training.clips import ClipSet, neutral_truth
 from infinitetalk.training.vae_pieces import PieceMaker, PieceSettings, moved_photo
-from infinitetalk.training.vae_stage2 import VaeTraining, load_pictures, load_video, train_vae
+from infinitetalk.training.vae_stage import VaeTraining, load_pictures, load_video, train_vae
 
 NUM_FRAMES, SIZE = 33, 96
 TINY = VaeTraining(
@@ -94,13 +94,13 @@ def test_it_starts_from_principal_components_and_copies_the_reference(trained) -
     out, figures = trained
     assert figures["psnr"] > figures["frozen_mouth_psnr"]
     assert figures["still_drift"] < 1e-4
-    config = NanoVAE2.from_pretrained(out / "vae").config
+    config = NanoVAE.from_pretrained(out / "vae").config
     assert len(set(config.latents_std)) == 1 and config.latents_std[0] > 0
 
 
 def test_the_map_to_colours_shows_the_picture(toy: ClipSet, trained) -> None:
     out, _ = trained
-    vae = NanoVAE2.from_pretrained(out / "vae")
+    vae = NanoVAE.from_pretrained(out / "vae")
     video = load_video(toy, 0, 0, 1)
     latents = vae.encode(video).latent_dist.mode()[0, :, 0].detach()
     mean, std = torch.tensor(vae.config.latents_mean)[:, None, None], vae.config.latents_std[0]
@@ -121,7 +121,7 @@ def test_it_goes_on_after_a_stop(toy: ClipSet, trained, tmp_path) -> None:
 def test_the_decoder_alone_leaves_latents_as_they_are(toy: ClipSet, trained, tmp_path) -> None:
     out, _ = trained
     train_vae(toy, tmp_path, replace(TINY, num_steps=2, freeze_encoder=True), start_from=out / "vae")
-    before, after = NanoVAE2.from_pretrained(out / "vae"), NanoVAE2.from_pretrained(tmp_path / "vae")
+    before, after = NanoVAE.from_pretrained(out / "vae"), NanoVAE.from_pretrained(tmp_path / "vae")
     video = load_video(toy, 0, 0, 5)
     reference = load_pictures(toy, 0, 20, 21)[:, :, 0]
     with torch.no_grad():

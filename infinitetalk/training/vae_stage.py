@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.nano_vae2 import FRAMES_PER_GROUP, PATCH, Moved, NanoVAE2, shrink
+from ..models.nano_vae import FRAMES_PER_GROUP, PATCH, Moved, NanoVAE, shrink
 from .clips import ClipSet
 from .loop import fit
 from .loop_settings import Draw, Every, LoopSettings, Precision
@@ -70,10 +70,10 @@ def train_vae(clips: ClipSet, out: Path, settings: VaeTraining, start_from: Path
     maker = PieceMaker(clips, settings.pieces, open_photos(settings.photos))
     if start_from is None:
         torch.manual_seed(settings.seed)
-        model = NanoVAE2()
+        model = NanoVAE()
         start_from_components(model, maker.draw(48, np.random.default_rng(settings.seed)).frames)
     else:
-        model = NanoVAE2.from_pretrained(start_from)
+        model = NanoVAE.from_pretrained(start_from)
     model.encoder.requires_grad_(not settings.freeze_encoder)
 
     def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
@@ -104,7 +104,7 @@ def train_vae(clips: ClipSet, out: Path, settings: VaeTraining, start_from: Path
     return held_out_figures(model, clips, clips.split("test")[:24])
 
 
-def piece_losses(model: NanoVAE2, pieces: Pieces, settings: VaeTraining) -> dict[str, Tensor]:
+def piece_losses(model: NanoVAE, pieces: Pieces, settings: VaeTraining) -> dict[str, Tensor]:
     """The terms of the loss on one batch."""
     batch = len(pieces.frames)
     with torch.set_grad_enabled(not settings.freeze_encoder):
@@ -164,7 +164,7 @@ def picture_losses(moved: Moved, truth: Tensor, weight: Tensor) -> dict[str, Ten
     }
 
 
-def start_from_components(model: NanoVAE2, frames: Tensor) -> None:
+def start_from_components(model: NanoVAE, frames: Tensor) -> None:
     """Set the linear code and what is painted from it to principal components of `frames` [B,n,3,s,s]."""
     patches = F.pixel_unshuffle(shrink(frames[:, MIDDLE.start]), PATCH).movedim(1, -1).flatten(0, -2)  # [n, 192]
     center = patches.mean(dim=0)
@@ -180,7 +180,7 @@ def start_from_components(model: NanoVAE2, frames: Tensor) -> None:
 
 
 @torch.no_grad()
-def held_out_figures(model: NanoVAE2, clips: ClipSet, held_out: np.ndarray, num_frames: int = 33) -> dict[str, float]:
+def held_out_figures(model: NanoVAE, clips: ClipSet, held_out: np.ndarray, num_frames: int = 33) -> dict[str, float]:
     """Signal to noise in dB of whole pictures, mouths and eyes, decoded from a clip's first frame; and of that frame.
 
     spread: root mean square of the differences from the first frame's latent. still_drift: how far a still video's
@@ -211,7 +211,7 @@ def held_out_figures(model: NanoVAE2, clips: ClipSet, held_out: np.ndarray, num_
 
 
 @torch.no_grad()
-def set_statistics(model: NanoVAE2, clips: ClipSet, chosen: np.ndarray) -> None:
+def set_statistics(model: NanoVAE, clips: ClipSet, chosen: np.ndarray) -> None:
     """Write into the configuration the latents' mean per channel, their one common spread, and a map to colours."""
     latents, colors = [], []
     for clip in chosen:
