@@ -31,7 +31,8 @@ class Batch:
     mouth, eyes: [B,1,T,h,w], share of each latent position that they cover.
     num_context: [B] latent frames given clean. opens: [B], 1 where that is the reference itself.
     picture: [B,3,S,S] the reference frame. image_seen: [B], 0 where the image encoder's reading is withheld.
-    audio: [B,F,5,L,C]. motion: [B], what moves besides the face: 0 little, 1 the head, 2 the camera.
+    audio: [B,F,5,L,C]. truth: [B,T-1,4,K], of the frames of each group, less the reference's: jaw, opening of the lips,
+        mouth shapes, eyelids last. motion: [B], what moves besides the face: 0 little, 1 the head, 2 the camera.
     tracks: by name [B,F,...], the clips' own camera or pose, for adapters that are conditioned on them.
     """
 
@@ -45,6 +46,7 @@ class Batch:
     picture: Tensor
     image_seen: Tensor
     audio: Tensor
+    truth: Tensor
     motion: Tensor
     tracks: dict[str, Tensor] = field(default_factory=dict)
 
@@ -82,6 +84,8 @@ class BatchMaker:
         self.settings = settings
         self.tracks = tracks
         self.pixels = LATENT_CELLS * 8
+        parts = (clips.jaw[..., None], clips.openness[..., None], clips.mouth_shapes, clips.lids[..., None])
+        self.truths = np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)  # [N,F,K]
 
     def choose(self, available: np.ndarray, phase: Phase, rng: np.random.Generator) -> np.ndarray:
         """Clips for one batch out of `available`: `phase.moving_share` of them from those that move much."""
@@ -166,6 +170,9 @@ class BatchMaker:
             "picture": variation.pictures(shown[0].transpose(0, 1))[0].numpy(),
             "image_seen": np.array(not unseen, np.float32),
             "audio": np.zeros_like(audio) if silent else audio,
+            "truth": (self.truths[clip, span][1:] - self.truths[clip, given.reference]).reshape(
+                phase.num_latent_frames - 1, 4, -1
+            ),
             "motion": np.array(self.clips.motion[clip], np.int64),
         }
         if given.second is not None:
@@ -194,7 +201,7 @@ class BatchMaker:
             tracks={key.removeprefix("track "): v for key, v in stacked.items() if key.startswith("track ")},
             mouth=stacked["mouth"][:, None],
             eyes=stacked["eyes"][:, None],
-            **{k: stacked[k] for k in ("num_context", "opens", "picture", "image_seen", "audio", "motion")},
+            **{k: stacked[k] for k in ("num_context", "opens", "picture", "image_seen", "audio", "truth", "motion")},
         )
 
 

@@ -55,6 +55,7 @@ class TransformerTraining:
     audio_noise: added to the speech features, whose spread is one: few clips are not to be known by their sound.
     context_noise: added to context latents, which at generation time are generated ones.
     trainable: pattern of parameter names that learn; None: all. For adapters on a finished network.
+    reading_weight: of errors in what can be read from latents (`training.readings`).
     batch_factor: times each phase's batch size (memory permitting: on a GPU).
     """
 
@@ -77,6 +78,7 @@ class TransformerTraining:
     conditioning: Conditioning = "sparse"
     phases: tuple[Phase, ...] = PHASES
     trainable: str | None = None
+    reading_weight: float = 0.5
     batch_factor: int = 1
     precision: Precision = "no"
     report_seconds: float = 60.0

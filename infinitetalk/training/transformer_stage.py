@@ -29,6 +29,7 @@ from .hearing import HeardSpeech, learn_to_hear
 from .loop import Draw, fit
 from .networks import NanoNetworks, build_networks
 from .phases import Phase, TransformerTraining
+from .readings import Readings
 
 if TYPE_CHECKING:
     from .clips import ClipSet
@@ -48,7 +49,12 @@ TWO_REFERENCE_TRAINING = TransformerTraining(
 
 
 def flow_loss(
-    networks: NanoNetworks, batch: Batch, phase: Phase, settings: TransformerTraining, generator: torch.Generator
+    networks: NanoNetworks,
+    batch: Batch,
+    phase: Phase,
+    settings: TransformerTraining,
+    generator: torch.Generator,
+    readings: Readings | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted squared error of the predicted velocity, and that of the mouth's clean latent alone at high noise."""
     size, device = batch.clean.shape[0], batch.clean.device
@@ -61,13 +67,19 @@ def flow_loss(
     known = batch.known()
     context = batch.context(settings.context_noise, generator)
     latents = known * context + (1 - known) * ((1 - at) * batch.clean + at * noise)
-    error = (networks(batch, latents, times) - batch.clean).square().mean(dim=1, keepdim=True)
+    result = networks(batch, latents, times)
+    error = (result - batch.clean).square().mean(dim=1, keepdim=True)
     # A velocity's error is the clean latent's over t; bounded, lest nearly clean examples take all.
     loss = weighted_error(error / at.square().clamp(min=TIME_FLOOR), batch, phase)
     with torch.no_grad():
         inside = (1 - known) * batch.mouth * (at > 0.75)
         mouth = (error * inside).sum() / inside.sum().clamp(min=1e-6)
-    return loss, {"mouth": mouth}
+    figures = {"mouth": mouth}
+    if readings is not None and settings.reading_weight:
+        read = readings.error(result, batch)
+        loss = loss + settings.reading_weight * read
+        figures["read"] = read.detach()
+    return loss, figures
 
 
 def weighted_error(error: Tensor, batch: Batch, phase: Phase) -> Tensor:
@@ -124,12 +136,17 @@ def train_transformer(
     maker = BatchMaker(clips, features, scale, settings)
     probe = Probe.fit(clips, features, train)
     quality = probe.quality(clips, features, held_out)
-    print(f"relative scale {scale:.4f}, probe on true latents {quality:.3f}", flush=True)
+    readings = Readings.fit(maker, train)
+    jaw, lids = readings.quality(maker, held_out)
+    print(
+        f"relative scale {scale:.4f}, probe on true latents {quality:.3f}, readings jaw {jaw:.3f}, lids {lids:.3f}",
+        flush=True,
+    )
 
     def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         phase = alternate(settings.phase_at(draw.progress), draw.step)
         batch = maker.draw(maker.choose(train, phase, draw.rng), phase, draw.rng)
-        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator)
+        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator, readings)
 
     def measure(step: int) -> dict[str, float]:
         nonlocal train
