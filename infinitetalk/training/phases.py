@@ -78,7 +78,7 @@ class TransformerTraining:
     conditioning: Conditioning = "sparse"
     phases: tuple[Phase, ...] = PHASES
     trainable: str | None = None
-    reading_weight: float = 0.5
+    reading_weight: float = 0.12
     batch_factor: int = 1
     precision: Precision = "no"
     report_seconds: float = 60.0

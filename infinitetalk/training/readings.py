@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 WHOLE_CHUNK = Phase("readings", 1.0, 21, None, 1, 1.0, 1.0, 0.0, 1.0)
 MOST_CLIPS = 120
 RIDGE = 0.01
-_NUM_MOMENTS = 6
 
 
 def moments(latents: Tensor, mask: Tensor) -> Tensor:
@@ -34,15 +33,15 @@ def moments(latents: Tensor, mask: Tensor) -> Tensor:
     rows, columns = (torch.arange(n, dtype=torch.float32, device=mask.device) for n in mask.shape[3:])
     total = mask.sum(dim=(3, 4), keepdim=True).clamp(min=1e-3)
     share = mask / total
-    r = rows[:, None] - (share * rows[:, None]).sum(dim=(3, 4), keepdim=True)
-    c = columns - (share * columns).sum(dim=(3, 4), keepdim=True)
-    weights = torch.cat([share * w for w in (torch.ones_like(r + c), r + 0 * c, c + 0 * r, r * r + 0 * c, c * c + 0 * r, r * c)], 1)
+    r = (rows[:, None] - (share * rows[:, None]).sum(dim=(3, 4), keepdim=True)).expand_as(mask)
+    c = (columns - (share * columns).sum(dim=(3, 4), keepdim=True)).expand_as(mask)
+    weights = torch.cat([share * power for power in (torch.ones_like(r), r, c, r * r, c * c, r * c)], dim=1)
     return torch.einsum("bcthw,bkthw->btck", latents.float(), weights).flatten(2)
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Linear readers. mouth: [97, 4 K], the four frames' mouth truths of a group; eyes: [97, 4 M]; spreads of truths."""
+    """Linear readers of a group's four frames. mouth: [97, 4 (K-1)]; eyes: [97, 4]; and the spreads of the truths."""
 
     mouth: Tensor
     eyes: Tensor
@@ -87,8 +86,9 @@ class Readings:
             ):
                 seen = moments(batch.clean, part)[0, 1:]
                 read = torch.cat([seen, torch.ones_like(seen[..., :1])], dim=-1) @ weights
-                columns = truth.shape[-1] // 4
-                pairs[index].append(float(np.corrcoef(read[:, ::columns].flatten(), truth[0, :, ::columns].flatten())[0, 1]))
+                every = truth.shape[-1] // 4  # the first of each frame's truths
+                first = read[:, ::every].flatten(), truth[0, :, ::every].flatten()
+                pairs[index].append(float(np.corrcoef(*first)[0, 1]))
         return tuple(float(np.nanmean(values)) for values in pairs)
 
 
