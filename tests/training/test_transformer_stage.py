@@ -17,6 +17,7 @@ from infinitetalk.training.hearing import HeardSpeech, learn_to_hear
 from infinitetalk.training.loop import Every, fit
 from infinitetalk.training.networks import NanoNetworks, build_networks
 from infinitetalk.training.phases import PHASES, Phase, TransformerTraining
+from infinitetalk.training.readings import Readings
 from infinitetalk.training.transformer_report import Probe, report
 from infinitetalk.training.transformer_stage import (
     TWO_REFERENCE_TRAINING,
@@ -173,13 +174,14 @@ def test_training_goes_on_where_it_stopped(clips, features, tmp_path) -> None:
     learn_to_hear(networks.transformer.audio_projection, clips, features, out / "stages" / "hearing", 4, SMALL.seed)
     make = BatchMaker(clips, features, whole["relative_scale"], SMALL)
     train = clips.split("train")
+    readings = Readings.fit(make, train)
 
     def loss(draw):
         if draw.step == 4:
             raise RuntimeError("the machine went away")
         phase = alternate(SMALL.phase_at(draw.progress), draw.step)
         batch = make.draw(make.choose(train, phase, draw.rng), phase, draw.rng)
-        return flow_loss(networks, batch, phase, SMALL, draw.generator)
+        return flow_loss(networks, batch, phase, SMALL, draw.generator, readings)
 
     loop = replace(SMALL.loop(), save=Every(steps=2))
     faster = [("audio_projection", 1.5), ("audio_attn", 1.5)]
