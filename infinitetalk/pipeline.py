@@ -262,7 +262,7 @@ def _make_film(
                 if inputs.begins_shot(chunk):
                     stream.begin_shot()
                 if (kept := takes.kept(chunk, digest)) is not None:
-                    stream.carry_on(reference, kept.context_latents)
+                    stream.carry_on(reference, kept.context_latents, kept.last_frame)
                     clock.skip(chunk)
                     report(kept.event)
                     continue
@@ -291,10 +291,9 @@ def _make_film(
                 # 5. Append: encoded and stored beside the next chunk's denoising.
                 over = takes.faded_into(chunk)
                 if over is not None:
-                    stream.carry_on(reference, takes.end_of(chunk, over))
-                background.submit(
-                    takes.store, chunk, digest, pictures, stream.context_latents, report, recipe, over
-                )
+                    stream.carry_on(reference, *takes.end_of(chunk, over))
+                end = stream.context_latents, stream.last_frame
+                background.submit(takes.store, chunk, digest, pictures, *end, report, recipe, over)
 
         # 6. Join the segments with the user's own sound.
         if not writes:

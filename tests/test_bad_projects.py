@@ -99,7 +99,7 @@ def test_spans_on_the_command_line(capfd):
 
 
 def test_lost_media_are_named_and_found_again_by_content(folder, capfd):
-    prepare_job(a_request(steps=1, detail_size=0), "job")
+    prepare_job(a_request(steps=1), "job")
     attic = folder / "attic" / "old"
     attic.mkdir(parents=True)
     (folder / "job" / "inputs" / "0-portrait.png").rename(attic / "me.png")

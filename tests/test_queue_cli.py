@@ -21,7 +21,7 @@ def jobs(tmp_path: Path, monkeypatch) -> Path:
     soundfile.write("voice.wav", 0.1 * np.sin(np.arange(3200) / 20), 16000)
     for name in ("a", "b"):
         assert main(["generate", "--source", str(assets_dir() / "portrait.png"), "--audio", "voice.wav", "--later",
-                     "--detail-size", "0", "--job-dir", f"jobs/{name}"]) == 0  # fmt: skip
+                     "--steps", "1", "--job-dir", f"jobs/{name}"]) == 0  # fmt: skip
     Path("voice.wav").unlink()
     return tmp_path / "jobs"
 
@@ -51,4 +51,4 @@ def test_what_cannot_be_is_one_sentence(jobs, capfd, asked, said):
     assert main(["queue", *asked]) == 1
     error = capfd.readouterr().err.strip().splitlines()
     assert len(error) == 1 and said in error[0]
-    assert JobFolder.open(jobs / "a").request.detail_size == 0
+    assert JobFolder.open(jobs / "a").request.steps == 1

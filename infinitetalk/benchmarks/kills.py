@@ -57,7 +57,7 @@ def kill_often(count: int, seconds: float, folder: Path, *, seed: int = 0, tell:
     if not hasattr(os, "fork"):
         raise InputError("Killing jobs needs a system that can fork, such as Linux.")
     speech = speech_of(seconds, folder / "speech.wav")
-    request = GenerationRequest(str(assets_dir() / "portrait.png"), (Speaker(str(speech)),), detail_size=0)
+    request = GenerationRequest(str(assets_dir() / "portrait.png"), (Speaker(str(speech)),))
     models: Models = load_models(request)
     start = time.perf_counter()
     _finish(_fork(lambda: _exhaust(generate(request, models, folder / "whole"))), "The undisturbed run")

@@ -25,6 +25,8 @@ class ModelSpec:
         the face inside it, and what it would move outside fades into the reference. None moves everything.
     hands_on_latents: a chunk's end goes on as the latents that were generated, where the published loop encodes their
         pictures again (differences.md).
+    fade_in_frames: of a chunk's new frames, so many come out of the last frame before them little by little; what a
+        small network draws may jump where one chunk ends and the next begins.
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
     evaluation_seconds, other_chunk_seconds: on two laptop cores, one evaluation of the transformer, and everything else
@@ -39,6 +41,7 @@ class ModelSpec:
     num_speakers: int = 1
     motion_region: tuple[float, float, float, float] | None = None  # of a picture framed on the face; see below
     hands_on_latents: bool = False
+    fade_in_frames: int = 0
     picture_scale: int = 1  # pixels of a finished picture per generated one, along each side
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
     sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
@@ -76,8 +79,10 @@ SPECS: dict[str, ModelSpec] = {
             title="nano",
             prediction="sample",
             reference_scale=0.6403,
+            motion_region=(0.71, 0.50, 0.17, 0.17),
             takes_prompt=False,
             hands_on_latents=True,
+            fade_in_frames=5,
             picture_scale=2,
             any_length=True,
             sizes=NANO_SIZES,

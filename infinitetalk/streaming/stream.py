@@ -50,6 +50,7 @@ class FilmStream:
     """Makes a film chunk by chunk; between two of them it keeps only the context latents and the colour anchor.
 
     context_latents: [1, 16, 1 or 3, h, w], the end of the chunk before; None before the first chunk.
+    last_frame: uint8 [H, W, 3], the picture before the next chunk's new ones, where the model fades them in.
     color_anchor: [1, 3, H, W], the reference that colours are matched to: the first of the current shot.
     """
 
@@ -67,6 +68,7 @@ class FilmStream:
         self.speaker_masks = speaker_masks
         self.num_context_frames = num_context_frames
         self.context_latents: Tensor | None = None
+        self.last_frame: np.ndarray | None = None
         self.color_anchor: Tensor | None = None
         self.cache = make_step_cache(
             settings.cache, steps=settings.steps, size=settings.size, threshold=settings.cache_threshold
@@ -142,9 +144,23 @@ class FilmStream:
             clock.lap("color")
 
         # 4. What the next chunk starts from.
-        self.carry_on(reference, self._end_of(frames, latents) if keep_context else None)
+        context_latents = self._end_of(frames, latents) if keep_context else None
+        if spec.fade_in_frames:
+            frames = self._faded_in(frames, chunk)
+        self.carry_on(reference, context_latents, to_bytes(frames[0][:, -1:])[0] if spec.fade_in_frames else None)
         clock.lap("context")
         return ChunkPictures(frames[0], latents, clock.seconds)
+
+    def _faded_in(self, frames: Tensor, chunk: Chunk) -> Tensor:
+        """The first new ones of frames [1,3,F,H,W] come out of the frame before them."""
+        if self.last_frame is None or chunk.opens_shot:
+            return frames
+        before = torch.from_numpy(self.last_frame).to(frames.device).permute(2, 0, 1)[None] / 127.5 - 1
+        for index in range(min(self.models.spec.fade_in_frames, chunk.num_new_frames)):
+            place = chunk.kept.start + index
+            share = (index + 1) / (self.models.spec.fade_in_frames + 1)
+            frames[:, :, place] = torch.lerp(before.to(frames.dtype), frames[:, :, place], share)
+        return frames
 
     def _end_of(self, frames: Tensor, latents: Tensor) -> Tensor:
         """Context latents of the next chunk from this one's pictures [1,3,F,H,W] and latents [1,16,T,h,w]."""
@@ -173,15 +189,18 @@ class FilmStream:
             return None
         return motion_weights(region, height, width).to(self.models.device)
 
-    def carry_on(self, reference: Tensor, context_latents: Tensor | None) -> None:
+    def carry_on(
+        self, reference: Tensor, context_latents: Tensor | None, last_frame: np.ndarray | None = None
+    ) -> None:
         """Take over what a chunk left behind, just made or found on disk."""
         self.context_latents = context_latents
+        self.last_frame = last_frame
         if self.color_anchor is None:
             self.color_anchor = reference
 
     def cut(self) -> None:
         """The next chunk looks back at nothing and is the measure of colours for its shot."""
-        self.context_latents = None
+        self.context_latents = self.last_frame = None
         self.color_anchor = None
 
     def begin_shot(self) -> None:

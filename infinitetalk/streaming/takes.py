@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -15,7 +17,7 @@ from ..errors import JobError
 from ..events import ChunkFinished
 from ..media.fade import faded_into
 from ..media.soundtrack import Soundtrack
-from ..media.writer import SegmentWriter
+from ..media.writer import DEFAULT_CRF, SegmentWriter
 from ..models.loading import Models
 from .film import Film
 from .job import JobFolder, file_digest, write_json
@@ -23,13 +25,18 @@ from .plan import Chunk
 from .retakes import ChunkTakes, Recipe, read_takes
 from .stream import ChunkPictures, to_bytes
 
+# Every segment begins with a picture encoded by itself. What encoding loses of it shows as a step at the border of two
+# chunks, six times that from frame to frame at the default; small pictures can afford to lose nearly nothing.
+FINE_CRF, FINE_PIXELS = 1, 256 * 256
+
 
 @dataclass(frozen=True)
 class KeptTake:
-    """A take found complete. context_latents: what the next chunk starts from, None after the last."""
+    """A take found complete. context_latents, last_frame: what the next chunk starts from, None after the last."""
 
     number: int
     context_latents: Tensor | None
+    last_frame: np.ndarray | None
     event: ChunkFinished
 
 
@@ -43,6 +50,7 @@ class Takes:
         self.writer = SegmentWriter(
             width=film.plan.width, height=film.plan.height,
             sound_rate=soundtrack.rate,
+            crf=FINE_CRF if film.plan.width * film.plan.height <= FINE_PIXELS else DEFAULT_CRF,
         )
         request = film.request
         files = [request.source, *(speaker.audio for speaker in request.speakers)]
@@ -105,7 +113,7 @@ class Takes:
         if record is None:
             return None
         number = self._shown[chunk.index] = record["take"]
-        return KeptTake(number, self._context(chunk.index, number), self._event(chunk, record["seconds"]))
+        return KeptTake(number, *self._end(chunk.index, number), self._event(chunk, record["seconds"]))
 
     def faded_into(self, chunk: Chunk) -> int | None:
         """Number of the take that the chosen one fades into, where something follows that was made after that one."""
@@ -113,13 +121,15 @@ class Takes:
         follows = chunk.index + 1 < len(chunks) and not chunks[chunk.index + 1].opens_shot
         return self._over["take"] if follows and self._over is not None else None
 
-    def end_of(self, chunk: Chunk, take: int) -> Tensor | None:
-        """What the next chunk starts from after that take."""
-        return self._context(chunk.index, take)
+    def end_of(self, chunk: Chunk, take: int) -> tuple[Tensor | None, np.ndarray | None]:
+        """What the next chunk starts from after that take: context latents and last frame."""
+        return self._end(chunk.index, take)
 
-    def _context(self, chunk: int, number: int) -> Tensor | None:
-        context = self.job.take_dir(chunk, number) / "context.safetensors"
-        return load_file(context)["context_latents"] if context.exists() else None
+    def _end(self, chunk: int, number: int) -> tuple[Tensor | None, np.ndarray | None]:
+        path = self.job.take_dir(chunk, number) / "context.safetensors"
+        kept = load_file(path) if path.exists() else {}
+        last = kept.get("last_frame")
+        return kept.get("context_latents"), None if last is None else last.numpy()
 
     def store(
         self,
@@ -127,6 +137,7 @@ class Takes:
         digest: str,
         pictures: ChunkPictures,
         context_latents: Tensor | None,
+        last_frame: np.ndarray | None,
         report: Callable[[ChunkFinished], None],
         recipe: Recipe | None = None,
         over: int | None = None,
@@ -146,9 +157,11 @@ class Takes:
         with self.job.writing_take(chunk.index, number) as folder:
             self.writer.write(folder / "segment.mp4", frames, sound)
             if context_latents is not None:
-                context = context_latents.float().cpu().contiguous()
+                context = {"context_latents": context_latents.float().cpu().contiguous()}
+                if last_frame is not None:
+                    context["last_frame"] = torch.from_numpy(last_frame)
                 # Not save_file: it reports a full disk as a fault of its own.
-                (folder / "context.safetensors").write_bytes(save({"context_latents": context}))
+                (folder / "context.safetensors").write_bytes(save(context))
             write_json(
                 folder / "take.json",
                 {

@@ -49,7 +49,7 @@ def request_with_film(tmp_path: Path) -> GenerationRequest:
         container.mux(sound.encode())
     soundfile.write(tmp_path / "voice.wav", np.zeros(round(SPEECH_SECONDS * RATE)), RATE)
     return GenerationRequest(
-        str(tmp_path / "source.mp4"), (Speaker(str(tmp_path / "voice.wav")),), framing="whole", detail_size=0,
+        str(tmp_path / "source.mp4"), (Speaker(str(tmp_path / "voice.wav")),), framing="whole",
         long_source="keep",
     )  # fmt: skip
 
