@@ -18,7 +18,7 @@ from infinitetalk.pipeline import choose_take, prepare_job
 from infinitetalk.streaming.job import JobFolder
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTEXT_BYTES = 16 * 3 * 16 * 16 * 4  # what a chunk of nano hands to the next
+CONTEXT_BYTES = 16 * 3 * 16 * 16 * 4  # of latents that a chunk of nano hands to the next, beside its last picture
 LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -32,9 +32,7 @@ sys.exit(main(["resume", sys.argv[2]]))
 def test_a_disk_that_fills_up_and_is_emptied(tmp_path: Path):
     samples, rate = soundfile.read(assets_dir() / "speech.wav")
     soundfile.write(tmp_path / "voice.wav", np.tile(samples, 2)[: round(3.4 * rate)], rate)
-    request = GenerationRequest(
-        str(assets_dir() / "portrait.png"), (Speaker(str(tmp_path / "voice.wav")),), detail_size=0
-    )
+    request = GenerationRequest(str(assets_dir() / "portrait.png"), (Speaker(str(tmp_path / "voice.wav")),))
     job = prepare_job(request, tmp_path / "job")
 
     def resume(limit: int) -> subprocess.CompletedProcess:
