@@ -47,13 +47,15 @@ class SegmentWriter:
 
     width, height: of the frames in pixels; an odd side gets one more column or row, as 4:2:0 video has to be even.
     sound_rate: in Hz, None for silent segments. crf, preset: of x264; the preset is fast because encoding runs beside
-    the network's own work. rate: frames per second, another than 25 for silent ones alone.
+    the network's own work. quantizer: 1 to 51, one for every picture, instead of crf. rate: frames per second, another
+    than 25 for silent ones alone.
     """
 
     width: int
     height: int
     sound_rate: int | None = None
     crf: int = DEFAULT_CRF
+    quantizer: int | None = None
     preset: str = "veryfast"
     sound_codec: Literal["alac", "pcm_s16le"] = "alac"
     rate: Fraction = Fraction(FRAMES_PER_SECOND)
@@ -96,7 +98,8 @@ class SegmentWriter:
         return Segment(path, num_frames, num_samples)
 
     def _add_video(self, container: av.container.OutputContainer) -> av.VideoStream:
-        options = {"crf": str(self.crf), "preset": self.preset, "bf": "0", "g": "250"}
+        quality = {"crf": str(self.crf)} if self.quantizer is None else {"qp": str(self.quantizer)}
+        options = {**quality, "preset": self.preset, "bf": "0", "g": "250"}
         stream = container.add_stream("libx264", rate=self.rate, options=options)
         stream.width, stream.height = self.width + self.width % 2, self.height + self.height % 2
         stream.pix_fmt = "yuv420p"
