@@ -15,8 +15,9 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from .arguments import CommandParser
 from .errors import InputError, OutputError, UserError
 from .paths import assets_dir
 from .request import (
@@ -70,19 +71,14 @@ def _fail(sentence: str) -> int:
     return 1
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
-
-
 def _dispatch(arguments: list[str]) -> int | None:
     options = _parser().parse_args(arguments)
     return options.run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="infinitetalk", description="New speech in, the whole person moves in time with it.")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
+    parser = CommandParser(prog="infinitetalk", description="New speech in, the whole person moves in time with it.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=CommandParser, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)

@@ -362,3 +362,10 @@ def test_full_disk_is_one_sentence_and_no_partial_film(folder, short_speech):
     assert answer.stderr.strip().splitlines()[-1].endswith(".")
     assert (folder / "film.mp4").read_bytes() == b"an earlier film"
     assert not (folder / "job" / "output.mp4").exists()
+
+
+@pytest.mark.parametrize("arguments", [["train", "--speed", "2"], ["evaluate", "nano"], ["train", "--stage", "song"]])
+def test_mistakes_of_every_command_are_one_sentence(capfd, arguments):
+    assert main(arguments) == 1
+    error = capfd.readouterr().err.strip()
+    assert "--help." in error and "\n" not in error

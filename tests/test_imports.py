@@ -14,13 +14,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "infinitetalk"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASICS = {"auto", "errors", "events", "machine", "paths", "presets", "request", "settings"}
+BASICS = {"arguments", "auto", "errors", "events", "machine", "paths", "presets", "request", "settings"}
 WORKING = {"audio", "checkpoints", "control", "media", "models", "runtime", "sampling"}
 ENGINE = BASICS | WORKING | {"streaming", "pipeline"}
 ASIDE = {"benchmarks", "comparison", "evaluation", "training"}  # they look at the engine; the engine does not know them
 # Part -> parts it may import (besides itself). A part is a module or package directly in `infinitetalk`.
 MAY_IMPORT = {
     "errors": set(),
+    "arguments": {"errors"},
     "events": set(),
     "paths": set(),
     "machine": set(),

@@ -12,19 +12,14 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from ..arguments import CommandParser
 from ..errors import CheckpointError, InputError
 from ..settings import Lora
 from . import catalogue, locate
 
 _PART = re.compile(r"-\d{5}-of-\d{5}")
 DTYPES = ("bfloat16", "float16", "float32")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,8 +33,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="infinitetalk checkpoints", description="Find, fetch, check and convert model files.")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
+    parser = CommandParser(prog="infinitetalk checkpoints", description="Find, fetch, check and convert model files.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=CommandParser, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str, named: bool = True):
         sub = commands.add_parser(name, help=text, description=text)

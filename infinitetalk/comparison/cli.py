@@ -7,19 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from ..arguments import CommandParser
 from ..errors import InputError
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = _Parser(prog="infinitetalk compare", description="Two films against each other, as a film or a page.")
+    parser = CommandParser(prog="infinitetalk compare", description="Two films against each other: a film or a page.")
     parser.add_argument("first", help="a job folder or a film; its sound is heard")
     parser.add_argument("second", help="a job folder or a film")
     parser.add_argument("--output", type=Path, required=True, help="comparison.mp4, or comparison.html to share")

@@ -9,17 +9,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from ..arguments import CommandParser
 from ..errors import InputError, OutputError
 
 _MAX_SIDE = 768  # pixels of a condition film made for looking at
 _MOST_SECONDS = 4 * 3600
-
-
-class CommandParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
 
 
 def pose_parser() -> argparse.ArgumentParser:

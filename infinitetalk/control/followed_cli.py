@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..arguments import CommandParser
 from ..errors import InputError
-from .cli import CommandParser, Meter
+from .cli import Meter
 
 _FEWEST_FRAMES = 10
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import CommandParser
 from ..errors import InputError
-from .cli import CommandParser, Meter, place, tell
+from .cli import Meter, place, tell
 
 _LARGEST_DIFFERENCE = 25.0  # of 255 outside the mask; beyond it the two films do not show the same frame
 

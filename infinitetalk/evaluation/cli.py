@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..arguments import CommandParser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m infinitetalk evaluate", description="Measure a model's films against exact truth."
     )
     parser.add_argument("model", choices=("nano",), help="what to measure")

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..arguments import CommandParser
+
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
     from .clips import ClipSet
@@ -27,7 +29,7 @@ PRECISIONS = ("no", "bf16", "fp16")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m infinitetalk train",
         description="Train the nano model, or a LoRA of any model from your own films (--stage lora). Every stage "
         "continues from its newest checkpoint.",
