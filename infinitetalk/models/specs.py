@@ -88,7 +88,7 @@ SPECS: dict[str, ModelSpec] = {
             sizes=NANO_SIZES,
             components=("transformer", "vae", "image_encoder", "audio_encoder"),
             shipped_in="nano",
-            memory_mb=1000,
+            memory_mb=1200,
             evaluation_seconds=0.25,
             other_chunk_seconds=1.0,
         ),
