@@ -1,7 +1,8 @@
 """What a step cache saves over a chunk, and what it does to it: `python -m infinitetalk.benchmarks.step_cache`.
 
-The network of `bench --spec mid` (random weights that change slowly with the time, as trained ones do) denoises one
-chunk exactly and with the cache at its default threshold. Seconds are of processor time.
+The network of `bench --spec mid` (random weights that change slowly with the time, as trained ones do: `TIME_RESPONSE`
+in `model.py`) denoises one chunk exactly and with the cache at its default threshold. The plain way, which computes
+everything anew at every evaluation, is timed over two steps. Seconds are of processor time.
 """
 
 from __future__ import annotations
@@ -19,17 +20,16 @@ from ..sampling.guidance import make_guidance
 from ..sampling.schedule import timesteps
 from ..settings import Settings
 from .model import MID_CONFIG, MID_SIZE, build
-from .transformer import Workload, encode, random_inputs
+from .transformer import PlainNetwork, Workload, encode, random_inputs
 
 
 def compare(kinds: list[str], size: tuple[int, int] = MID_SIZE, steps: int | None = None) -> dict[str, object]:
-    """Seconds of a chunk exactly and with each cache, evaluations skipped, and the distance between the results.
+    """Seconds of a chunk plainly, exactly and with each cache, evaluations skipped, and the distance between results.
 
-    relative_error: L2 norm of the latents' difference over that of the exact ones.
+    relative_error: L2 norm of the latents' difference over that of the exact ones. of_plain: seconds over the plain
+    way's, whose every step costs the same.
     """
-    settings = Settings(
-        model="infinitetalk-14b-single", steps=steps or 40, shift=7.0, text_scale=5.0, audio_scale=4.0
-    )
+    settings = Settings(model="infinitetalk-14b-single", steps=steps or 40, shift=7.0, text_scale=5.0, audio_scale=4.0)
     torch.manual_seed(0)
     grid = token_grid(*size)
     workload = Workload(
@@ -42,6 +42,16 @@ def compare(kinds: list[str], size: tuple[int, int] = MID_SIZE, steps: int | Non
         generator = torch.Generator().manual_seed(0)
         inputs = random_inputs(workload, model, generator)
         noise = torch.randn((1, 16, *workload.latent_shape), generator=generator)
+        times = timesteps(settings.steps, settings.shift)
+        guidance = make_guidance(settings.text_scale, settings.audio_scale)
+        laps = [time.process_time()]
+        denoise(
+            PlainNetwork(model), inputs, noise, noise[:, :, :3], timesteps=times[:3], guidance=guidance,
+            on_step=lambda *_: laps.append(time.process_time()),
+        )  # fmt: skip
+        plain = settings.steps * min(after - before for before, after in zip(laps[:-1], laps[1:], strict=True))
+        found["plain"] = {"seconds": plain}
+        print(json.dumps({"plain": found["plain"]}), flush=True)
         exact = None
         for kind in ["none", *kinds]:
             start = time.process_time()
@@ -50,14 +60,12 @@ def compare(kinds: list[str], size: tuple[int, int] = MID_SIZE, steps: int | Non
                 conditions[branch] = encode(model, given, tuple(conditions.values()))
             cache = make_step_cache(kind, steps=settings.steps, size=settings.size)
             with cache.attached(model) as network:
-                result = denoise(
-                    network, conditions, noise, noise[:, :, :3], timesteps=timesteps(settings.steps, settings.shift),
-                    guidance=make_guidance(settings.text_scale, settings.audio_scale),
-                )  # fmt: skip
+                result = denoise(network, conditions, noise, noise[:, :, :3], timesteps=times, guidance=guidance)
+            seconds = time.process_time() - start
             exact = result if exact is None else exact
             found[kind] = {
-                "seconds": time.process_time() - start, "evaluations": cache.evaluations, "skipped": cache.skipped,
-                "relative_error": float((result - exact).norm() / exact.norm()),
+                "seconds": seconds, "of_plain": seconds / plain, "evaluations": cache.evaluations,
+                "skipped": cache.skipped, "relative_error": float((result - exact).norm() / exact.norm()),
             }  # fmt: skip
             print(json.dumps({kind: found[kind]}), flush=True)
     return found

@@ -65,13 +65,15 @@ def person_mask(picture: np.ndarray) -> np.ndarray:
 
     By mediapipe's selfie segmentation, which sees everybody near the camera as one.
     """
-    from ..media.faces import quiet_native_code
+    from ..media.native_code import with_mediapipe
 
-    with quiet_native_code():
+    def look() -> np.ndarray:
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
         with SelfieSegmentation(model_selection=0) as model:
-            return np.asarray(model.process(np.ascontiguousarray(picture)).segmentation_mask, np.float32)
+            return np.array(model.process(np.ascontiguousarray(picture)).segmentation_mask, np.float32)
+
+    return with_mediapipe(look)
 
 
 def _by_network(picture: np.ndarray, folder: Path) -> np.ndarray:

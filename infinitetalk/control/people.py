@@ -31,18 +31,22 @@ Choice = int | tuple[float, float] | None  # counted from the left, from 1; or a
 
 def find_people(picture: np.ndarray) -> list[Person]:
     """Everybody whose face is seen in uint8 [height, width, 3], from left to right."""
-    from ..media.faces import quiet_native_code
+    from ..media.native_code import with_mediapipe
 
     picture = np.ascontiguousarray(picture)  # mediapipe takes no views
-    boxes: list[tuple[float, np.ndarray]] = []  # (certainty, [left, top, width, height])
-    with quiet_native_code():
+
+    def look() -> list[tuple[float, np.ndarray]]:
         from mediapipe.python.solutions.face_detection import FaceDetection
 
+        boxes = []  # (certainty, [left, top, width, height])
         for range_model in (0, 1):  # one finds near faces, the other small ones; a picture may show both
             with FaceDetection(model_selection=range_model, min_detection_confidence=_LEAST_CERTAIN) as detector:
                 for found in detector.process(picture).detections or ():
                     box = found.location_data.relative_bounding_box
                     boxes.append((found.score[0], np.array([box.xmin, box.ymin, box.width, box.height])))
+        return boxes
+
+    boxes = with_mediapipe(look)
     people: list[Person] = []
     for _, box in sorted(boxes, key=lambda pair: -pair[0]):
         person = _person(box, picture.shape[1] / picture.shape[0])

@@ -58,7 +58,7 @@ class HolisticReader:
     needs_box = False
 
     def __init__(self, *, single_picture: bool = False) -> None:
-        from ..media.faces import quiet_native_code
+        from ..media.native_code import quiet_native_code
 
         with quiet_native_code():
             from mediapipe.python.solutions.holistic import Holistic
@@ -70,7 +70,7 @@ class HolisticReader:
         self._first = True
 
     def __call__(self, frame: np.ndarray, person: Person | None) -> tuple[np.ndarray, np.ndarray]:
-        from ..media.faces import quiet_native_code
+        from ..media.native_code import quiet_native_code
 
         frame = np.ascontiguousarray(frame)  # mediapipe takes no views
         if self._first:

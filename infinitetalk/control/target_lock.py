@@ -40,7 +40,7 @@ def follow_person(frames: Iterable[np.ndarray], point: tuple[float, float]) -> I
     Raises:
         InputError: nobody is there.
     """
-    from ..media.faces import quiet_native_code
+    from ..media.native_code import quiet_native_code
 
     with quiet_native_code():
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation

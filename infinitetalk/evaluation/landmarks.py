@@ -12,7 +12,7 @@ import logging
 import cv2
 import numpy as np
 
-from ..media.faces import quiet_native_code
+from ..media.native_code import quiet_native_code
 
 NUM_POINTS = 478  # 468 of the face and two irises of five
 MESH_SIZE = 384  # pixels that the longer edge of a picture is scaled to: the mesh wants a face of some size

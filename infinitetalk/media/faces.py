@@ -6,13 +6,11 @@ face mesh then gives forehead, chin and mouth.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from .native_code import with_mediapipe
 
 # How nano's training pictures are framed; measured with `find_face` on them.
 FACE_HEIGHT_SHARE = 0.55  # forehead to chin, of the picture's height
@@ -70,15 +68,17 @@ def cut(picture: np.ndarray, square: Square) -> np.ndarray:
 
 def _detect(picture: np.ndarray) -> list[tuple[float, float, float, float]]:
     """(row, column, height, width) of each face, most certain first."""
-    with quiet_native_code():
+    def look() -> list:
         from mediapipe.python.solutions.face_detection import FaceDetection
 
-        found = []
         for range_model in (0, 1):  # near faces, then small ones
             with FaceDetection(model_selection=range_model, min_detection_confidence=0.5) as detector:
                 found = list(detector.process(picture).detections or ())
             if found:
-                break
+                return found
+        return []
+
+    found = with_mediapipe(look)
     height, width = picture.shape[:2]
     boxes = []
     for detection in sorted(found, key=lambda d: -d.score[0]):
@@ -92,11 +92,14 @@ def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Fac
     side = int((1 + 2 * _SEARCH_MARGIN) * max(height, width))
     square = Square(int(row + height / 2 - side / 2), int(column + width / 2 - side / 2), max(side, 16))
     view = np.ascontiguousarray(cut(picture, square))
-    with quiet_native_code():
+
+    def look() -> list | None:
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
         with FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3) as mesh:
-            found = mesh.process(view).multi_face_landmarks
+            return mesh.process(view).multi_face_landmarks
+
+    found = with_mediapipe(look)
     if not found:
         return None
     points = np.array([(p.y, p.x) for p in found[0].landmark]) * square.side + (square.row, square.column)
@@ -106,17 +109,3 @@ def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Fac
         mouth_row=float(points[_MOUTH, 0]),
         column=float((points[_LEFT, 1] + points[_RIGHT, 1]) / 2),
     )
-
-
-@contextlib.contextmanager
-def quiet_native_code() -> Iterator[None]:
-    """mediapipe's native code writes start-up notes to file descriptor 2; keep them off the user's terminal."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

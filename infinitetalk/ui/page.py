@@ -57,13 +57,18 @@ def _heading(number: int, title: str, help_text: str = "") -> str:
 # --- layout --------------------------------------------------------------------------------------------------------
 
 
+_FACE_HELP = (
+    "A photo or a video of the person who shall speak. With nano, a front view with closed lips works best."
+)
+
+
 def _source_zone(c: dict[str, Any], preset: str) -> None:
     with gr.Column(elem_id="source-zone", scale=5, min_width=320):
         c["example"] = gr.Button(
             "Try the example: a portrait that speaks", elem_id="example", variant="secondary", size="md"
         )
         with gr.Column(elem_classes="card", elem_id="face-card"):
-            gr.HTML(_heading(1, "Face", "A photo or a video of the person who shall speak. With nano, a front view with closed lips works best."))
+            gr.HTML(_heading(1, "Face", _FACE_HELP))
             c["preview"] = gr.HTML(visible=False, elem_id="preview")
             c["source"] = gr.File(
                 label="Photo or video", file_types=["image", "video"], elem_id="source", height=132, show_label=False

@@ -46,12 +46,18 @@ def compare(num_heads: int, rows: int, cache: str) -> None:
         share_tokens(network, replace(load_preset("nano"), cache=cache), torch.device("cpu"))
         together = evaluate()
     except InputError as error:
-        print(f"process {members.rank} refuses: {error}")
+        say(f"process {members.rank} refuses: {error}")
         return
     assert members.any(members.leads) and not members.any(False)
     assert members.told("said by the leader" if members.leads else "by another") == "said by the leader"
     difference = max(float((a - b).abs().max()) for a, b in zip(alone, together, strict=True))
-    print(f"process {members.rank} differs by {difference:.3g}")
+    say(f"process {members.rank} differs by {difference:.3g}")
+
+
+def say(line: str) -> None:
+    """In one write, so that the other process cannot come between the line and its end."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
