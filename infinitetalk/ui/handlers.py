@@ -29,7 +29,7 @@ from ..request import FRAMES_PER_SECOND, GenerationRequest, Speaker, load_preset
 from . import rendering
 from .jobs import Failed, Job, Studio, Waiting, failure
 from .people.component import kept, people_state, to_boxes
-from .timeline.component import to_keyframes
+from .timeline.component import to_guides, to_keyframes
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
 
@@ -41,6 +41,10 @@ EXAMPLE_VOICE = "speech.wav"
 PREVIEW_PIXELS = 720
 
 Updates = dict[str, Any]
+
+# What was done on the timeline: keyframes, stretches guided otherwise, the source's cuts where they are not as found,
+# and how many edits that took.
+NO_EDITS: dict[str, Any] = {"pins": [], "spans": [], "cuts": None, "revision": 0}
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Form:
     framing: str | None = None
     short_source: str = "hold"
     boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
-    pins: Any = None  # {"pins": the timeline's keyframes, "revision": how many edits, "source": whose they are}
+    edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
 
     def missing(self) -> list[str]:
         """What has to be added before anything can be planned, in the page's words."""
@@ -80,6 +84,7 @@ class Form:
         voices = [self.voice, self.second_voice] if self.two_voices else [self.voice]
         preset = on_this_machine(self.preset)
         spec = get_spec(load_preset(preset).model)
+        edits = self.own_edits()
         return GenerationRequest(
             source=self.source or "",
             speakers=tuple(Speaker(voice, box) for voice, box in zip(voices, self.own_boxes()) if voice),
@@ -91,7 +96,9 @@ class Form:
             steps=self.steps,
             audio_scale=self.audio_scale,
             framing=self.framing,
-            keyframes=to_keyframes(self.own_pins()["pins"]),
+            keyframes=to_keyframes(edits["pins"]),
+            guides=to_guides(edits["spans"]),
+            cuts=edits["cuts"],
         )
 
     def own_boxes(self) -> Sequence[tuple[int, int, int, int] | None]:
@@ -99,11 +106,11 @@ class Form:
         boxes = to_boxes(self.boxes, self.source) if self.two_voices else None
         return boxes or (None, None)
 
-    def own_pins(self) -> dict[str, Any]:
-        """The timeline's keyframes, none if they were set for another source."""
-        if isinstance(self.pins, dict) and self.pins.get("source") == self.source:
-            return self.pins
-        return {"pins": [], "revision": 0, "source": self.source}
+    def own_edits(self) -> dict[str, Any]:
+        """The timeline's edits, none if they were made for another source."""
+        if isinstance(self.edits, dict) and self.edits.get("source") == self.source:
+            return NO_EDITS | self.edits
+        return NO_EDITS | {"source": self.source}
 
 
 FORM_FIELDS = tuple(field.name for field in fields(Form))
@@ -236,15 +243,13 @@ def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
 
         film = prepare(form.to_request())
         with film.source:
-            own = form.own_pins()
             shown = timeline_state(
                 film.request,
                 film.plan,
                 film.voices,
                 source_id=pictures.word(film.request.source),
                 source_seconds=film.source.duration_seconds,
-                pins=own["pins"],
-                revision=own["revision"],
+                edits=form.own_edits(),
             )
         return {"plan": rendering.plan_panel(film.plan), "timeline": gr.update(value=shown, work=[])}
     except UserError as error:
@@ -253,19 +258,17 @@ def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
         return {"plan": rendering.plan_problem(failure(error).message)}
 
 
-def pins_edited(source: str | None, edit: gr.EventData) -> Updates:
-    """Keep what the timeline says; the plan follows."""
+def timeline_edited(source: str | None, known: Any, edit: gr.EventData) -> Updates:
+    """Keep what the timeline says, unless something newer is `known`; the plan follows."""
     told = getattr(edit, "_data", None)
     if not isinstance(told, dict) or not isinstance(told.get("pins"), list):
         return {}
-    revision = told.get("revision")
-    return {
-        "pins": {
-            "pins": told["pins"],
-            "revision": revision if isinstance(revision, int) else 0,
-            "source": source,
-        }
-    }
+    kept = {name: told.get(name, default) for name, default in NO_EDITS.items()}
+    if not isinstance(kept["revision"], int):
+        kept["revision"] = 0
+    if isinstance(known, dict) and known.get("source") == source and known["revision"] > kept["revision"]:
+        return {}
+    return {"edits": kept | {"source": source}}
 
 
 # --- settings that the browser remembers ---------------------------------------------------------------------------

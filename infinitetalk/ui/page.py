@@ -167,7 +167,7 @@ def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
 def _timeline_zone(c: dict[str, Any], pictures: SourcePictures) -> None:
     with gr.Column(elem_classes=["card", "empty"], elem_id="timeline-card"):
         gr.HTML(_heading(4, "Timeline", "Which picture guides which stretch. Pin another one where the film needs it."))
-        c["pins"] = gr.State(None)
+        c["edits"] = gr.State(None)
         c["timeline"] = timeline(pictures)
 
 
@@ -230,22 +230,26 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     def drawn(source: str | None, state: Any, edit: gr.EventData) -> Any:
         return _named(c, handlers.boxes_drawn(source, state, edit))
 
-    c["people"].input(drawn, [c["source"], c["people"]], outputs("boxes"), trigger_mode="always_last", **quick)
     c["preset"].input(
         updates(handlers.preset_changed), c["preset"],
         outputs("preset_help", "prompt", "steps", "audio_scale", "framing"), **quick,
     )  # fmt: skip
 
     # the plan, and what the browser remembers, follow every input
-    gr.on(
-        [component.change for component in form], updates(partial(handlers.plan_changed, pictures)), form,
-        outputs("plan", "timeline"), trigger_mode="always_last", **private,
-    )  # fmt: skip
+    planned = updates(partial(handlers.plan_changed, pictures)), form, outputs("plan", "timeline")
+    gr.on([component.change for component in form], *planned, trigger_mode="always_last", **private)
 
-    def edited(source: str | None, edit: gr.EventData) -> Any:
-        return _named(c, handlers.pins_edited(source, edit))
+    def edited(source: str | None, known: Any, edit: gr.EventData) -> Any:
+        return _named(c, handlers.timeline_edited(source, known, edit))
 
-    c["timeline"].input(edited, c["source"], outputs("pins"), trigger_mode="always_last", **quick)
+    # Every edit is sent: gradio's "always_last" sends the first one's data again. A state that is set outside the queue
+    # tells nobody that it changed: the plan is asked for.
+    edits = {"trigger_mode": "multiple"} | quick
+    for event in (
+        c["people"].input(drawn, [c["source"], c["people"]], outputs("boxes"), **edits),
+        c["timeline"].input(edited, [c["source"], c["edits"]], outputs("edits"), **edits),
+    ):
+        event.then(*planned, trigger_mode="always_last", **private)
     remembered = [c[name] for name in handlers.REMEMBERED]
     gr.on(
         [component.change for component in remembered], updates(handlers.remember), form, outputs("remembered"),

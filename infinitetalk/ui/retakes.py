@@ -85,6 +85,12 @@ def chunk_chosen(studio: Studio, job_id: Any, chunk: Any) -> Updates:
     return shown(job, chunk)
 
 
+def chunk_picked(studio: Studio, job_id: Any, picked: gr.EventData) -> Updates:
+    """The stretch that the timeline says is to be made again."""
+    told = getattr(picked, "_data", None)
+    return chunk_chosen(studio, job_id, told.get("chunk") if isinstance(told, dict) else None)
+
+
 def redo(
     studio: Studio, job_id: Any, chunk: Any, seed: Any, audio_scale: Any, picture: Any, prompt: Any, join: Any
 ) -> Iterator[Updates]:
@@ -151,6 +157,11 @@ def wire(
     c["retake_chunk"].input(
         updates(partial(chunk_chosen, studio)), outputs("job", "retake_chunk"), outputs(*PANEL), **quick
     )
+
+    def picked(job_id: Any, event: gr.EventData) -> Any:
+        return updates(lambda job: chunk_picked(studio, job, event))(job_id)
+
+    c["timeline"].select(picked, c["job"], outputs(*PANEL), **quick)
     c["redo"].click(streamed(partial(redo, studio)), outputs("job", *FORM), changing, **film_event)
     c["retake_take"].input(
         streamed(partial(take_chosen, studio)), outputs("job", "retake_chunk", "retake_take"), changing, **film_event

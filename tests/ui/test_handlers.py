@@ -92,21 +92,26 @@ def test_the_plan_counts_chunks_and_frames(picture: Path, voice: Path) -> None:
 
 
 def test_the_timeline_shows_the_plan_and_the_pins_that_belong_to_its_source(picture: Path, voice: Path) -> None:
-    pins = {"pins": [{"time": 4.0, "source": 0, "image": None, "url": None}], "revision": 3, "source": str(picture)}
-    shown = _plan(*_values(source=str(picture), voice=str(voice), pins=pins))["timeline"]["value"]
+    edits = {"pins": [{"time": 4.0, "source": 0, "image": None, "url": None}], "revision": 3, "source": str(picture)}
+    shown = _plan(*_values(source=str(picture), voice=str(voice), edits=edits))["timeline"]["value"]
     assert [chunk["new_start"] for chunk in shown["chunks"]] == [0, 3.24, 6.12]
     assert [chunk["pinned"] for chunk in shown["chunks"]] == [False, True, False]
-    assert (shown["revision"], shown["pins"]) == (3, pins["pins"])
-    shown = _plan(*_values(source=str(picture), voice=str(voice), pins=pins | {"source": "other.png"}))["timeline"]
+    assert (shown["revision"], shown["pins"]) == (3, edits["pins"])
+    assert shown["guides"] == {"prompt": False, "adherences": []}, "nothing that stretches differ in"
+    shown = _plan(*_values(source=str(picture), voice=str(voice), edits=edits | {"source": "other.png"}))["timeline"]
     assert shown["value"]["pins"] == []
     assert _plan(*_values(source=str(picture)))["timeline"]["value"] is None
 
 
 def test_an_edit_of_the_timeline_is_kept_for_its_source() -> None:
-    edit = gr.EventData(None, {"pins": [{"time": 1.0, "source": 2.0}], "revision": 2})
-    assert handlers.pins_edited("film.mp4", edit)["pins"]["source"] == "film.mp4"
+    told = {"pins": [{"time": 1.0, "source": 2.0}], "spans": [{"start": 0, "stop": 2}], "cuts": [1.5], "revision": 2}
+    kept = handlers.timeline_edited("film.mp4", None, gr.EventData(None, told | {"other": 1}))["edits"]
+    assert kept == told | {"source": "film.mp4"}
+    late = gr.EventData(None, told | {"pins": [], "revision": 1})
+    assert handlers.timeline_edited("film.mp4", kept, late) == {}, "an answer that was overtaken"
+    assert handlers.timeline_edited("other.mp4", kept, late)["edits"]["pins"] == []
     for broken in (None, [], {"pins": "many"}, {}):
-        assert handlers.pins_edited("film.mp4", gr.EventData(None, broken)) == {}
+        assert handlers.timeline_edited("film.mp4", None, gr.EventData(None, broken)) == {}
 
 
 @pytest.mark.parametrize(
@@ -122,8 +127,27 @@ def test_an_edit_of_the_timeline_is_kept_for_its_source() -> None:
     ],
 )
 def test_a_pin_that_the_page_cannot_have_made_is_refused(picture: Path, voice: Path, pin: object) -> None:
-    pins = {"pins": [pin], "revision": 1, "source": str(picture)}
-    answer = _plan(*_values(source=str(picture), voice=str(voice), pins=pins))
+    edits = {"pins": [pin], "revision": 1, "source": str(picture)}
+    answer = _plan(*_values(source=str(picture), voice=str(voice), edits=edits))
+    assert "plan problem" in answer["plan"] and "Sorry" not in answer["plan"] and "timeline" not in answer
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"spans": [{"start": 2, "stop": 1}]},
+        {"spans": [{"start": 0, "stop": 1, "adherence": "closest"}]},
+        {"spans": [{"start": 0, "stop": 1, "prompt": 7}]},
+        {"spans": [{}]},
+        {"spans": "all"},
+        {"spans": [7]},
+        {"cuts": "everywhere"},
+        {"cuts": [-1]},
+        {"cuts": [float("nan")]},
+    ],
+)
+def test_a_stretch_or_cut_that_the_page_cannot_have_made_is_refused(picture: Path, voice: Path, edits: dict) -> None:
+    answer = _plan(*_values(source=str(picture), voice=str(voice), edits=edits | {"source": str(picture)}))
     assert "plan problem" in answer["plan"] and "Sorry" not in answer["plan"] and "timeline" not in answer
 
 

@@ -1,7 +1,8 @@
 """The timeline on the page: a `gr.HTML` whose content `timeline.js` owns, and what passes between the two sides.
 
 To the browser: the component's value (`state.timeline_state`) and its `work` (the status of each chunk). From it: the
-event `input` with the edited keyframes, and requests for thumbnails.
+event `input` with the edited keyframes, cuts and stretches, `select` with the chunk to be made again, and requests for
+thumbnails.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ...errors import InputError
-from ...request import Keyframe
+from ...request import Guide, Keyframe
 from .pictures import SourcePictures
 
 _FOLDER = Path(__file__).resolve().parent
-_MAX_PINS = 5000
+_SCRIPTS = ("tools", "pictures", "painter", "pins", "spans", "gestures", "timeline")
+_MAX_EDITS = 5000
 
 # The template never changes, so gradio leaves alone what the script has put there.
 _TEMPLATE = '<div class="timeline"></div>'
@@ -26,12 +28,19 @@ _CONNECT = """
 const timeline = window.mountTimeline(element.querySelector('.timeline'), {
   thumbnails: (times) => server.thumbnails({ id: props.value.id, times }),
   upload,
-  changed: (pins, revision) => trigger('input', { pins, revision }),
+  changed: (edits, revision) => trigger('input', { ...edits, revision }),
   seek: (seconds) => {
     const film = document.querySelector('#film video');
     if (film && film.offsetParent && film.paused) film.currentTime = seconds;
   },
   choose: (chunk) => document.querySelectorAll('#strip .band')[chunk]?.click(),
+  canAgain: () => document.querySelector('#retake')?.offsetParent != null,
+  again: (chunk) => {
+    trigger('select', { chunk });
+    const panel = document.querySelector('#retake');
+    if (!document.querySelector('#redo')?.offsetParent) panel?.querySelector('button')?.click();
+    panel?.scrollIntoView({ behavior: 'smooth', block: 'center' });
+  },
   film: () => document.querySelector('#film video')?.currentSrc || null,
 });
 const show = () => {
@@ -47,8 +56,9 @@ show();
 
 
 def timeline_head() -> str:
-    """The script, for the page's head."""
-    return f"<script>{(_FOLDER / 'timeline.js').read_text(encoding='utf-8')}</script>"
+    """The script, for the page's head: its parts joined in one function."""
+    parts = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    return f"<script>(() => {{\n{parts}\n}})();</script>"
 
 
 def timeline_css() -> str:
@@ -78,17 +88,33 @@ def to_keyframes(pins: Any) -> tuple[Keyframe, ...]:
     Raises:
         InputError: if they are not pins, or a picture is not one that this page was given.
     """
-    if not isinstance(pins, Sequence) or isinstance(pins, str) or len(pins) > _MAX_PINS:
-        raise InputError("The timeline's keyframes could not be read; reload the page.")
     keyframes = []
-    for pin in pins:
-        if not isinstance(pin, Mapping):
-            raise InputError("The timeline's keyframes could not be read; reload the page.")
+    for pin in _tables("keyframes", pins):
         image = pin.get("image")
         if image is not None and not _was_uploaded(image):
             raise InputError("A keyframe's picture is not one of this page's uploads; choose it again.")
         keyframes.append(Keyframe(pin.get("time"), None if image else pin.get("source"), image))
     return tuple(keyframes)
+
+
+def to_guides(spans: Any) -> tuple[Guide, ...]:
+    """The page's stretches as guides.
+
+    Raises:
+        InputError: if they are not stretches, or one of them asks for something that there is not.
+    """
+    return tuple(
+        Guide(span.get("start"), span.get("stop"), span.get("prompt") or None, span.get("adherence") or None)
+        for span in _tables("stretches", spans)
+    )
+
+
+def _tables(what: str, values: Any) -> list[Mapping]:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) > _MAX_EDITS:
+        raise InputError(f"The timeline's {what} could not be read; reload the page.")
+    if not all(isinstance(value, Mapping) for value in values):
+        raise InputError(f"The timeline's {what} could not be read; reload the page.")
+    return list(values)
 
 
 def _was_uploaded(path: Any) -> bool:

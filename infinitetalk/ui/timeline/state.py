@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...request import FRAMES_PER_SECOND, GenerationRequest
+from ...models.specs import get_spec
+from ...request import ADHERENCES, FRAMES_PER_SECOND, GenerationRequest
 
 if TYPE_CHECKING:
     from ...streaming.film import FilmPlan, Voice
@@ -24,15 +25,14 @@ def timeline_state(
     *,
     source_id: str,
     source_seconds: float,
-    pins: Sequence[Mapping[str, Any]],
-    revision: int,
+    edits: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What `timeline.js` draws; its head lists the keys.
 
     Args:
         source_id: names the source; another one starts the timeline anew.
         source_seconds: infinite for a picture.
-        pins: as the page last told them; revision: how many edits that includes.
+        edits: as the page last told them: `pins`, `spans`, `cuts`, and `revision`, how many edits that includes.
     """
     still = source_seconds == float("inf")
     return {
@@ -45,9 +45,16 @@ def timeline_state(
             "short": request.short_source,
         },
         "chunks": [_chunk(chunk) for chunk in plan.chunks],
-        "pins": [dict(pin) for pin in pins],
-        "revision": revision,
+        "pins": [dict(pin) for pin in edits["pins"]],
+        "spans": [dict(span) for span in edits["spans"]],
+        "guides": {
+            "prompt": get_spec(plan.settings.model).takes_prompt,
+            "adherences": [] if still else list(ADHERENCES.items()),
+        },
+        "revision": edits["revision"],
         "cuts": [round(chunk.start_seconds, 4) for chunk in plan.chunks[1:] if chunk.opens_shot],
+        "source_cuts": [round(cut, 4) for cut in plan.cuts],
+        "own_cuts": request.cuts is not None,
         "voices": [_voice(voice, plan.duration_seconds) for voice in voices],
     }
 

@@ -62,7 +62,7 @@ def _at(page: Any, seconds: float, y: float = 40) -> tuple[float, float]:
 
 
 def _time(page: Any) -> float:
-    return float(page.get_attribute(".tl-stage", "aria-valuenow"))
+    return float(page.get_attribute(".tl-slider", "aria-valuenow"))
 
 
 def _pins(page: Any) -> list[str]:
@@ -73,7 +73,7 @@ def test_gestures(page: Any) -> None:
     # Scrub: the playhead goes where it is put, and snaps to a chunk's edge nearby unless Alt is held.
     page.mouse.click(*_at(page, 4.0))
     assert _time(page) == pytest.approx(4.0, abs=0.05)
-    assert "chunk 2 of 4" in page.get_attribute(".tl-stage", "aria-valuetext")
+    assert "chunk 2 of 4" in page.get_attribute(".tl-slider", "aria-valuetext")
     page.mouse.click(*_at(page, CHUNK_EDGE + 0.04))
     assert _time(page) == pytest.approx(CHUNK_EDGE, abs=1e-6)
     page.keyboard.press("ArrowRight")
@@ -104,13 +104,14 @@ def test_gestures(page: Any) -> None:
     page.focus(".tl-pin")
     page.keyboard.press("Delete")
     assert _pins(page) == []
-    page.focus(".tl-stage")
+    page.focus(".tl-slider")
     page.keyboard.press("Control+z")
     assert len(_pins(page)) == 1
 
-    # The plan that came back from the server knows the pin; nothing that was done meanwhile is lost.
-    page.wait_for_function("document.querySelector('#timeline .tl-pin') !== null")
-    page.wait_for_timeout(1500)
+    # The plan that comes back from the server knows the pin; nothing that was done meanwhile is lost.
+    page.mouse.click(*_at(page, 8.2))
+    told = "document.querySelector('.tl-told').textContent"
+    page.wait_for_function(f"() => {told}.includes('Chunk 3') && {told}.includes('a keyframe')", timeout=30_000)
     assert len(_pins(page)) == 1
 
 
@@ -150,6 +151,85 @@ def test_a_pin_takes_a_picture_of_its_own(page: Any, tmp_path: Path) -> None:
     assert "problem" not in page.inner_html("#plan"), page.inner_text("#plan")
 
 
+def _spans(page: Any) -> list[str]:
+    return page.eval_on_selector_all(".tl-span", "spans => spans.map(span => span.getAttribute('aria-label'))")
+
+
+def test_a_stretch_keeps_closer_to_the_source(page: Any) -> None:
+    """The span's bar is pulled longer, its choice reaches the plan, undo takes both back."""
+    while _pins(page):
+        page.focus(".tl-pin")
+        page.keyboard.press("Delete")
+    page.mouse.click(*_at(page, CHUNK_EDGE + 0.5))
+    page.keyboard.press("s")
+    assert _spans(page) == ["Stretch 0:06.1 to 0:09.0: like the rest"]
+    assert not page.is_visible(".tl-editor input"), "nano reads no prompt"
+    page.select_option(".tl-editor select", "inside")
+    assert _spans(page) == ["Stretch 0:06.1 to 0:09.0: strong"]
+    assert "may be copied" in page.inner_text(".tl-help")
+    page.mouse.move(*_at(page, 9.0 - 0.02, 198))
+    page.mouse.down()
+    page.mouse.move(*_at(page, 10.0, 198), steps=4)
+    page.mouse.move(*_at(page, 10.5, 198), steps=4)
+    page.mouse.up()
+    assert _spans(page)[0].startswith("Stretch 0:06.1 to 0:10.5")
+    page.focus(".tl-span")
+    page.keyboard.press("Shift+ArrowLeft")
+    assert _spans(page)[0].startswith("Stretch 0:05.7 to 0:10.1")
+    # The plan that comes back takes the picture in the middle of the chunk.
+    page.mouse.click(*_at(page, CHUNK_EDGE + 0.5))
+    told = "document.querySelector('.tl-told').textContent"
+    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:07')", timeout=30_000)
+    for _ in range(4):
+        page.keyboard.press("Control+z")
+    assert _spans(page) == []
+    page.wait_for_timeout(1500)
+
+
+def test_a_cut_is_made_and_taken_back(page: Any) -> None:
+    page.mouse.click(*_at(page, 5.0))
+    page.keyboard.press("c")
+    chunks = "document.querySelector('.tl-slider').getAttribute('aria-valuetext')"
+    page.wait_for_function(f"() => {chunks}.includes('chunk 3 of 5')", timeout=30_000)
+    assert page.inner_text("[data-action=cut]") == "Join shots"
+    page.click("[data-action=cut]")
+    page.wait_for_function(f"() => {chunks}.includes('of 4')", timeout=30_000)
+    assert page.inner_text("[data-action=cut]") == "Cut here"
+
+
+def test_two_fingers_zoom(page: Any) -> None:
+    """Real touches, which reach the page as pointers."""
+    page.click("[data-action=fit]")
+    touch = page.context.new_cdp_session(page)
+    (left, y), (right, _) = _at(page, 4.0), _at(page, 8.0)
+
+    def send(kind: str, *xs: float) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, x in enumerate(xs)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", left)
+    send("touchStart", left, right)
+    for step in range(1, 9):
+        send("touchMove", left - 20 * step, right + 20 * step)
+    send("touchEnd", left - 160)
+    send("touchMove", left - 150)  # the finger that stays changes nothing
+    send("touchEnd")
+    box = page.locator(".tl-stage").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 4, box["y"] + 40)
+    assert 7.5 < _time(page) < 0.9 * NUM_SECONDS, "what lay between the fingers now fills more of the stage"
+    page.click("[data-action=fit]")
+
+
+def test_a_screen_reader_hears_what_each_part_is(page: Any) -> None:
+    """Roles and names as the browser gives them to assistive software."""
+    page.mouse.click(*_at(page, 2.0))
+    page.keyboard.press("p")
+    heard = page.locator(".tl").aria_snapshot()
+    assert 'slider "Playhead"' in heard and 'button "Pin here"' in heard
+    assert 'group "Keyframes"' in heard and 'button "Keyframe at 0:02.0, source at 0:02.0"' in heard
+    page.keyboard.press("Control+z")
+
+
 def test_four_hundred_chunks_and_two_hundred_pins_answer_within_50_ms(page: Any) -> None:
     """Drawn by the same script with a film of 19 minutes; the least of thirty, as other work takes its share."""
     milliseconds = page.evaluate(
@@ -167,8 +247,11 @@ def test_four_hundred_chunks_and_two_hundred_pins_answer_within_50_ms(page: Any)
           const duration = chunks[399].stop;
           const pins = [...Array(200).keys()].map(
             (i) => ({ time: 5.7 * i + 0.4, source: 5.7 * i, image: null, url: null }));
+          const spans = [...Array(40).keys()].map((i) => (
+            { start: 28 * i, stop: 28 * i + 9, prompt: `Stretch ${i}`, adherence: null }));
           timeline.update({ id: 'long', duration, frame_rate: 25, source: { kind: 'video', duration, short: 'hold' },
-            chunks, pins, cuts: [100, 200], revision: 0,
+            chunks, pins, spans, cuts: [100, 200], source_cuts: [100, 200], own_cuts: false, revision: 0,
+            guides: { prompt: true, adherences: [['edge', 'middle: the first picture']] },
             voices: [{ rate: 10, peaks: [...Array(Math.ceil(duration * 10)).keys()].map((i) => i % 100) }] });
           const measure = (action) => {
             const times = [];
@@ -184,9 +267,11 @@ def test_four_hundred_chunks_and_two_hundred_pins_answer_within_50_ms(page: Any)
             scrub: measure((i) => timeline.goTo(i * 20)),
             zoom: measure((i) => timeline.zoom(i % 2 ? 2 : 0.5)),
             pan: measure((i) => timeline.show(i * 5, i * 5 + 300)),
-            select: measure((i) => timeline.select(i)),
-            nudge: measure((i) => { timeline.selected = 10; timeline.nudge(1); }),
-            add: measure((i) => { timeline.goTo(3 * i + 1); timeline.addPin(); }),
+            select: measure((i) => timeline.pins.select(i)),
+            nudge: measure((i) => { timeline.pins.selected = 10; timeline.pins.nudge(1); }),
+            add: measure((i) => { timeline.goTo(3 * i + 1); timeline.pins.add(); }),
+            stretch: measure((i) => { timeline.goTo(3 * i + 1); timeline.spans.add(); }),
+            undo: measure(() => timeline.step(timeline.past, timeline.future)),
           };
           root.remove();
           return result;

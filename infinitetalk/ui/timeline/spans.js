@@ -1,0 +1,154 @@
+// Stretches that are guided otherwise than the rest: {start, stop, prompt, adherence} each, a bar with two ends to pull.
+class Spans {
+  constructor(timeline, layer) {
+    this.timeline = timeline;
+    this.layer = layer;
+    this.list = [];
+    this.selected = null;  // index
+    this.prompt = el("input", {
+      type: "text", maxlength: "2000", placeholder: "as in the rest of the film",
+      onchange: () => this.set({ prompt: this.prompt.value.trim() || null }),
+    });
+    this.adherence = el("select", { onchange: () => this.set({ adherence: this.adherence.value || null }) });
+    this.help = el("span", { class: "tl-help" });
+    this.promptField = el("label", { class: "tl-wide" }, "What happens in this stretch", this.prompt);
+    this.adherenceField = el("label", {}, "Keeps to the source", this.adherence, this.help);
+    this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.adherenceField);
+    // Keys typed here are words, not the timeline's commands.
+    this.editor.addEventListener("keydown", (event) => event.stopPropagation());
+  }
+
+  get chosen() { return this.selected === null ? null : this.list[this.selected]; }
+
+  // Whether this film has anything that a stretch can differ in.
+  get possible() {
+    const guides = this.timeline.state?.guides;
+    return Boolean(guides && (guides.prompt || guides.adherences.length));
+  }
+
+  take(list) {
+    this.list = (list || []).map((span) => ({ ...span }));
+    if (this.selected !== null && this.selected >= this.list.length) this.selected = null;
+  }
+
+  sort() {
+    const { chosen } = this;
+    this.list.sort((a, b) => a.start - b.start);
+    this.selected = chosen ? this.list.indexOf(chosen) : null;
+  }
+
+  select(index) {
+    const before = this.selected;
+    this.selected = index;
+    if (index !== null) this.timeline.pins.select(null);
+    if (before !== null) this.layer.children[before]?.classList.remove("chosen");
+    if (index !== null) this.layer.children[index]?.classList.add("chosen");
+    this.timeline.describe();
+  }
+
+  add() {
+    const { timeline } = this;
+    if (!this.possible) return;
+    const chunk = timeline.state.chunks[timeline.chunkAt(timeline.time)];
+    timeline.edit(() => {
+      const span = { start: timeline.frame(chunk.new_start), stop: timeline.frame(chunk.stop), prompt: null, adherence: null };
+      this.list.push(span);
+      timeline.pins.selected = null;
+      this.selected = this.list.length - 1;
+    });
+    (timeline.state.guides.prompt ? this.prompt : this.adherence).focus({ preventScroll: true });
+  }
+
+  set(change) {
+    const { chosen } = this;
+    if (!chosen || Object.keys(change).every((key) => chosen[key] === change[key])) return;
+    this.timeline.edit(() => Object.assign(chosen, change));
+  }
+
+  remove() {
+    if (this.selected === null) return;
+    this.timeline.edit(() => { this.list.splice(this.selected, 1); this.selected = null; });
+    this.timeline.focus();
+  }
+
+  // The span as it becomes when `end` (start, stop or both) is moved by so many seconds.
+  moved(span, end, seconds) {
+    const { timeline } = this, one = 1 / timeline.state.frame_rate, { duration } = timeline.state;
+    if (end === "start") return { start: clamp(timeline.frame(span.start + seconds), 0, span.stop - one), stop: span.stop };
+    if (end === "stop") return { start: span.start, stop: clamp(timeline.frame(span.stop + seconds), span.start + one, duration) };
+    const start = clamp(timeline.frame(span.start + seconds), 0, duration - (span.stop - span.start));
+    return { start, stop: start + span.stop - span.start };
+  }
+
+  place() {
+    while (this.layer.children.length > this.list.length) this.layer.lastChild.remove();
+    this.list.forEach((span, i) => {
+      const node = this.layer.children[i] || this.make(i);
+      const words = [span.prompt, this.words(span.adherence)].filter(Boolean).join("; ") || "like the rest";
+      node.classList.toggle("chosen", i === this.selected);
+      const label = `Stretch ${clock(span.start)} to ${clock(span.stop)}: ${words}`;
+      if (node.title !== label) { node.title = label; node.setAttribute("aria-label", label); node.lastChild.textContent = words; }
+    });
+    this.move();
+  }
+
+  words(adherence) {
+    return this.timeline.state?.guides?.adherences.find(([name]) => name === adherence)?.[1].split(":")[0] || "";
+  }
+
+  make(index) {
+    const node = el("button", {
+      type: "button", class: "tl-span", onkeydown: (event) => this.key(event, index),
+      onfocus: () => { if (this.selected !== index) this.select(index); },
+    }, el("span", {}));
+    this.layer.append(node);
+    return node;
+  }
+
+  move() {
+    const { timeline } = this;
+    this.list.forEach((span, i) => {
+      const node = this.layer.children[i];
+      if (!node) return;
+      const left = clamp(timeline.x(span.start), -40, timeline.width + 20), right = clamp(timeline.x(span.stop), -20, timeline.width + 40);
+      node.style.transform = `translateX(${left.toFixed(1)}px)`;
+      node.style.width = `${Math.max(6, right - left).toFixed(1)}px`;
+    });
+  }
+
+  // Which part of a span's bar a pointer holds.
+  endAt(node, x) {
+    const rect = node.getBoundingClientRect(), reach = Math.min(10, rect.width / 3);
+    return x - rect.left < reach ? "start" : rect.right - x < reach ? "stop" : "both";
+  }
+
+  key(event, index) {
+    const { timeline } = this, steps = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (steps) {
+      this.selected = index;
+      const span = this.chosen, seconds = steps * (event.shiftKey ? 10 : 1) / timeline.state.frame_rate;
+      timeline.edit(() => Object.assign(span, this.moved(span, event.altKey ? "stop" : event.ctrlKey ? "start" : "both", seconds)));
+      this.layer.children[this.selected]?.focus({ preventScroll: true });
+    } else if (event.key === "Delete" || event.key === "Backspace") { this.selected = index; this.remove(); }
+    else if (event.key === "Enter") (timeline.state.guides.prompt ? this.prompt : this.adherence).focus();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  // The fields below the timeline, for the chosen stretch.
+  showEditor() {
+    const span = this.chosen, guides = this.timeline.state?.guides;
+    this.editor.hidden = !span || !guides;
+    if (this.editor.hidden) return;
+    this.promptField.hidden = !guides.prompt;
+    this.adherenceField.hidden = !guides.adherences.length;
+    if (document.activeElement !== this.prompt) this.prompt.value = span.prompt || "";
+    if (this.adherence.length !== guides.adherences.length + 1) {
+      this.adherence.replaceChildren(el("option", { value: "" }, "as the rest of the film"),
+        ...guides.adherences.map(([name, text]) => el("option", { value: name }, text.split(":")[0])));
+    }
+    this.adherence.value = span.adherence || "";
+    this.help.textContent = guides.adherences.find(([name]) => name === span.adherence)?.[1].split(": ")[1] || "";
+  }
+}
