@@ -20,18 +20,9 @@ from typing import Any
 from .arguments import CommandParser
 from .errors import InputError, OutputError, UserError
 from .paths import assets_dir
-from .request import (
-    ADHERENCES,
-    GenerationRequest,
-    Keyframe,
-    Speaker,
-    load_preset,
-    parse_seed,
-    preset_names,
-    read_project,
-)
+from .request import GenerationRequest, Speaker, load_preset, parse_seed, preset_names
+from .request_arguments import add_request, number_of, read_request
 from .runtime.quiet import quiet_libraries
-from .settings import Lora
 from .terminal import checked_output, render
 
 INTERRUPTED = 130
@@ -87,10 +78,10 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     generate = command("generate", _generate, "make a film from a picture or film and new speech")
-    _add_request(generate)
+    add_request(generate)
     _add_run(generate)
     plan = command("plan", _plan, "say what a film would take: chunks, time, memory, warnings; loads no weights")
-    _add_request(plan)
+    add_request(plan)
     resume = command("resume", _resume, "continue a job after a crash or cancel")
     resume.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
     resume.add_argument("--relink", action="append", metavar="NAME=FILE|FOLDER", default=[],
@@ -135,148 +126,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_request(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", metavar="FILE", help="picture or film of the person")
-    parser.add_argument("--audio", metavar="FILE", help="the speech: a sound file, or a film's sound track")
-    parser.add_argument("--audio2", metavar="FILE", help="a second person's speech")
-    parser.add_argument("--project", metavar="FILE", help="a project.json; other flags override what it holds")
-    parser.add_argument("--preset", help=f"one of {', '.join(preset_names())}, or a .yaml file (default: nano)")
-    parser.add_argument("--seed", help="whole number (default: 7)")
-    parser.add_argument("--prompt", help="what happens in the picture, where the model reads one")
-    parser.add_argument("--arrangement", help="of two voices: together or in-turn")
-    parser.add_argument("--short-source", help="when a film ends before the speech: hold, ping-pong or stop")
-    parser.add_argument("--long-source", help="when a film ends after the speech: trim it, or keep its rest as it is")
-    parser.add_argument("--output-rate", help="frames per second of the film: 25, or source for the source's own")
-    parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
-    parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
-                        help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
-    parser.add_argument("--adherence", metavar="[START-STOP=]LEVEL", action="append", default=None,
-                        help=f"to a source film, everywhere or in a span of seconds; {'; '.join(_adherences())}")
-    parser.add_argument("--prompt-at", metavar="START-STOP=TEXT", action="append", default=None,
-                        help="prompt of the chunks whose middle lies in that span of seconds; repeatable")
-    parser.add_argument("--lora", action="append", metavar="FILE[:SCALE]", default=None,
-                        help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own")
-    parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
-    for name, text in (("steps", "network steps per chunk"), ("shift", "of the time schedule"),
-                       ("text-scale", "guidance by the prompt"), ("audio-scale", "guidance by the speech"),
-                       ("color-correction", "0 to 1"), ("max-seconds", "cut the film there"),
-                       ("background", "0 to 1: how loud the source's own sound stays under the speech")):
-        parser.add_argument(f"--{name}", metavar="NUMBER", help=text)
-
-
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--later", action="store_true", help="only make the job's folder, for `queue` or `resume`")
     parser.add_argument("--job-dir", metavar="DIR", help="new folder for the job (default: a new one below jobs/)")
     parser.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
 
 
-def _number(options: argparse.Namespace, name: str) -> float | int | None:
-    text = getattr(options, name)
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"--{name.replace('_', '-')} is {text!r}; give a number.") from None
-    return int(value) if value.is_integer() and name == "steps" else value
-
-
-def _keyframe(text: str) -> Keyframe:
-    time_text, _, target = text.partition("=")
-    try:
-        seconds = float(time_text)
-    except ValueError:
-        raise InputError(
-            f"--keyframe is {text!r}; give TIME=PICTURE or TIME=SOURCE_SECONDS, such as 3.5=smile.png."
-        ) from None
-    try:
-        return Keyframe(seconds, source_seconds=float(target))
-    except InputError:
-        raise
-    except ValueError:
-        return Keyframe(seconds, image=target or None)
-
-
-def _adherences() -> list[str]:
-    return [f"{name}: {meaning}" for name, meaning in ADHERENCES.items()]
-
-
-def _guide(text: str, name: str, key: str) -> dict[str, Any]:
-    span, _, value = text.partition("=")
-    start, _, stop = span.partition("-")
-    try:
-        return {"start_seconds": float(start), "stop_seconds": float(stop), key: value}
-    except ValueError:
-        raise InputError(f"--{name} is {text!r}; give START-STOP=VALUE in seconds, such as 3-7.5=...") from None
-
-
-def parse_lora(text: str) -> Lora:
-    """`style.safetensors:0.8` or `style.safetensors`; what follows the last colon counts if it is a number.
-
-    Raises:
-        InputError: no file, or a scale that is not allowed.
-    """
-    file, _, number = text.rpartition(":")
-    try:
-        scale = float(number)
-    except ValueError:  # no number: the colon, if there is one, belongs to the path
-        file, scale = text, 1.0
-    # A job may be continued from another folder; names of published files stay as they are.
-    return Lora(str(Path(file).absolute()) if Path(file).is_file() else file or text, scale)
-
-
-def _request(options: argparse.Namespace) -> GenerationRequest:
-    from .streaming.job import check_format
-
-    data: dict[str, Any] = {}
-    if options.project:
-        path = Path(options.project)
-        project = read_project(path)
-        check_format(project, str(path))
-        base = GenerationRequest.from_dict(project.get("request"), str(path))
-        folder = path.absolute().parent
-        data = base.to_dict() | {
-            "source": str(folder / base.source),
-            "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
-            "keyframes": [dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {})
-                          for k in base.keyframes],
-        }
-    for name in (
-        "source", "preset", "prompt", "arrangement", "short_source", "long_source", "output_rate", "framing",
-        "checkpoints_dir",
-    ):  # fmt: skip
-        if getattr(options, name) is not None:
-            data[name] = getattr(options, name)
-    for name in (
-        "steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "background",
-    ):  # fmt: skip
-        if (value := _number(options, name)) is not None:
-            data[name] = value
-    if options.seed is not None:
-        data["seed"] = parse_seed(options.seed)
-    if options.audio is not None or options.audio2 is not None:
-        data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
-    if options.lora is not None:
-        data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
-    guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]
-    for text in options.adherence or ():
-        if "=" in text:
-            guides.append(_guide(text, "adherence", "adherence"))
-        else:
-            data["adherence"] = text
-    if guides:
-        data["guides"] = guides
-    if options.keyframe is not None:
-        data["keyframes"] = [dataclasses.asdict(_keyframe(text)) for text in options.keyframe]
-    if not data.get("source"):
-        raise InputError("No picture or film was given; add --source portrait.png.")
-    if not data.get("speakers"):
-        raise InputError("No speech was given; add --audio speech.wav.")
-    return GenerationRequest.from_dict(data, "the command line")
-
-
 def _generate(options: argparse.Namespace) -> int:
-    return _run(_request(options), options)
+    return _run(read_request(options), options)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -341,7 +198,7 @@ def _retake(options: argparse.Namespace) -> int:
             reference["reference_image"] = str(Path(options.reference).absolute())
     recipe = Recipe(
         seed=None if options.seed is None else parse_seed(options.seed), prompt=options.prompt, join=options.join,
-        text_scale=_number(options, "text_scale"), audio_scale=_number(options, "audio_scale"), **reference,
+        text_scale=number_of(options, "text_scale"), audio_scale=number_of(options, "audio_scale"), **reference,
     )
     return render(retake(options.job_dir, _whole(options, "chunk"), recipe), output, options.json)
 
@@ -376,7 +233,7 @@ def _takes(options: argparse.Namespace) -> int | None:
 
 
 def _whole(options: argparse.Namespace, name: str) -> int:
-    value = _number(options, name)
+    value = number_of(options, name)
     if value != int(value):
         raise InputError(f"--{name} is {value:g}; give a whole number.")
     return int(value)
@@ -385,7 +242,7 @@ def _whole(options: argparse.Namespace, name: str) -> int:
 def _plan(options: argparse.Namespace) -> None:
     from .pipeline import plan
 
-    film = plan(_request(options))
+    film = plan(read_request(options))
     if options.json:
         print(json.dumps(film.to_dict(), indent=2))
     else:
@@ -425,7 +282,7 @@ def _bench(options: argparse.Namespace) -> None:
         return
     from .benchmarks.film import bench
 
-    seconds = _number(options, "seconds")
+    seconds = number_of(options, "seconds")
     if not 0 < seconds <= 36_000:
         raise InputError(f"--seconds is {seconds:g}; give a length from 0.1 to 36000.")
     load_preset(options.preset)  # a wrong name is told here and not by the measuring process
@@ -442,7 +299,7 @@ def _bench_model(options: argparse.Namespace) -> None:
 
     if not options.random_weights:
         raise InputError("bench --spec measures with random weights; add --random-weights to say so.")
-    steps = _number(options, "steps")
+    steps = number_of(options, "steps")
     if not 1 <= steps <= 40 or steps != int(steps):
         raise InputError(f"--steps is {steps:g}; give a whole number from 1 to 40.")
     result = bench_model(

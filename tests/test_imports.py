@@ -35,8 +35,9 @@ MAY_IMPORT = {
     **dict.fromkeys(ASIDE, ENGINE | ASIDE),
     "ui": ENGINE,
     "terminal": {"errors", "events", "runtime"},
+    "request_arguments": {"errors", "request", "settings", "streaming"},
     "queue_cli": ENGINE | {"terminal"},
-    "cli": ENGINE | ASIDE | {"queue_cli", "terminal"},
+    "cli": ENGINE | ASIDE | {"queue_cli", "request_arguments", "terminal"},
     "__main__": {"cli"},
     "__init__": ENGINE,
 }

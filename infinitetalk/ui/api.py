@@ -17,10 +17,14 @@ from ..errors import InputError
 from ..events import Finished, Progress
 from ..models.specs import get_spec
 from ..request import GenerationRequest, load_preset, preset_names
-from .handlers import Form, film_name, served
+from .form import Form
+from .handlers import film_name, served
 from .jobs import Failed, Studio, Waiting, failure
+from .source_options import SOURCE_OPTIONS
 
-SETTINGS = ("steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "short_source", "max_seconds")
+SETTINGS = (
+    "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", *SOURCE_OPTIONS
+)  # fmt: skip
 
 
 def presets() -> list[dict[str, Any]]:

@@ -11,25 +11,24 @@ import random
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from ..auto import choose, on_this_machine
+from ..auto import choose
 from ..errors import InputError, UserError
 from ..events import ChunkFinished, Finished, Progress
 from ..media.buckets import BUCKETS
 from ..models.specs import get_spec
 from ..paths import assets_dir
 from ..presets import AUTO
-from ..request import FRAMES_PER_SECOND, GenerationRequest, Speaker, load_preset, parse_seed, preset_names
+from ..request import FRAMES_PER_SECOND, GenerationRequest, load_preset, preset_names
 from . import rendering
+from .form import NO_EDITS, REMEMBERED, Form
 from .jobs import Failed, Job, Studio, Waiting, failure
-from .people.component import kept, people_state, to_boxes
-from .timeline.component import to_guides, to_keyframes
+from .people.component import kept, people_state
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
 
@@ -42,80 +41,6 @@ PREVIEW_PIXELS = 720
 
 Updates = dict[str, Any]
 
-# What was done on the timeline: keyframes, stretches guided otherwise, the source's cuts where they are not as found,
-# and how many edits that took.
-NO_EDITS: dict[str, Any] = {"pins": [], "spans": [], "cuts": None, "revision": 0}
-
-
-@dataclass(frozen=True)
-class Form:
-    """The page's inputs, in the order in which `page.py` passes them."""
-
-    source: str | None = None
-    voice: str | None = None
-    two_voices: bool = False
-    second_voice: str | None = None
-    arrangement: str = "together"
-    preset: str = "nano"
-    seed: Any = "7"
-    prompt: str = ""
-    steps: float | None = None
-    audio_scale: float | None = None
-    framing: str | None = None
-    short_source: str = "hold"
-    boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
-    edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
-
-    def missing(self) -> list[str]:
-        """What has to be added before anything can be planned, in the page's words."""
-        wanted = []
-        if not self.source:
-            wanted.append("a photo or video")
-        if not self.voice:
-            wanted.append("a voice")
-        if self.two_voices and not self.second_voice:
-            wanted.append("a second voice")
-        return wanted
-
-    def to_request(self) -> GenerationRequest:
-        """Raises: UserError if something is missing or out of range."""
-        if missing := self.missing():
-            raise InputError(f"Something is missing: add {' and '.join(missing)}, then press Generate.")
-        voices = [self.voice, self.second_voice] if self.two_voices else [self.voice]
-        preset = on_this_machine(self.preset)
-        spec = get_spec(load_preset(preset).model)
-        edits = self.own_edits()
-        return GenerationRequest(
-            source=self.source or "",
-            speakers=tuple(Speaker(voice, box) for voice, box in zip(voices, self.own_boxes()) if voice),
-            preset=preset,
-            seed=parse_seed(self.seed),
-            prompt=(self.prompt or "") if spec.takes_prompt else "",
-            arrangement=self.arrangement,
-            short_source=self.short_source,
-            steps=self.steps,
-            audio_scale=self.audio_scale,
-            framing=self.framing,
-            keyframes=to_keyframes(edits["pins"]),
-            guides=to_guides(edits["spans"]),
-            cuts=edits["cuts"],
-        )
-
-    def own_boxes(self) -> Sequence[tuple[int, int, int, int] | None]:
-        """A box for each voice; without any, each of two people has half of the picture."""
-        boxes = to_boxes(self.boxes, self.source) if self.two_voices else None
-        return boxes or (None, None)
-
-    def own_edits(self) -> dict[str, Any]:
-        """The timeline's edits, none if they were made for another source."""
-        if isinstance(self.edits, dict) and self.edits.get("source") == self.source:
-            return NO_EDITS | self.edits
-        return NO_EDITS | {"source": self.source}
-
-
-FORM_FIELDS = tuple(field.name for field in fields(Form))
-REMEMBERED = ("arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", "short_source")
-
 
 # --- inputs --------------------------------------------------------------------------------------------------------
 
@@ -123,7 +48,10 @@ REMEMBERED = ("arrangement", "preset", "seed", "prompt", "steps", "audio_scale",
 def preview_source(path: str | None) -> Updates:
     """The chosen picture, or the first frame of the chosen film; a file that is neither is said so at once."""
     if not path:
-        return {"preview": gr.update(value="", visible=False), "source_notice": ""}
+        return {
+            "preview": gr.update(value="", visible=False), "source_notice": "",
+            "source_options": gr.update(visible=False),
+        }  # fmt: skip
     try:
         info, picture = _first_picture(path)
     except UserError as error:
@@ -131,6 +59,7 @@ def preview_source(path: str | None) -> Updates:
     return {
         "preview": gr.update(value=rendering.source_preview(info, picture), visible=True),
         "source_notice": "",
+        "source_options": gr.update(visible=info.kind == "video"),
     }
 
 

@@ -15,8 +15,9 @@ from gradio import audio_stream_encoder
 from ..errors import InputError, OutputError
 from ..presets import AUTO
 from ..request import load_preset, preset_names
-from . import api, handlers, rendering, retakes
-from .handlers import FORM_FIELDS, Form, Updates
+from . import api, handlers, rendering, retakes, source_options
+from .form import FORM_FIELDS, REMEMBERED, Form
+from .handlers import Updates
 from .jobs import Studio, log_to
 from .people.component import people_boxes
 from .theme import STATIC_DIR, studio_css, studio_head, studio_theme
@@ -127,11 +128,7 @@ def _options(c: dict[str, Any], preset: str) -> None:
         label="Framing",
         info="Small models see a face best when it fills the film.",
     )
-    c["short_source"] = gr.Radio(
-        [("Hold the last frame", "hold"), ("Run back and forth", "ping-pong"), ("End the film", "stop")],
-        value="hold",
-        label="If a video ends before the voice",
-    )
+    source_options.panel(c)
 
 
 def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
@@ -217,7 +214,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     # inputs
     c["source"].change(
         updates(handlers.source_changed), [c["source"], c["last_source"]],
-        outputs("preview", "source_notice", "put_back", "last_source"), **quick,
+        outputs("preview", "source_notice", "put_back", "last_source", "source_options"), **quick,
     )  # fmt: skip
     c["put_back"].click(updates(handlers.put_back), c["last_source"], outputs("source"), **quick)
     c["dice"].click(updates(handlers.dice), None, outputs("seed"), **quick)
@@ -250,14 +247,14 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
         c["timeline"].input(edited, [c["source"], c["edits"]], outputs("edits"), **edits),
     ):
         event.then(*planned, trigger_mode="always_last", **private)
-    remembered = [c[name] for name in handlers.REMEMBERED]
+    remembered = [c[name] for name in REMEMBERED]
     gr.on(
         [component.change for component in remembered], updates(handlers.remember), form, outputs("remembered"),
         trigger_mode="always_last", **quick,
     )  # fmt: skip
     page.load(
         updates(lambda stored: handlers.restore(stored, preset)), c["remembered"],
-        outputs(*handlers.REMEMBERED, "preset_help"), **quick,
+        outputs(*REMEMBERED, "preset_help"), **quick,
     )  # fmt: skip
 
     # films

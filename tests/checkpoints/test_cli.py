@@ -14,9 +14,9 @@ from infinitetalk.checkpoints.cli import main
 from infinitetalk.checkpoints.files import LORAS, SHARDS
 from infinitetalk.checkpoints.locate import find_lora, gigabytes
 from infinitetalk.checkpoints.manifests import read_manifest
-from infinitetalk.cli import parse_lora
 from infinitetalk.errors import CheckpointError, InputError
 from infinitetalk.models.specs import get_spec
+from infinitetalk.request_arguments import parse_lora
 from infinitetalk.settings import Lora
 
 SINGLE = get_spec("infinitetalk-14b-single")

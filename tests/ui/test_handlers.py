@@ -5,10 +5,9 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from infinitetalk.errors import InputError, PresetError
 from infinitetalk.request import load_preset
 from infinitetalk.ui import handlers
-from infinitetalk.ui.handlers import FORM_FIELDS, Form
+from infinitetalk.ui.form import FORM_FIELDS, Form
 from infinitetalk.ui.timeline.pictures import SourcePictures
 
 
@@ -19,43 +18,6 @@ def _values(**changes: object) -> list[object]:
 
 def _plan(*values: object) -> dict:
     return handlers.plan_changed(SourcePictures(), *values)
-
-
-def test_a_form_becomes_the_request_it_shows() -> None:
-    form = Form("p.png", "a.wav", True, "b.wav", "in-turn", "nano", " 12 ", "dancing", 6, 3.0, "whole", "ping-pong")
-    request = form.to_request()
-    assert [s.audio for s in request.speakers] == ["a.wav", "b.wav"]
-    assert (request.seed, request.steps, request.audio_scale, request.framing) == (12, 6, 3.0, "whole")
-    assert (request.arrangement, request.short_source) == ("in-turn", "ping-pong")
-    assert request.prompt == "", "nano takes no prompt"
-
-
-def test_a_second_voice_counts_only_when_two_people_speak() -> None:
-    assert len(Form("p.png", "a.wav", False, "b.wav").to_request().speakers) == 1
-
-
-@pytest.mark.parametrize(
-    ("form", "words"),
-    [
-        (Form(), "a photo or video and a voice"),
-        (Form(source="p.png"), "add a voice"),
-        (Form(voice="a.wav"), "add a photo or video"),
-        (Form("p.png", "a.wav", True), "add a second voice"),
-        (Form("p.png", "a.wav", seed="tomorrow"), "The seed is 'tomorrow'"),
-        (Form("p.png", "a.wav", seed="-1"), "The seed is -1"),
-        (Form("p.png", "a.wav", steps=0), "steps is 0"),
-        (Form("p.png", "a.wav", framing="sideways"), "framing is 'sideways'"),
-    ],
-)
-def test_what_is_wrong_with_a_form_is_said(form: Form, words: str) -> None:
-    with pytest.raises(InputError) as raised:
-        form.to_request()
-    assert words in str(raised.value) and "\n" not in str(raised.value)
-
-
-def test_an_unknown_preset_is_said() -> None:
-    with pytest.raises(PresetError, match="no preset 'huge'"):
-        Form("p.png", "a.wav", preset="huge").to_request()
 
 
 def test_a_picture_is_shown(picture: Path) -> None:

@@ -186,6 +186,18 @@ def test_a_stretch_keeps_closer_to_the_source(page: Any) -> None:
     page.wait_for_timeout(1500)
 
 
+def test_what_a_video_offers_is_asked_and_reaches_the_plan(page: Any) -> None:
+    page.click("#options button")
+    page.wait_for_selector("#source-options", state="visible")
+    page.mouse.click(*_at(page, 7.0))
+    told = "document.querySelector('.tl-told').textContent"
+    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:05.7')", timeout=30_000)
+    page.get_by_role("radio", name="Strong").check()
+    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:07.5')", timeout=30_000)
+    page.get_by_role("radio", name="Middle").check()
+    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:05.7')", timeout=30_000)
+
+
 def test_a_cut_is_made_and_taken_back(page: Any) -> None:
     page.mouse.click(*_at(page, 5.0))
     page.keyboard.press("c")

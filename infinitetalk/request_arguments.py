@@ -1,0 +1,168 @@
+"""The flags that say which film to make, and the request that they become."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .request import ADHERENCES, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
+from .settings import Lora
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """The flags of a film."""
+    parser.add_argument("--source", metavar="FILE", help="picture or film of the person")
+    parser.add_argument("--audio", metavar="FILE", help="the speech: a sound file, or a film's sound track")
+    parser.add_argument("--audio2", metavar="FILE", help="a second person's speech")
+    parser.add_argument("--project", metavar="FILE", help="a project.json; other flags override what it holds")
+    parser.add_argument("--preset", help=f"one of {', '.join(preset_names())}, or a .yaml file (default: nano)")
+    parser.add_argument("--seed", help="whole number (default: 7)")
+    parser.add_argument("--prompt", help="what happens in the picture, where the model reads one")
+    parser.add_argument("--arrangement", help="of two voices: together or in-turn")
+    parser.add_argument("--short-source", help="when a film ends before the speech: hold, ping-pong or stop")
+    parser.add_argument("--long-source", help="when a film ends after the speech: trim it, or keep its rest as it is")
+    parser.add_argument("--output-rate", help="frames per second of the film: 25, or source for the source's own")
+    parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
+    parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
+                        help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
+    parser.add_argument("--adherence", metavar="[START-STOP=]LEVEL", action="append", default=None,
+                        help=f"to a source film, everywhere or in a span of seconds; {'; '.join(_adherences())}")
+    parser.add_argument("--prompt-at", metavar="START-STOP=TEXT", action="append", default=None,
+                        help="prompt of the chunks whose middle lies in that span of seconds; repeatable")
+    parser.add_argument("--cut", action="append", metavar="SECONDS", default=None,
+                        help="a shot of the source begins there; repeatable, instead of those found; none: no cuts")
+    parser.add_argument("--lora", action="append", metavar="FILE[:SCALE]", default=None,
+                        help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own")
+    parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
+    for name, text in (("steps", "network steps per chunk"), ("shift", "of the time schedule"),
+                       ("text-scale", "guidance by the prompt"), ("audio-scale", "guidance by the speech"),
+                       ("color-correction", "0 to 1"), ("max-seconds", "cut the film there"),
+                       ("background", "0 to 1: how loud the source's own sound stays under the speech")):
+        parser.add_argument(f"--{name}", metavar="NUMBER", help=text)
+
+
+def number_of(options: argparse.Namespace, name: str) -> float | int | None:
+    """A flag's number, None where it was not given; `steps` is whole.
+
+    Raises:
+        InputError: it is no number.
+    """
+    text = getattr(options, name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"--{name.replace('_', '-')} is {text!r}; give a number.") from None
+    return int(value) if value.is_integer() and name == "steps" else value
+
+
+def _keyframe(text: str) -> Keyframe:
+    time_text, _, target = text.partition("=")
+    try:
+        seconds = float(time_text)
+    except ValueError:
+        raise InputError(
+            f"--keyframe is {text!r}; give TIME=PICTURE or TIME=SOURCE_SECONDS, such as 3.5=smile.png."
+        ) from None
+    try:
+        return Keyframe(seconds, source_seconds=float(target))
+    except InputError:
+        raise
+    except ValueError:
+        return Keyframe(seconds, image=target or None)
+
+
+def _adherences() -> list[str]:
+    return [f"{name}: {meaning}" for name, meaning in ADHERENCES.items()]
+
+
+def _instant(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--{name} is {text!r}; give seconds, such as 12.5.") from None
+
+
+def _guide(text: str, name: str, key: str) -> dict[str, Any]:
+    span, _, value = text.partition("=")
+    start, _, stop = span.partition("-")
+    try:
+        return {"start_seconds": float(start), "stop_seconds": float(stop), key: value}
+    except ValueError:
+        raise InputError(f"--{name} is {text!r}; give START-STOP=VALUE in seconds, such as 3-7.5=...") from None
+
+
+def parse_lora(text: str) -> Lora:
+    """`style.safetensors:0.8` or `style.safetensors`; what follows the last colon counts if it is a number.
+
+    Raises:
+        InputError: no file, or a scale that is not allowed.
+    """
+    file, _, number = text.rpartition(":")
+    try:
+        scale = float(number)
+    except ValueError:  # no number: the colon, if there is one, belongs to the path
+        file, scale = text, 1.0
+    # A job may be continued from another folder; names of published files stay as they are.
+    return Lora(str(Path(file).absolute()) if Path(file).is_file() else file or text, scale)
+
+
+def read_request(options: argparse.Namespace) -> GenerationRequest:
+    """The request that the flags make, over what `--project` holds.
+
+    Raises:
+        UserError: a flag or the project cannot be used.
+    """
+    from .streaming.job import check_format
+
+    data: dict[str, Any] = {}
+    if options.project:
+        path = Path(options.project)
+        project = read_project(path)
+        check_format(project, str(path))
+        base = GenerationRequest.from_dict(project.get("request"), str(path))
+        folder = path.absolute().parent
+        data = base.to_dict() | {
+            "source": str(folder / base.source),
+            "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
+            "keyframes": [dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {})
+                          for k in base.keyframes],
+        }
+    for name in (
+        "source", "preset", "prompt", "arrangement", "short_source", "long_source", "output_rate", "framing",
+        "checkpoints_dir",
+    ):  # fmt: skip
+        if getattr(options, name) is not None:
+            data[name] = getattr(options, name)
+    for name in (
+        "steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "background",
+    ):  # fmt: skip
+        if (value := number_of(options, name)) is not None:
+            data[name] = value
+    if options.seed is not None:
+        data["seed"] = parse_seed(options.seed)
+    if options.audio is not None or options.audio2 is not None:
+        data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
+    if options.lora is not None:
+        data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
+    guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]
+    for text in options.adherence or ():
+        if "=" in text:
+            guides.append(_guide(text, "adherence", "adherence"))
+        else:
+            data["adherence"] = text
+    if guides:
+        data["guides"] = guides
+    if options.keyframe is not None:
+        data["keyframes"] = [dataclasses.asdict(_keyframe(text)) for text in options.keyframe]
+    if options.cut is not None:
+        data["cuts"] = [] if options.cut == ["none"] else [_instant("cut", text) for text in options.cut]
+    if not data.get("source"):
+        raise InputError("No picture or film was given; add --source portrait.png.")
+    if not data.get("speakers"):
+        raise InputError("No speech was given; add --audio speech.wav.")
+    return GenerationRequest.from_dict(data, "the command line")

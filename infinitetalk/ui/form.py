@@ -1,0 +1,97 @@
+"""What the visitor has entered, and the request that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..auto import on_this_machine
+from ..errors import InputError
+from ..models.specs import get_spec
+from ..request import GenerationRequest, Speaker, load_preset, parse_seed
+from .people.component import to_boxes
+from .source_options import SOURCE_OPTIONS
+from .timeline.component import to_guides, to_keyframes
+
+# What was done on the timeline: keyframes, stretches guided otherwise, the source's cuts where they are not as found,
+# and how many edits that took.
+NO_EDITS: dict[str, Any] = {"pins": [], "spans": [], "cuts": None, "revision": 0}
+
+
+@dataclass(frozen=True)
+class Form:
+    """The page's inputs, in the order in which `page.py` passes them."""
+
+    source: str | None = None
+    voice: str | None = None
+    two_voices: bool = False
+    second_voice: str | None = None
+    arrangement: str = "together"
+    preset: str = "nano"
+    seed: Any = "7"
+    prompt: str = ""
+    steps: float | None = None
+    audio_scale: float | None = None
+    framing: str | None = None
+    short_source: str = "hold"
+    long_source: str = "trim"
+    adherence: str = "edge"
+    background: float = 0.0
+    output_rate: str = "25"
+    boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
+    edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
+
+    def missing(self) -> list[str]:
+        """What has to be added before anything can be planned, in the page's words."""
+        wanted = []
+        if not self.source:
+            wanted.append("a photo or video")
+        if not self.voice:
+            wanted.append("a voice")
+        if self.two_voices and not self.second_voice:
+            wanted.append("a second voice")
+        return wanted
+
+    def to_request(self) -> GenerationRequest:
+        """Raises: UserError if something is missing or out of range."""
+        if missing := self.missing():
+            raise InputError(f"Something is missing: add {' and '.join(missing)}, then press Generate.")
+        voices = [self.voice, self.second_voice] if self.two_voices else [self.voice]
+        preset = on_this_machine(self.preset)
+        spec = get_spec(load_preset(preset).model)
+        edits = self.own_edits()
+        return GenerationRequest(
+            source=self.source or "",
+            speakers=tuple(Speaker(voice, box) for voice, box in zip(voices, self.own_boxes()) if voice),
+            preset=preset,
+            seed=parse_seed(self.seed),
+            prompt=(self.prompt or "") if spec.takes_prompt else "",
+            arrangement=self.arrangement,
+            short_source=self.short_source,
+            long_source=self.long_source,
+            adherence=self.adherence,
+            background=self.background,
+            output_rate=self.output_rate,
+            steps=self.steps,
+            audio_scale=self.audio_scale,
+            framing=self.framing,
+            keyframes=to_keyframes(edits["pins"]),
+            guides=to_guides(edits["spans"]),
+            cuts=edits["cuts"],
+        )
+
+    def own_boxes(self) -> Sequence[tuple[int, int, int, int] | None]:
+        """A box for each voice; without any, each of two people has half of the picture."""
+        boxes = to_boxes(self.boxes, self.source) if self.two_voices else None
+        return boxes or (None, None)
+
+    def own_edits(self) -> dict[str, Any]:
+        """The timeline's edits, none if they were made for another source."""
+        if isinstance(self.edits, dict) and self.edits.get("source") == self.source:
+            return NO_EDITS | self.edits
+        return NO_EDITS | {"source": self.source}
+
+
+FORM_FIELDS = tuple(field.name for field in fields(Form))
+REMEMBERED = ("arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", *SOURCE_OPTIONS)

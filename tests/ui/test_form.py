@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from infinitetalk.errors import InputError, PresetError
+from infinitetalk.request_arguments import add_request, read_request
+from infinitetalk.ui.form import Form
+
+
+def test_a_form_becomes_the_request_it_shows() -> None:
+    form = Form("p.png", "a.wav", True, "b.wav", "in-turn", "nano", " 12 ", "dancing", 6, 3.0, "whole", "ping-pong")
+    request = form.to_request()
+    assert [s.audio for s in request.speakers] == ["a.wav", "b.wav"]
+    assert (request.seed, request.steps, request.audio_scale, request.framing) == (12, 6, 3.0, "whole")
+    assert (request.arrangement, request.short_source) == ("in-turn", "ping-pong")
+    assert request.prompt == "", "nano takes no prompt"
+
+
+def test_a_second_voice_counts_only_when_two_people_speak() -> None:
+    assert len(Form("p.png", "a.wav", False, "b.wav").to_request().speakers) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (Form(), "a photo or video and a voice"),
+        (Form(source="p.png"), "add a voice"),
+        (Form(voice="a.wav"), "add a photo or video"),
+        (Form("p.png", "a.wav", True), "add a second voice"),
+        (Form("p.png", "a.wav", seed="tomorrow"), "The seed is 'tomorrow'"),
+        (Form("p.png", "a.wav", seed="-1"), "The seed is -1"),
+        (Form("p.png", "a.wav", steps=0), "steps is 0"),
+        (Form("p.png", "a.wav", framing="sideways"), "framing is 'sideways'"),
+    ],
+)
+def test_what_is_wrong_with_a_form_is_said(form: Form, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        form.to_request()
+    assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_an_unknown_preset_is_said() -> None:
+    with pytest.raises(PresetError, match="no preset 'huge'"):
+        Form("p.png", "a.wav", preset="huge").to_request()
+
+
+def test_page_and_command_line_ask_for_the_same_film(picture: Path, voice: Path) -> None:
+    """Word for word: what either writes into project.json, the other would have written."""
+    edits = {
+        "source": str(picture), "revision": 3, "cuts": [4.0],
+        "pins": [{"time": 1.0, "source": 2.5, "image": None, "url": None}],
+        "spans": [{"start": 0, "stop": 3.5, "prompt": None, "adherence": "inside"}],
+    }  # fmt: skip
+    form = Form(
+        source=str(picture), voice=str(voice), seed="11", steps=2, audio_scale=3.0, framing="whole", edits=edits,
+        short_source="ping-pong", long_source="keep", adherence="adjacent", background=0.25, output_rate="source",
+    )  # fmt: skip
+    parser = argparse.ArgumentParser()
+    add_request(parser)
+    flags = (
+        f"--source {picture} --audio {voice} --seed 11 --steps 2 --audio-scale 3 --framing whole --keyframe 1=2.5 "
+        "--cut 4 --adherence adjacent --adherence 0-3.5=inside --short-source ping-pong --long-source keep "
+        "--background 0.25 --output-rate source"
+    )
+    assert form.to_request().to_dict() == read_request(parser.parse_args(flags.split())).to_dict()
+
+
+def test_without_cuts_is_not_the_same_as_with_those_found(picture: Path, voice: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_request(parser)
+    flags = ["--source", str(picture), "--audio", str(voice)]
+    assert read_request(parser.parse_args(flags)).cuts is None
+    assert read_request(parser.parse_args([*flags, "--cut", "none"])).cuts == ()
+    with pytest.raises(InputError, match="--cut is 'soon'; give seconds"):
+        read_request(parser.parse_args([*flags, "--cut", "soon"]))
