@@ -15,6 +15,10 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     parser.add_argument("--share", action="store_true", help="a public link through gradio's servers")
     parser.add_argument("--jobs-dir", type=Path, default=Path("jobs"), help="where films and their parts are kept")
+    parser.add_argument(
+        "--keep-hours", type=float, default=24.0 if os.environ.get("SPACE_ID") else None,
+        help="delete films so many hours after they were last changed (default: on a Space 24, else never)",
+    )  # fmt: skip
     arguments = parser.parse_args()
 
     from infinitetalk.errors import UserError

@@ -19,8 +19,9 @@ from ..models.specs import get_spec
 from ..request import GenerationRequest, load_preset, preset_names
 from .form import Form
 from .handlers import film_name, served
-from .jobs import Failed, Studio, Waiting, failure
+from .jobs import Failed, Waiting, failure
 from .source_options import SOURCE_OPTIONS
+from .studio import Studio
 
 SETTINGS = (
     "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", *SOURCE_OPTIONS

@@ -27,8 +27,9 @@ from ..presets import AUTO
 from ..request import FRAMES_PER_SECOND, GenerationRequest, load_preset, preset_names
 from . import rendering
 from .form import NO_EDITS, REMEMBERED, Form
-from .jobs import Failed, Job, Studio, Waiting, failure
+from .jobs import Failed, Job, Waiting, failure
 from .people.component import kept, people_state
+from .studio import Studio
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 EXAMPLE_SOURCE = "portrait.png"
 EXAMPLE_VOICE = "speech.wav"
 PREVIEW_PIXELS = 720
+MOST_REMEMBERED = 200  # films of one browser
 
 Updates = dict[str, Any]
 
@@ -233,9 +235,9 @@ def _acceptable(preset: str, name: str, value: Any) -> bool:
 # --- making a film -------------------------------------------------------------------------------------------------
 
 
-def generate(studio: Studio, *values: Any) -> Iterator[Updates]:
-    """Start a film and show it as it grows."""
-    yield _started()
+def generate(studio: Studio, mine: Any, *values: Any) -> Iterator[Updates]:
+    """Start a film and show it as it grows. mine: names of the films that the visitor's browser remembers."""
+    yield started()
     try:
         from ..pipeline import plan
 
@@ -244,8 +246,17 @@ def generate(studio: Studio, *values: Any) -> Iterator[Updates]:
     except Exception as error:
         yield _ended() | _show_failure(failure(error))
         return
-    yield {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None)}
+    yield {
+        "job": job.id, "mine": remembered(mine, job.directory), "film": gr.update(value=None),
+        "live": gr.update(value=None),
+    }  # fmt: skip
     yield from watch(studio, job)
+
+
+def remembered(mine: Any, directory: Path) -> list[str]:
+    """The names in the visitor's browser with one added, the newest last."""
+    names = [name for name in mine if isinstance(name, str)] if isinstance(mine, list) else []
+    return [*(name for name in names if name != directory.name), directory.name][-MOST_REMEMBERED:]
 
 
 def reattach(studio: Studio, job_id: Any) -> Iterator[Updates]:
@@ -255,7 +266,7 @@ def reattach(studio: Studio, job_id: Any) -> Iterator[Updates]:
     if job is None:
         return
     if not job.ended:
-        yield _started()
+        yield started()
     yield from watch(studio, job)
 
 
@@ -285,7 +296,8 @@ def watch(studio: Studio, job: Job) -> Iterator[Updates]:
                     "result": gr.update(elem_classes=["card", "has-film"]),
                 } | _work(chunks, finished, running)
         elif isinstance(event, Finished):
-            yield _ended() | _show_film(job, event, finished, seconds_elapsed)
+            shown = {"players": gr.update(selected="film")} if replayed else {}
+            yield _ended() | _show_film(job, event, finished, seconds_elapsed) | shown
         else:
             assert isinstance(event, Failed)
             yield _ended() | _show_failure(event) | _work(chunks, finished)
@@ -308,7 +320,7 @@ def cancel(studio: Studio, job_id: Any) -> Updates:
     return {"progress": rendering.stopping()}
 
 
-def _started() -> Updates:
+def started() -> Updates:
     return {
         "notice": "",
         "progress": rendering.waiting(0),

@@ -16,16 +16,19 @@ from ..errors import InputError, OutputError
 from ..presets import AUTO
 from ..request import load_preset, preset_names
 from . import api, handlers, rendering, retakes, source_options
+from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED, Form
 from .handlers import Updates
-from .jobs import Studio, log_to
+from .jobs import log_to
 from .people.component import people_boxes
+from .studio import Studio
 from .theme import STATIC_DIR, studio_css, studio_head, studio_theme
 from .timeline.component import timeline
 from .timeline.pictures import SourcePictures
 
 TITLE = "InfiniteTalk Studio"
 MAX_UPLOAD = "2gb"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CACHE_CHECK_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies made for browsers; the job folders are not touched
 # BrowserState scrambles what it stores; a fixed word keeps it readable after a restart. It holds nothing secret.
 BROWSER_WORD = "infinitetalk-one"
@@ -138,7 +141,9 @@ def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
             c["plan"] = gr.HTML(rendering.plan_hint(Form().missing()), elem_id="plan")
             c["notice"] = gr.HTML(elem_id="notice")
             c["progress"] = gr.HTML(elem_id="progress")
-            c["generate"] = gr.Button("Generate", variant="primary", elem_id="generate")
+            with gr.Row(elem_id="generate-row"):
+                c["generate"] = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
+                c["later"] = gr.Button("Add to queue", elem_id="later", scale=1, min_width=170)
             c["cancel"] = gr.Button("Cancel, keep what is finished", visible=False, elem_id="cancel")
         with gr.Column(elem_classes=["card"], elem_id="result") as c["result"]:
             gr.HTML(EMPTY_RESULT, elem_id="empty-result")
@@ -183,11 +188,13 @@ def build_page(studio: Studio, preset: str) -> gr.Blocks:
         gr.HTML(HEADER)
         c["remembered"] = gr.BrowserState({}, storage_key="infinitetalk-options", secret=BROWSER_WORD)
         c["job"] = gr.BrowserState("", storage_key="infinitetalk-film", secret=BROWSER_WORD)
+        c["mine"] = gr.BrowserState([], storage_key="infinitetalk-films", secret=BROWSER_WORD)
         with gr.Row(elem_id="zones"):
             _source_zone(c, preset)
             _result_zone(c, load_preset(preset).audio_scale)
         pictures = SourcePictures()
         _timeline_zone(c, pictures)
+        films.panel(c, studio)
         _wire(page, c, studio, preset, pictures)
         _publish_api(studio)
     return page
@@ -260,18 +267,20 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     # films
     of_film = (
         "notice", "progress", "strip", "facts", "generate", "cancel", "download", "players", "live", "film", "result",
-        "job", "timeline", *retakes.PANEL,
+        "job", "mine", "timeline", *retakes.PANEL,
     )  # fmt: skip
     running = outputs(*of_film)
     film_event = private | {"concurrency_limit": None}  # the studio's own queue makes one film at a time
     start = streamed(partial(handlers.generate, studio))
-    c["generate"].click(start, form, running, **film_event)
+    made = [c["mine"], *form]
+    c["generate"].click(start, made, running, **film_event)
     c["example"].click(updates(handlers.example), None, outputs("source", "voice", "two_voices"), **quick).success(
-        start, form, running, **film_event
+        start, made, running, **film_event
     )
     c["cancel"].click(updates(partial(handlers.cancel, studio)), c["job"], outputs("progress"), **quick)
     page.load(streamed(partial(handlers.reattach, studio)), c["job"], running, **film_event)
     retakes.wire(c, studio, of_film, updates, streamed, {"quick": quick, "film": film_event})
+    films.wire(c, studio, form, of_film, updates, streamed, {"quick": quick, "film": film_event})
     c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick)
 
 
@@ -301,9 +310,15 @@ def _publish_api(studio: Studio) -> None:
 
 
 def launch(
-    *, preset: str, host: str, port: int, share: bool, jobs_dir: Path, block: bool = True
+    *, preset: str, host: str, port: int, share: bool, jobs_dir: Path, keep_hours: float | None = None,
+    block: bool = True,
 ) -> tuple[gr.Blocks, str]:
     """Serve the page; the networks are loaded in the background once it is up.
+
+    Served to this machine alone, the page lists every film of the jobs folder; else each browser's own.
+
+    Args:
+        keep_hours: see `Studio`.
 
     Returns:
         The page and its address (at once if not `block`).
@@ -320,7 +335,9 @@ def launch(
     # gradio asks itself whether it is up, which a proxy for the outside world would not answer.
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
-    studio = Studio(jobs_dir)
+    studio = Studio(jobs_dir, shared=share or host not in LOOPBACK, keep_hours=keep_hours)
+    studio.tidy()
+    studio.wake()
     page = build_page(studio, preset)
     try:
         _, url, _ = page.launch(

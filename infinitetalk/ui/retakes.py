@@ -13,7 +13,8 @@ from ..models.specs import get_spec
 from ..request import parse_seed
 from . import handlers, rendering
 from .handlers import Updates
-from .jobs import Job, Studio, failure
+from .jobs import Job, failure
+from .studio import Studio
 
 JOINS = [("Fade into what follows", "blend"), ("Make what follows anew", "ripple")]
 PANEL = ("retake", "retake_chunk", "retake_take", "retake_prompt")  # what changes with the film

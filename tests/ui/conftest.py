@@ -68,7 +68,7 @@ def studio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}/"
     try:
-        _wait_for(url, process, folder / "output.txt")
+        wait_for(url, process, folder / "output.txt")
         yield url
     finally:
         process.terminate()
@@ -79,7 +79,7 @@ def studio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen, output: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen, output: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -9,7 +9,8 @@ from infinitetalk.errors import InputError, OutputError
 from infinitetalk.events import ChunkFinished, Finished, Progress
 from infinitetalk.request import GenerationRequest, Speaker
 from infinitetalk.ui import jobs
-from infinitetalk.ui.jobs import Failed, Job, Studio, Waiting, failure, log_to
+from infinitetalk.ui.jobs import Failed, Job, Waiting, failure, log_to
+from infinitetalk.ui.studio import Studio
 
 REQUEST = GenerationRequest(source="a.png", speakers=(Speaker("a.wav"),))
 

@@ -1,0 +1,1 @@
+"""The visitor's films and the queue."""

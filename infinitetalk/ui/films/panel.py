@@ -1,0 +1,164 @@
+"""The panel of films and the queue: its parts, what its buttons do, and how they are wired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...errors import InputError
+from .. import handlers, rendering
+from ..form import Form
+from ..handlers import Updates
+from ..jobs import Job, failure
+from ..studio import Studio
+from .rows import film_list
+
+_FOLDER = Path(__file__).resolve().parent
+REFRESH_SECONDS = 2.0
+
+_CONNECT = """
+const films = window.mountFilms(element, (told) => trigger('select', told));
+watch(['value'], () => setTimeout(() => films.drawn(), 0));
+"""
+
+
+def films_head() -> str:
+    """The script, for the page's head."""
+    return f"<script>{(_FOLDER / 'films.js').read_text(encoding='utf-8')}</script>"
+
+
+def films_css() -> str:
+    return (_FOLDER / "films.css").read_text(encoding="utf-8")
+
+
+def panel(c: dict[str, Any], studio: Studio) -> None:
+    """The panel's components."""
+    with gr.Accordion("Your films", open=False, elem_id="films-panel", elem_classes="card") as c["films_panel"]:
+        c["films"] = gr.HTML("", js_on_load=_CONNECT, apply_default_css=False, elem_id="films")
+        with gr.Row(visible=False, elem_id="removed-row") as c["removed_row"]:
+            c["removed_words"] = gr.HTML()
+            c["unremove"] = gr.Button("Undo: put it back", size="sm", elem_id="unremove")
+        c["removed"] = gr.State(None)
+        gr.HTML(f'<p class="help">{_kept(studio)}</p>')
+        c["films_clock"] = gr.Timer(REFRESH_SECONDS)
+
+
+def _kept(studio: Studio) -> str:
+    if studio.keep_hours is not None:
+        return f"Films are kept for {rendering.duration(3600 * studio.keep_hours)}, then they are deleted."
+    return "Films are kept until you remove them; a removed one can be put back for an hour."
+
+
+# --- what the visitor owns -------------------------------------------------------------------------------------------
+
+
+def _own(studio: Studio, mine: Any, name: Any) -> Path:
+    """Raises: InputError if the film is gone or not this visitor's."""
+    path = studio.folder(name)
+    if path is None or path not in studio.folders(mine):
+        raise InputError("This film is no longer there; reload the page.")
+    return path
+
+
+# --- handlers --------------------------------------------------------------------------------------------------------
+
+
+def refresh(studio: Studio, mine: Any, job_id: Any, drawn: str | None = None) -> Updates:
+    """The list as it is now; nothing if it is as `drawn`."""
+    job = studio.find(job_id)
+    now = film_list(studio, mine, None if job is None else job.directory)
+    return {} if now == drawn else {"films": now}
+
+
+def later(studio: Studio, mine: Any, job_id: Any, *values: Any) -> Updates:
+    """Put the film that is set up into the queue."""
+    try:
+        job = studio.submit_later(Form(*values).to_request())
+    except Exception as error:
+        return {"notice": rendering.notice(failure(error).message)}
+    place = studio.place(job)
+    before = "it is next" if place == 0 else f"{rendering.counted(place, 'film')} before it"
+    mine = handlers.remembered(mine, job.directory)
+    return {
+        "mine": mine,
+        "notice": rendering.notice(f"In the queue, {before}. It is made even if this page is closed.", "note"),
+        "films_panel": gr.update(open=True),
+    } | refresh(studio, mine, job_id)
+
+
+def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updates]:
+    """A button of the list. told: {"action", "film"} as the page sends it."""
+    yield {}
+    try:
+        action = told.get("action") if isinstance(told, dict) else None
+        if action in ("pause", "go-on"):
+            studio.pause(action == "pause")
+        elif action in ("up", "down"):
+            studio.move(_own(studio, mine, told.get("film")), -1 if action == "up" else 1)
+        elif action == "remove":
+            path = _own(studio, mine, told.get("film"))
+            studio.remove(path)
+            yield {
+                "removed": path.name, "removed_row": gr.update(visible=True),
+                "removed_words": rendering.notice("The film was removed.", "note"),
+            }  # fmt: skip
+        elif action in ("open", "watch", "resume"):
+            yield from _show(studio, mine, _own(studio, mine, told.get("film")), action)
+            return
+    except Exception as error:
+        yield {"notice": rendering.notice(failure(error).message)}
+    yield refresh(studio, mine, job_id)
+
+
+def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Updates]:
+    job: Job | None = studio.working_on(path)
+    if job is None:
+        job = studio.resume(path) if action == "resume" else studio.opened(path)
+    if not job.ended:
+        yield handlers.started()
+    yield {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None), "notice": ""}
+    yield refresh(studio, mine, job.id)
+    yield from handlers.watch(studio, job)
+    yield refresh(studio, mine, job.id)
+
+
+def put_back(studio: Studio, mine: Any, job_id: Any, removed: Any) -> Updates:
+    """The film that was removed last, as it was."""
+    back = studio.put_back(removed)
+    notice = "" if back else rendering.notice("The film could not be put back; it is gone.")
+    return {"removed_row": gr.update(visible=False), "notice": notice} | refresh(studio, mine, job_id)
+
+
+# --- wiring ----------------------------------------------------------------------------------------------------------
+
+
+def wire(
+    c: dict[str, Any], studio: Studio, form: list[Any], running: tuple[str, ...],
+    updates: Callable, streamed: Callable, options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Connect the panel; `updates` and `streamed` turn handlers into gradio's, as in `page.py`."""
+
+    def outputs(*names: str) -> list[Any]:
+        return [c[name] for name in names]
+
+    quick, film_event = options["quick"], options["film"]
+    known = outputs("mine", "job")
+    c["films_clock"].tick(
+        updates(partial(refresh, studio)), [*known, c["films"]], outputs("films"), **quick, trigger_mode="once"
+    )
+    c["later"].click(
+        updates(partial(later, studio)), [*known, *form], outputs("mine", "notice", "films_panel", "films"), **quick
+    )
+    c["unremove"].click(
+        updates(partial(put_back, studio)), [*known, c["removed"]], outputs("removed_row", "notice", "films"), **quick
+    )
+
+    def chosen(mine: Any, job_id: Any, event: gr.EventData) -> Iterator[Any]:
+        yield from streamed(lambda: pressed(studio, mine, job_id, getattr(event, "_data", None)))()
+
+    changing = outputs(*running, "films", "removed", "removed_row", "removed_words")
+    c["films"].select(chosen, known, changing, trigger_mode="multiple", **film_event)

@@ -1,0 +1,337 @@
+"""The studio behind the page: films one at a time, those that wait, and the networks kept loaded between them.
+
+A film is a folder in the jobs folder; its name cannot be guessed, and whoever knows it may see and change the film.
+Films put in the queue stand in `queue.json` too (`streaming/job_queue.py`), so they are made after a restart as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, UserError
+from ..events import Finished, Progress
+from ..request import GenerationRequest
+from .jobs import Failed, Job, Update, Work, failure
+
+NUM_REMEMBERED_JOBS = 200
+UNDO_SECONDS = 3600.0  # a removed film can be put back
+REMOVED = ".removed"  # below the jobs folder
+_NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16,}")
+
+# Settings that networks are loaded or fitted by; with all of these equal, a film takes the networks of the one before.
+_SHAPES_NETWORKS = (
+    "model", "dtype", "device", "quantization", "loras", "offload", "pinned_gb", "resident_gb", "encoders", "tile_vae",
+    "attention", "compile",
+)  # fmt: skip
+
+log = logging.getLogger("infinitetalk.studio")
+
+
+class Studio:
+    """The films of one jobs folder, and the thread that makes them.
+
+    Args:
+        shared: visitors are strangers to each other: each sees the films that its browser remembers, no others.
+        keep_hours: finished and stopped films are removed after that; None keeps them.
+    """
+
+    def __init__(self, jobs_dir: Path, *, shared: bool = True, keep_hours: float | None = None) -> None:
+        from ..streaming.job_queue import JobQueue
+
+        self.jobs_dir = Path(jobs_dir).absolute()
+        self.shared = shared
+        self.keep_hours = keep_hours
+        self.queue = JobQueue(self.jobs_dir)
+        self._waiting: list[Job] = []
+        self._running: Job | None = None
+        self._jobs: dict[str, Job] = {}
+        self._changed = threading.Condition()
+        self._worker: threading.Thread | None = None
+        self._loading = threading.Lock()
+        self._models: tuple[Any, Any] | None = None  # (what they are, the networks)
+
+    # --- films ------------------------------------------------------------------------------------------------------
+
+    def submit(self, request: GenerationRequest, plan: Any = None) -> Job:
+        """Make a film as soon as it is its turn, for somebody who waits for it."""
+        return self._enqueue(Job(request, self._new_folder(), plan))
+
+    def submit_later(self, request: GenerationRequest) -> Job:
+        """Put a film into the queue; its files are copied now, and a restart does not forget it.
+
+        Raises:
+            UserError: an input or the disk cannot be used.
+        """
+        from ..pipeline import prepare_job
+
+        folder = prepare_job(request, self._new_folder())
+        self.queue.add(folder)
+        return self._enqueue(self._continuing(folder.path, queued=True))
+
+    def resume(self, directory: Path) -> Job:
+        """Finish a film that was stopped, for somebody who waits for it.
+
+        Raises:
+            UserError: the folder holds no film that can be finished.
+        """
+        return self._enqueue(self._continuing(directory, queued=False))
+
+    def change(self, job: Job, work: Work) -> Job:
+        """Put work on a finished job's film at the end of the line; the job that is returned has the same folder."""
+        return self._enqueue(Job(job.request, job.directory, job.plan, work))
+
+    def wake(self) -> None:
+        """Take up the queue where the last run of the studio left it."""
+        if not self.queue.path.exists():
+            return
+        for path in self.queue.jobs():
+            try:
+                self._enqueue(self._continuing(path, queued=True))
+            except UserError as error:
+                self.queue.fail(path, str(error))
+
+    def _new_folder(self) -> Path:
+        return self.jobs_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}"
+
+    def _continuing(self, directory: Path, *, queued: bool) -> Job:
+        from ..pipeline import plan, resume
+        from ..streaming.job import JobFolder
+
+        def work(models: Any, should_stop: Any) -> Iterator[Any]:
+            return resume(directory, models, should_stop=should_stop)
+
+        request = JobFolder.open(directory).request
+        return Job(request, directory, plan(request), work, queued=queued)
+
+    def _enqueue(self, job: Job) -> Job:
+        with self._changed:
+            self._jobs[job.id] = job
+            self._forget_old_jobs()
+            self._waiting.append(job)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="studio-worker", daemon=True)
+                self._worker.start()
+            self._changed.notify_all()
+        return job
+
+    def find(self, job_id: Any) -> Job | None:
+        return self._jobs.get(job_id) if isinstance(job_id, str) else None
+
+    def working_on(self, directory: Path) -> Job | None:
+        """The job that is being made in a folder, or waits to be."""
+        with self._changed:
+            known = [self._running, *self._waiting] if self._running else self._waiting
+            return next((job for job in known if job.directory == directory), None)
+
+    def opened(self, directory: Path) -> Job:
+        """A job that has ended, from its folder: its film as it is on disk.
+
+        Raises:
+            UserError: there is no film in it.
+        """
+        from ..pipeline import plan
+        from ..streaming.job import JobFolder
+        from ..streaming.job_queue import job_state
+
+        folder, state = JobFolder.open(directory), job_state(directory)
+        if state.film is None:
+            raise InputError("This film has no pictures yet; press Resume to make them.")
+        job = Job(folder.request, directory, plan(folder.request))
+        complete = state.complete
+        chunks = job.plan.chunks if complete else job.plan.chunks[: state.num_made]
+        job.publish(Finished(state.film, directory, complete, chunks[-1].new_stop_frame))
+        with self._changed:
+            self._jobs[job.id] = job
+        return job
+
+    # --- whose films ------------------------------------------------------------------------------------------------
+
+    def folder(self, name: Any) -> Path | None:
+        """The folder of that name, if it is the name of a film."""
+        if not isinstance(name, str) or (self.shared and not _NAME.fullmatch(name)):
+            return None
+        path = self.jobs_dir / name
+        return path if path.parent == self.jobs_dir and (path / "project.json").is_file() else None
+
+    def folders(self, mine: Any) -> list[Path]:
+        """A visitor's films, newest first: those its browser remembers, or all where the studio serves one person."""
+        if self.shared:
+            names = mine if isinstance(mine, list) else []
+            found = [path for name in dict.fromkeys(map(str, names)) if (path := self.folder(name)) is not None]
+        else:
+            found = [path for path in self.jobs_dir.glob("*") if (path / "project.json").is_file()]
+        return sorted(found, key=lambda path: (path / "project.json").stat().st_ctime, reverse=True)
+
+    def in_order(self, folders: list[Path]) -> list[Path]:
+        """What is being made, what waits in its order, then the rest as it was given."""
+        with self._changed:
+            line = [job.directory for job in ([self._running] if self._running else []) + self._waiting]
+        places = {path: place for place, path in enumerate(line)}
+        return sorted(folders, key=lambda path: places.get(path, len(line)))
+
+    def remove(self, directory: Path) -> None:
+        """Take a film away; for an hour it can be put back.
+
+        Raises:
+            InputError: it is being made.
+        """
+        job = self.working_on(directory)
+        if job is not None and job is self._running:
+            raise InputError("This film is being made; cancel it first, then remove it.")
+        if job is not None:
+            self.cancel(job)
+        self.queue.remove(directory)
+        removed = self.jobs_dir / REMOVED
+        removed.mkdir(exist_ok=True)
+        target = removed / directory.name
+        shutil.rmtree(target, ignore_errors=True)
+        directory.rename(target)
+        target.touch()
+        self.tidy()
+
+    def put_back(self, name: Any) -> Path | None:
+        """The folder of a removed film, back in its place; None if it is gone."""
+        if not isinstance(name, str) or Path(name).name != name:
+            return None
+        source, target = self.jobs_dir / REMOVED / name, self.jobs_dir / name
+        if not (source / "project.json").is_file() or target.exists():
+            return None
+        source.rename(target)
+        return target
+
+    def tidy(self) -> None:
+        """Delete what was removed long ago, and films older than they are kept."""
+        now = time.time()
+        for path in (self.jobs_dir / REMOVED).glob("*"):
+            if now - path.stat().st_mtime > UNDO_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        if self.keep_hours is None:
+            return
+        for path in self.jobs_dir.glob("*"):
+            if _NAME.fullmatch(path.name) and self.working_on(path) is None and path not in self.queue.jobs():
+                newest = max((file.stat().st_mtime for file in path.rglob("*")), default=path.stat().st_mtime)
+                if now - newest > 3600 * self.keep_hours:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    # --- the line of films ------------------------------------------------------------------------------------------
+
+    def place(self, job: Job) -> int:
+        """Films that will be made before this one."""
+        with self._changed:
+            if job not in self._waiting:
+                return 0
+            return self._waiting.index(job) + (self._running is not None)
+
+    def follow(self, job: Job) -> Iterator[Update]:
+        return job.follow(lambda: self.place(job))
+
+    def cancel(self, job: Job) -> None:
+        """A film that waits is dropped at once; one that runs stops at its next step and keeps its finished chunks."""
+        job.cancel()
+        with self._changed:
+            waiting = job in self._waiting
+            if waiting:
+                self._waiting.remove(job)
+        if waiting:
+            self._ended(job)
+            job.publish(Finished(output=None, job_dir=job.directory, complete=False, num_frames=0))
+
+    def move(self, directory: Path, by: int) -> None:
+        """Let a film of the queue change places with the next one before (-1) or after (1) it."""
+        with self._changed:
+            queued = [job for job in self._waiting if job.queued]
+            index = next((i for i, job in enumerate(queued) if job.directory == directory), None)
+            if index is None or not 0 <= index + by < len(queued):
+                return
+            queued.insert(index + by, queued.pop(index))
+            others = iter(queued)
+            self._waiting = [next(others) if job.queued else job for job in self._waiting]
+            order = [job.directory for job in queued]
+        running = [self._running.directory] if self._running and self._running.queued else []
+        for place, path in enumerate([*running, *order]):
+            self.queue.move(path, place)
+
+    def pause(self, paused: bool) -> None:
+        """Begin no further film of the queue, or go on."""
+        if paused:
+            self.queue.pause()
+        else:
+            self.queue.go_on()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _next(self) -> Job | None:
+        paused = self.queue.path.exists() and self.queue.state().paused
+        return next((job for job in self._waiting if not (job.queued and paused)), None)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._next() is not None)
+                job = self._running = self._next()
+                self._waiting.remove(job)
+            try:
+                self._make(job)
+            except Exception as error:  # whatever it was, the visitor is told and the next film is made
+                failed = failure(error)
+                self._ended(job, failed)
+                job.publish(failed)
+            finally:
+                with self._changed:
+                    self._running = None
+
+    def _make(self, job: Job) -> None:
+        from ..pipeline import generate
+
+        started = time.monotonic()
+        job.publish(Progress(stage="loading", fraction=0.0, seconds_elapsed=0.0))
+        models = self.models(job.request)
+        if job.work is None:
+            events = generate(job.request, models, job.directory, should_stop=job.should_stop)
+        else:
+            events = job.work(models, job.should_stop)
+        for event in events:
+            if isinstance(event, Finished):
+                self._ended(job)
+            job.publish(event)
+        assert job.ended, "the engine stopped without an end"
+        log.info("%s done in %.1f s", job.directory.name, time.monotonic() - started)
+
+    def _ended(self, job: Job, failed: Failed | None = None) -> None:
+        """The queue no longer waits for it; where it failed, the queue says why."""
+        if not job.queued:
+            return
+        if failed is None:
+            self.queue.remove(job.directory)
+        else:
+            self.queue.fail(job.directory, failed.message)
+
+    # --- networks ---------------------------------------------------------------------------------------------------
+
+    def models(self, request: GenerationRequest) -> Any:
+        """The request's networks, loaded once and kept until a request needs others."""
+        from ..pipeline import load_models
+
+        settings = request.resolve()
+        wanted = (request.checkpoints_dir, *(getattr(settings, name) for name in _SHAPES_NETWORKS))
+        with self._loading:
+            if self._models is None or self._models[0] != wanted:
+                self._models = None  # let go of the old ones first: both together may not fit
+                self._models = (wanted, load_models(request))
+            return self._models[1]
+
+    def _forget_old_jobs(self) -> None:
+        """Only the memory of them; their folders stay."""
+        for job_id, job in list(self._jobs.items()):
+            if len(self._jobs) <= NUM_REMEMBERED_JOBS:
+                return
+            if job.ended:
+                del self._jobs[job_id]

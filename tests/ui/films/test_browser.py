@@ -1,0 +1,162 @@
+"""The queue in a real browser: two films, another order, a studio that is killed, and what comes after."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..conftest import REPOSITORY, wait_for, write_tone
+
+
+@contextmanager
+def _studio(folder: Path, port: int) -> Iterator[subprocess.Popen]:
+    environment = dict(os.environ, GRADIO_TEMP_DIR=str(folder / "cache"), OMP_NUM_THREADS="2")
+    command = [sys.executable, "app.py", "--port", str(port), "--jobs-dir", str(folder / "jobs")]
+    with open(folder / "output.txt", "a") as output:
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/", process, folder / "output.txt")
+        yield process
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _films(page: Any) -> list[str]:
+    return page.eval_on_selector_all("#films li strong", "titles => titles.map(title => title.textContent)")
+
+
+def _states(page: Any) -> dict[str, str]:
+    return dict(page.eval_on_selector_all(
+        "#films li", "rows => rows.map(row => [row.querySelector('strong').textContent, row.dataset.state])"
+    ))  # fmt: skip
+
+
+def _queued(page: Any, portrait: Path, voice: Path, number: int) -> None:
+    page.reload()
+    page.wait_for_selector("#generate", state="visible", timeout=60_000)
+    page.set_input_files("#source input[type=file]", str(portrait))
+    page.set_input_files("#voice input[type=file]", str(voice))
+    page.wait_for_selector("#plan dl", timeout=90_000)
+    page.click("#later")
+    page.wait_for_function(f"() => document.querySelectorAll('#films li').length === {number}", timeout=60_000)
+
+
+def _open(playwright: Any, chromium: str, port: int, profile: Path) -> Any:
+    context = playwright.chromium.launch_persistent_context(
+        str(profile), executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"],
+        viewport={"width": 1280, "height": 1100},
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{port}/", timeout=120_000)
+    page.wait_for_selector("#generate", state="visible", timeout=60_000)
+    return page
+
+
+def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    voice = write_tone(tmp_path / "voice.wav", 7.0)
+    portraits = []
+    for name in ("anna", "ben"):
+        portraits.append(tmp_path / f"{name}.png")
+        portraits[-1].write_bytes((REPOSITORY / "assets" / "portrait.png").read_bytes())
+
+    with sync_api.sync_playwright() as playwright:
+        with _studio(tmp_path, port):
+            page = _open(playwright, chromium, port, tmp_path / "profile")
+            # A paused queue takes films and begins none.
+            (tmp_path / "jobs" / "queue.json").write_text('{"format": 1, "paused": true, "jobs": []}')
+            _queued(page, portraits[0], voice, 1)
+            _queued(page, portraits[1], voice, 2)
+            assert set(_states(page).values()) == {"waiting"}
+            assert _films(page) == ["anna", "ben"]
+            assert "paused" in page.inner_text(".queue-bar")
+            # The second one first, by keyboard; the button keeps the focus while the list is drawn anew.
+            assert "1 film before it" in page.inner_text("#films li:has-text('ben')")
+            page.focus("#films li:has-text('ben') [data-do=up]")
+            page.keyboard.press("Enter")
+            page.wait_for_function("() => document.querySelector('#films li strong').textContent === 'ben'")
+            assert "Next in the queue" in page.inner_text("#films li:has-text('ben')")
+            page.wait_for_timeout(500)
+            assert page.evaluate("document.activeElement.dataset.do") == "up"
+            _shoot(page, "queue")
+            page.click("[data-do=go-on]")
+            page.wait_for_function(
+                "() => document.querySelector('#films li[data-state=running]')?.textContent.includes('ben')",
+                timeout=60_000,
+            )
+            page.wait_for_timeout(1500)
+            page.context.close()
+
+        # The studio was killed in the middle; started again, it goes on where it was, with nobody looking.
+        with _studio(tmp_path, port):
+            page = _open(playwright, chromium, port, tmp_path / "profile")
+            page.click("#films-panel button")
+            page.wait_for_function(
+                "() => document.querySelectorAll('#films li[data-state=finished]').length === 2",
+                timeout=300_000,
+            )
+            assert sorted(_films(page)) == ["anna", "ben"]
+            page.click("#films li:has-text('anna') [data-do=open]")
+            page.wait_for_selector("#download", state="visible", timeout=60_000)
+            page.wait_for_function("() => document.querySelector('#film video')?.readyState >= 2", timeout=60_000)
+            assert page.eval_on_selector("#film video", "video => Math.abs(video.duration - 7.0) < 0.1")
+            assert page.is_visible("#retake"), "a film that was opened can be retaken"
+            _shoot(page, "films")
+
+            # Removed, and back.
+            page.click("#films li:has-text('ben') [data-do=remove]")
+            page.wait_for_function("() => document.querySelectorAll('#films li').length === 1", timeout=30_000)
+            page.click("#unremove")
+            page.wait_for_function("() => document.querySelectorAll('#films li').length === 2", timeout=30_000)
+            page.context.close()
+
+
+def test_a_stopped_film_is_resumed(chromium: str, studio_url: str, tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
+    voice = write_tone(tmp_path / "voice.wav", 20.0)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        try:
+            page = browser.new_page(viewport={"width": 400, "height": 900})
+            page.goto(studio_url, timeout=120_000)
+            page.wait_for_selector("#generate", state="visible", timeout=60_000)
+            portrait = tmp_path / "clara.png"
+            portrait.write_bytes((REPOSITORY / "assets" / "portrait.png").read_bytes())
+            page.set_input_files("#source input[type=file]", str(portrait))
+            page.set_input_files("#voice input[type=file]", str(voice))
+            page.wait_for_selector("#plan dl", timeout=90_000)
+            page.click("#generate")
+            page.wait_for_selector("#strip .band.done", timeout=180_000)
+            page.click("#cancel")
+            page.wait_for_selector("#download", state="visible", timeout=120_000)
+            page.click("#films-panel button")
+            row = "#films li:has-text('clara')"
+            page.wait_for_selector(f"{row}[data-state=stopped]", timeout=30_000)
+            assert "finished" in page.inner_text(f"{row} .film-state")
+            _shoot(page, "stopped")
+            page.click(f"{row} [data-do=resume]")
+            page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
+            page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
+        finally:
+            browser.close()
+
+
+def _shoot(page: Any, name: str) -> None:
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+        page.evaluate("document.body.classList.toggle('dark')")
+        page.screenshot(path=f"{folder}/{name}-dark.png", full_page=True)
+        page.evaluate("document.body.classList.toggle('dark')")
