@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "streaming": BASICS | WORKING,
     "pipeline": BASICS | WORKING | {"streaming"},
     **dict.fromkeys(ASIDE, ENGINE | ASIDE),
-    "ui": ENGINE,
+    "ui": ENGINE | {"comparison"},
     "terminal": {"errors", "events", "runtime"},
     "request_arguments": {"errors", "request", "settings", "streaming"},
     "queue_cli": ENGINE | {"terminal"},

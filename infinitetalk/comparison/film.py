@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import OutputError, writing_failed
+from ..errors import InputError, OutputError, writing_failed
 from ..media.ffmpeg_tools import ensure_ffmpeg_on_path
 from .sides import Side
 
@@ -29,12 +29,13 @@ def export_film(
     layout: Layout = "side",
     report: Callable[[float], None] | None = None,
 ) -> Path:
-    """Write both films as one mp4 with the first one's sound, as long as the shorter of the two.
+    """Write both films as one mp4 with the first one's sound, as long as both last.
 
     Args:
         report: told the share that is written, 0 to 1.
 
     Raises:
+        InputError: they have no instant in common.
         OutputError: if it cannot be written; nothing is left of it.
     """
     os.environ.setdefault("FFMPEG_BINARY", ensure_ffmpeg_on_path()["ffmpeg"])  # moviepy reads it when it is imported
@@ -46,13 +47,19 @@ def export_film(
         height = _even(max(left.h, right.h))
         widths = [_even(clip.w * height / clip.h) for clip in (left, right)]
         labels = [_label(side.label, height) for side in (first, second)]
-        duration = min(left.duration, right.duration)
+        starts = first.start_seconds, second.start_seconds
+        begin = max(starts)
+        duration = min(start + clip.duration for start, clip in zip(starts, (left, right), strict=True)) - begin
+        if duration <= 0:
+            raise InputError(f"{first.label} and {second.label} have no instant in common; compare others.")
 
         def frame(seconds: float) -> np.ndarray:
-            pictures = [
-                _labelled(_fit(clip.get_frame(min(seconds, clip.duration - 1e-3)), width, height), label, corner)
-                for clip, width, label, corner in zip((left, right), widths, labels, ("left", "right"), strict=True)
-            ]
+            pictures = []
+            for clip, start, width, label, corner in zip(
+                (left, right), starts, widths, labels, ("left", "right"), strict=True
+            ):
+                picture = clip.get_frame(min(begin - start + seconds, clip.duration - 1e-3))
+                pictures.append(_labelled(_fit(picture, width, height), label, corner))
             if layout == "side":
                 gap = np.zeros((height, _GAP_PIXELS, 3), np.uint8)
                 return np.concatenate([pictures[0], gap, pictures[1]], axis=1)
@@ -60,7 +67,7 @@ def export_film(
 
         clip = VideoClip(frame, duration=duration)
         if left.audio is not None:
-            clip = clip.with_audio(left.audio.subclipped(0, duration))
+            clip = clip.with_audio(left.audio.subclipped(begin - starts[0], begin - starts[0] + duration))
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             clip.write_videofile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -47,32 +48,18 @@ def export_page(first: Side, second: Side, output: Path) -> list[Path]:
     return files
 
 
-def _page(sides: Sequence[Side], addresses: Sequence[str]) -> str:
-    title = " against ".join(escape(side.label) for side in sides)
-    videos = "".join(
-        f'<video id="{name}" src="{escape(address)}" title="{escape(side.label)}" playsinline preload="auto"></video>'
-        for name, side, address in zip(("first", "second"), sides, addresses, strict=True)
-    )
-    style = (_STATIC / "comparison.css").read_text(encoding="utf-8")
-    script = (_STATIC / "comparison.js").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>{style}</style></head>
-<body><main>
-<h1>{title}</h1>
-<div id="stage" class="side">{videos}</div>
-<div class="bar"><button id="play">Play</button>
-<input id="scrub" type="range" min="0" max="1" step="any" value="0" aria-label="Time in both films">
-<output id="time"></output>
-<button id="layout" aria-pressed="false" title="One over the other: move the pointer to wipe">Wipe</button>
-<button id="sound">Sound: {escape(sides[0].label)}</button></div>
-{_table(*sides)}
-<p class="soft">Space plays, arrows step one frame, Shift steps a second. Made with InfiniteTalk Studio.</p>
-</main><script>{script}</script></body></html>
-"""
+def player_style() -> str:
+    """Of the players alone; the colours `--cmp-*` come from whoever shows them."""
+    return (_STATIC / "comparison.css").read_text(encoding="utf-8")
 
 
-def _table(first: Side, second: Side) -> str:
+def player_script() -> str:
+    """Defines `mountComparison`."""
+    return (_STATIC / "comparison.js").read_text(encoding="utf-8")
+
+
+def differences_table(first: Side, second: Side) -> str:
+    """What the settings of the two differ in, as HTML."""
     rows = differences(first, second)
     if first.request is None or second.request is None:
         return '<p class="soft">One of the films is not a job of the studio, so its settings are not known.</p>'
@@ -80,4 +67,28 @@ def _table(first: Side, second: Side) -> str:
         return '<p class="soft">Both were made with the same settings.</p>'
     cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     heads = "".join(f"<th>{escape(text)}</th>" for text in ("What differs", first.label, second.label))
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table>"
+    return f'<table class="cmp-table"><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table>'
+
+
+def _page(sides: Sequence[Side], addresses: Sequence[str]) -> str:
+    title = " against ".join(escape(side.label) for side in sides)
+    shown = [
+        {"url": address, "label": side.label, "start": side.start_seconds}
+        for side, address in zip(sides, addresses, strict=True)
+    ]
+    data = json.dumps(shown).replace("<", "\\u003c")  # a name must not end the script
+    style = (_STATIC / "page.css").read_text(encoding="utf-8") + player_style()
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>{style}</style></head>
+<body><main>
+<h1>{title}</h1>
+<div id="comparison"></div>
+{differences_table(*sides)}
+<p class="soft">Space plays, arrows step one frame, Shift steps a second, W wipes. Made with InfiniteTalk Studio.</p>
+</main><script>{player_script()}
+const players = mountComparison(document.getElementById("comparison"));
+players.show(...{data});
+document.addEventListener("keydown", (event) => {{ if (!event.defaultPrevented) players.key(event); }});
+</script></body></html>
+"""

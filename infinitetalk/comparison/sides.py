@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,17 @@ _SAME_IN_EVERY_JOB = ("checkpoints_dir",)  # where weights lie changes no pictur
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two films. request: what it was made from, None for a film from elsewhere."""
+    """One of the two films.
+
+    request: what it was made from, None for a film from elsewhere. take: what a single take has of its own.
+    start_seconds: the instant of the whole film at which this one begins, for a stretch of it.
+    """
 
     label: str
     film: Path
     request: GenerationRequest | None = None
+    take: Mapping[str, Any] = field(default_factory=dict)
+    start_seconds: float = 0.0
 
 
 def open_side(path: str | Path, label: str | None = None) -> Side:
@@ -47,6 +53,44 @@ def open_side(path: str | Path, label: str | None = None) -> Side:
     return Side(label or path.name, job.output, job.request)
 
 
+def job_takes(path: str | Path, starts: Sequence[float]) -> list[tuple[int, int, Side]]:
+    """(chunk, take, the take as a film) of every chunk that was made more than once.
+
+    Args:
+        starts: when each chunk's new pictures begin, in seconds of the film.
+    """
+    from ..streaming.job import JobFolder
+
+    job = JobFolder.open(path)
+    found: list[tuple[int, int, Side]] = []
+    for chunk, start in enumerate(starts):
+        takes = [read for folder in job.take_dirs(chunk) if (read := _take(folder)) is not None]
+        if len(takes) < 2:
+            continue
+        for number, film, recipe in takes:
+            told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items()) or "as first made"
+            label = f"Stretch {chunk + 1}, take {number + 1}: {told}"
+            found.append((chunk, number, Side(label, film, job.request, recipe, start)))
+    return found
+
+
+_SHOWN_OF_RECIPES = ("seed", "prompt", "text_scale", "audio_scale", "reference_seconds")
+
+
+def _take(folder: Path) -> tuple[int, Path, dict[str, Any]] | None:
+    """(number, film, what was chosen for it); None for a damaged one."""
+    try:
+        record = json.loads((folder / "take.json").read_text(encoding="utf-8"))
+        recipe = record.get("recipe") or {}
+        chosen = {name: recipe[name] for name in _SHOWN_OF_RECIPES if recipe.get(name) is not None}
+        if recipe.get("reference_image"):
+            chosen["own picture"] = "yes"
+        film = folder / "segment.mp4"
+        return (int(record["take"]), film, chosen) if film.is_file() else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def differences(first: Side, second: Side) -> list[tuple[str, str, str]]:
     """(name, value of the first, value of the second) of every choice that differs; empty where one is unknown.
 
@@ -54,7 +98,7 @@ def differences(first: Side, second: Side) -> list[tuple[str, str, str]]:
     """
     if first.request is None or second.request is None:
         return []
-    values = [_flat(_choices(side.request)) for side in (first, second)]
+    values = [_flat(_choices(side.request) | dict(side.take)) for side in (first, second)]
     names = list(dict.fromkeys([*values[0], *values[1]]))
     return [
         (name, values[0].get(name, "-"), values[1].get(name, "-"))

@@ -199,7 +199,7 @@ class JobFolder:
 
         A file that has not the size the record says (a disk that lost its last write) makes the take incomplete.
         """
-        for folder in self._take_dirs(chunk):
+        for folder in self.take_dirs(chunk):
             try:
                 record = json.loads((folder / "take.json").read_text(encoding="utf-8"))
                 sizes = record.get("bytes", {})
@@ -212,9 +212,10 @@ class JobFolder:
 
     def next_take(self, chunk: int) -> int:
         """A number that no take on disk has."""
-        return 1 + max((int(folder.name.removeprefix("take-")) for folder in self._take_dirs(chunk)), default=-1)
+        return 1 + max((int(folder.name.removeprefix("take-")) for folder in self.take_dirs(chunk)), default=-1)
 
-    def _take_dirs(self, chunk: int) -> list[Path]:
+    def take_dirs(self, chunk: int) -> list[Path]:
+        """The folders of a chunk's takes, in their order; every one is whole."""
         found = (self.path / "chunks" / f"{chunk:04d}").glob("take-*")
         return sorted(folder for folder in found if folder.name.removeprefix("take-").isdigit())
 

@@ -16,6 +16,7 @@ from ..errors import InputError, OutputError
 from ..presets import AUTO
 from ..request import load_preset, preset_names
 from . import api, handlers, rendering, retakes, source_options
+from .compare import panel as compare
 from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED, Form
 from .handlers import Updates
@@ -194,6 +195,7 @@ def build_page(studio: Studio, preset: str) -> gr.Blocks:
             _result_zone(c, load_preset(preset).audio_scale)
         pictures = SourcePictures()
         _timeline_zone(c, pictures)
+        compare.panel(c)
         films.panel(c, studio)
         _wire(page, c, studio, preset, pictures)
         _publish_api(studio)
@@ -281,6 +283,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     page.load(streamed(partial(handlers.reattach, studio)), c["job"], running, **film_event)
     retakes.wire(c, studio, of_film, updates, streamed, {"quick": quick, "film": film_event})
     films.wire(c, studio, form, of_film, updates, streamed, {"quick": quick, "film": film_event})
+    compare.wire(c, studio, updates, streamed, {"quick": quick, "private": private})
     c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import re
+import time
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import ChunkFinished, Finished, Progress
@@ -194,7 +196,7 @@ def model_panel(
 def waiting(place: int) -> str:
     """place: films that are made before this one."""
     text = "Starting" if place == 0 else f"Waiting: {counted(place, 'film')} before yours"
-    return _meter(text, "", None)
+    return meter(text, "", None)
 
 
 def progress(event: Progress) -> str:
@@ -207,14 +209,14 @@ def progress(event: Progress) -> str:
     times = f"{duration(event.seconds_elapsed)} so far"
     if event.seconds_left is not None:
         times += f" · about {duration(_rounded(event.seconds_left))} left"
-    return _meter(title, times, event.fraction)
+    return meter(title, times, event.fraction)
 
 
 def stopping() -> str:
-    return _meter("Stopping after this step; finished chunks are kept", "", None)
+    return meter("Stopping after this step; finished chunks are kept", "", None)
 
 
-def _meter(title: str, times: str, fraction: float | None) -> str:
+def meter(title: str, times: str, fraction: float | None) -> str:
     """A bar with its words; without a fraction it only moves."""
     if fraction is None:
         bar = '<div class="bar" role="progressbar" aria-label="Progress"><i class="unknown"></i></div>'
@@ -228,6 +230,22 @@ def _meter(title: str, times: str, fraction: float | None) -> str:
         f'<div class="meter"><div class="words"><span>{escape(title)}</span><span class="times">{escape(times)}</span>'
         f"</div>{bar}</div>"
     )
+
+
+def film_title(source: str) -> str:
+    """What a film is called, by its source; a job keeps that with a number before its name."""
+    stem = Path(source).stem
+    number, _, name = stem.partition("-")
+    return name if number.isdigit() and name else stem
+
+
+def ago(changed: float) -> str:
+    """How long ago, from a file's time."""
+    seconds = time.time() - changed
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"{counted(int(seconds // length), unit)} ago"
+    return "just now"
 
 
 def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], running: int | None = None) -> str:

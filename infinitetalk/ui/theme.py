@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from .compare.panel import compare_css, compare_head
 from .films.panel import films_css, films_head
 from .people.component import people_css, people_head
 from .timeline.component import timeline_css, timeline_head
@@ -95,10 +96,11 @@ def studio_theme() -> gr.themes.Base:
 
 
 def studio_css() -> str:
-    return (STATIC_DIR / "studio.css").read_text(encoding="utf-8") + timeline_css() + people_css() + films_css()
+    own = (STATIC_DIR / "studio.css").read_text(encoding="utf-8")
+    return own + timeline_css() + people_css() + films_css() + compare_css()
 
 
 def studio_head() -> str:
     """Keyboard shortcuts, the light switch, playing a chunk by its band, and the timeline."""
     own = (STATIC_DIR / "studio.js").read_text(encoding="utf-8")
-    return f"<script>{own}</script>" + timeline_head() + people_head() + films_head()
+    return f"<script>{own}</script>" + timeline_head() + people_head() + films_head() + compare_head()

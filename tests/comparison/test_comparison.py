@@ -70,6 +70,18 @@ def test_a_wipe_shows_the_first_left_of_the_line(sides, tmp_path: Path) -> None:
     assert [sweep(t) for t in (0, 2, 4)] == pytest.approx([0, 1, 0])
 
 
+def test_a_stretch_lies_at_its_place_in_the_whole_film(tmp_path: Path) -> None:
+    """0.8 s from 0.4 s on against a film of 1 s: what both have lasts 0.6 s."""
+    whole = Side("whole", _film(tmp_path / "whole.mp4", (200, 30, 30), 1.0))
+    stretch = Side("stretch", _film(tmp_path / "stretch.mp4", (30, 30, 200), 0.8), start_seconds=0.4)
+    # The sound of these is padded to whole packets, up to 64 ms.
+    assert 15 <= len(_frames(export_film(whole, stretch, tmp_path / "both.mp4"))) <= 17
+    far = Side("far", stretch.film, start_seconds=5.0)
+    with pytest.raises(InputError, match="no instant in common"):
+        export_film(whole, far, tmp_path / "none.mp4")
+    assert not (tmp_path / "none.mp4").exists()
+
+
 def test_the_page_holds_both_films_and_what_differs(sides, tmp_path: Path) -> None:
     requests = [GenerationRequest("a<b>.png", (Speaker("voice.wav"),), seed=seed) for seed in (1, 2)]
     first, second = (Side(side.label, side.film, request) for side, request in zip(sides, requests, strict=True))
@@ -83,7 +95,7 @@ def test_large_films_lie_beside_the_page(sides, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("infinitetalk.comparison.page.EMBED_BELOW_BYTES", 10)
     files = export_page(*sides, tmp_path / "out" / "page.html")
     assert [file.name for file in files] == ["page.html", "page-first.mp4", "page-second.mp4"]
-    assert all(file.is_file() for file in files) and 'src="page-first.mp4"' in files[0].read_text()
+    assert all(file.is_file() for file in files) and '"url": "page-first.mp4"' in files[0].read_text()
 
 
 def test_names_are_text_on_the_page(sides, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -49,7 +48,7 @@ def _row(studio: Studio, path: Path, shown: bool, failed: str | None) -> str:
     state, job = job_state(path), studio.working_on(path)
     kind, words = _state(studio, state, job, failed)
     name = escape(path.name)
-    title = escape(_title(state))
+    title = escape(rendering.film_title(str(state.request.get("source") or path.name)))
     buttons = [
         f'<button type="button" class="tl-button" data-do="{do}" data-film="{name}" data-key="{do} {name}" '
         f'aria-label="{label}: {title}">{label}</button>'
@@ -97,16 +96,9 @@ def _actions(kind: str, state: JobState, job: Job | None) -> list[tuple[str, str
     return actions
 
 
-def _title(state: JobState) -> str:
-    source = Path(str(state.request.get("source") or state.path.name)).stem
-    # Inputs are stored with a number before their name.
-    number, _, name = source.partition("-")
-    return name if number.isdigit() and name else source
-
-
 def _facts(path: Path, state: JobState) -> str:
     try:
-        age = time.time() - (path / "project.json").stat().st_mtime
+        changed = (path / "project.json").stat().st_mtime
         megabytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
     except OSError:  # removed while we look
         return ""
@@ -115,17 +107,8 @@ def _facts(path: Path, state: JobState) -> str:
         facts.append(rendering.duration(frames / FRAMES_PER_SECOND))
     if state.request.get("preset"):
         facts.append(str(state.request["preset"]))
-    facts += [_ago(age), rendering.size(megabytes)]
+    facts += [rendering.ago(changed), rendering.size(megabytes)]
     return " · ".join(facts)
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 90:
-        return "just now"
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            return f"{rendering.counted(int(seconds // length), unit)} ago"
-    return "just now"
 
 
 @lru_cache(maxsize=256)

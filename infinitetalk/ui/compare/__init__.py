@@ -1,0 +1,1 @@
+"""Two films against each other on the page."""
