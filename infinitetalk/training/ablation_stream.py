@@ -126,6 +126,8 @@ def _batch(
         audio=torch.from_numpy(features.windows(speech, start, NUM_CHUNK_FRAMES))[None],
         truth=torch.zeros(1, NUM_LATENT_FRAMES - 1, 4, 1),  # nobody knows it
         motion=torch.zeros(1, dtype=torch.int64),
+        closed=nowhere[..., :1, :1],
+        dubbed=torch.zeros(1),
     )
 
 

@@ -56,10 +56,13 @@ class AudioTraining:
 class SpeechReader(nn.Module):
     """The encoder with linear readers per layer, of mouth shapes and of phoneme groups; they are thrown away later."""
 
-    def __init__(self, num_shapes: int) -> None:
+    def __init__(self, num_shapes: int, start_from: Path | None = None) -> None:
         super().__init__()
-        self.encoder = SpeechEncoder(nano_speech_config())
-        self.encoder.start_from_filters()
+        if start_from is None:
+            self.encoder = SpeechEncoder(nano_speech_config())
+            self.encoder.start_from_filters()
+        else:
+            self.encoder = SpeechEncoder.from_pretrained(start_from)
         channels, layers = self.encoder.num_channels, range(self.encoder.num_layers)
         self.shape_readers = nn.ModuleList(nn.Linear(channels, num_shapes) for _ in layers)
         self.group_readers = nn.ModuleList(nn.Linear(channels, len(PHONE_GROUPS)) for _ in layers)
@@ -97,15 +100,17 @@ def train_audio(
     out: Path,
     settings: AudioTraining,
     reopen: Callable[[], SpeechSet] | None = None,
+    start_from: Path | None = None,
 ) -> dict[str, float]:
     """Train on speech (or on the sound of clips), export to `out/audio_encoder`, return the held-out figures.
 
     reopen: gives the speech anew at every report; for a folder that is still being filled.
+    start_from: folder of an exported encoder that learns on, whatever its size; what reads its features has to follow.
     """
     torch.manual_seed(settings.seed)
     data = [source if isinstance(source, SpeechSet) else speech_of(source)]
     standard = Standard.of(data[0].shapes[data[0].indices(test=False)])
-    model = SpeechReader(int(standard.used.sum()))
+    model = SpeechReader(int(standard.used.sum()), start_from)
     closed = (0.08 - standard.center[0]) / standard.spread[0]  # below this the lips hardly part
     weights = torch.ones(int(standard.used.sum()))
     weights[0] = settings.jaw_weight

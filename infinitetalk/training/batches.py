@@ -12,13 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .dubbing import Dub, Dubbing
 from .latents import LATENT_CELLS, Features, Variation, load_small
 from .references import Given, draw_given
+from .synthetic.visemes import PRESS
 
 if TYPE_CHECKING:
     from .clips import ClipSet
+    from .hearing import HeardSpeech
     from .phases import Phase, TransformerTraining
 
+_AS_THEY_ARE = ("num_context", "opens", "picture", "image_seen", "audio", "truth", "motion", "dubbed")
+PRESSED = 0.25  # of the shape "press", from which lips count as shut where only shapes are known
 LAST_MASK_CHANNEL = 3  # of four, one per frame of a latent frame: a second reference stands for its last frame
 
 
@@ -48,6 +53,8 @@ class Batch:
     audio: Tensor
     truth: Tensor
     motion: Tensor
+    closed: Tensor
+    dubbed: Tensor
     tracks: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Batch:
@@ -77,7 +84,9 @@ class BatchMaker:
         scale: float,
         settings: TransformerTraining,
         tracks: tuple[str, ...] = (),
+        speech: HeardSpeech | None = None,
     ) -> None:
+        self.dubbing = None if speech is None else Dubbing(clips, features, speech)
         self.clips = clips
         self.features = features
         self.scale = scale
@@ -112,7 +121,10 @@ class BatchMaker:
             shake = rng.uniform(-1.5, 1.5, 2)
             if plain:
                 variation, sound, silent, unseen, shake = 0, 0, False, False, np.zeros(2)
-            example = self.example(int(clip), given, phase, variation, sound, silent, unseen, shake)
+            dub = None
+            if self.dubbing is not None and not plain and rng.random() < settings.dubbed_share:
+                dub = self.dubbing.draw(num_frames, rng)
+            example = self.example(int(clip), given, phase, variation, sound, silent, unseen, shake, dub)
             if not (plain or silent):
                 example["audio"] += settings.audio_noise * rng.standard_normal(example["audio"].shape, np.float32)
             examples.append(example)
@@ -128,6 +140,7 @@ class BatchMaker:
         silent: bool = False,
         unseen: bool = False,
         shake: np.ndarray | tuple[float, float] = (0.0, 0.0),
+        dub: Dub | None = None,
     ) -> dict[str, np.ndarray]:
         """One example: its arrays, without the batch axis, absolute latents still."""
         features, cells = self.features, LATENT_CELLS
@@ -158,9 +171,17 @@ class BatchMaker:
             return features.single[clip, variation_number, frame, :, *window].astype(np.float32)
 
         shown = load_small(self.clips, clip, given.reference, given.reference + 1)
-        audio = features.windows(clip, given.start, num_frames, sound)
+        if dub is None:
+            audio = features.windows(clip, given.start, num_frames, sound)
+            clean = features.chunk(clip, given.start, phase.num_latent_frames, variation_number, window)
+            closed = np.asarray(self.clips.closures[clip, span], np.float32)
+        else:
+            audio, closed = dub.windows, np.asarray(dub.shapes[:, PRESS] > PRESSED, np.float32)
+            clean = self.dubbing.chunk(clip, variation_number, dub.shapes, window)
+            if given.opens:
+                clean[0] = single(given.reference)
         example = {
-            "clean": features.chunk(clip, given.start, phase.num_latent_frames, variation_number, window),
+            "clean": clean,
             "reference": single(given.reference),
             "tail": features.tail[:, *window].numpy(),
             "mouth": covered_cells(mouth - corner, rows, columns),
@@ -174,6 +195,8 @@ class BatchMaker:
                 phase.num_latent_frames - 1, 4, -1
             ),
             "motion": np.array(self.clips.motion[clip], np.int64),
+            "closed": np.concatenate([closed[:1], closed[1:].reshape(-1, 4).mean(axis=1)]),
+            "dubbed": np.array(dub is not None, np.float32),
         }
         if given.second is not None:
             example["second"] = single(given.second)
@@ -201,7 +224,8 @@ class BatchMaker:
             tracks={key.removeprefix("track "): v for key, v in stacked.items() if key.startswith("track ")},
             mouth=stacked["mouth"][:, None],
             eyes=stacked["eyes"][:, None],
-            **{k: stacked[k] for k in ("num_context", "opens", "picture", "image_seen", "audio", "truth", "motion")},
+            closed=stacked["closed"][:, None, :, None, None],
+            **{k: stacked[k] for k in _AS_THEY_ARE},
         )
 
 

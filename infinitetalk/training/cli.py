@@ -15,13 +15,14 @@ from ..arguments import CommandParser
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
     from .clips import ClipSet
+    from .hearing import HeardSpeech
     from .latents import Features
     from .phases import TransformerTraining
     from .speech_data import SpeechSet
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
-STAGES = (*SHARES, "two-reference", "sync", "lora")
+STAGES = (*SHARES, "lips", "two-reference", "sync", "lora")
 REFERENCES = ("M0", "M1", "M2", "M3")
 CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -50,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
     parser.add_argument("--json", action="store_true", help="print the final figures as one JSON line")
-    network = parser.add_argument_group("transformer, two-reference, distill")
+    network = parser.add_argument_group("transformer, lips, two-reference, distill")
     network.add_argument("--reference", choices=REFERENCES, help="where references come from (default M3)")
     network.add_argument("--conditioning", choices=CONDITIONINGS, help="what is given of a chunk (default sparse)")
     network.add_argument("--dim", type=int, help="width of the transformer (default 192)")
@@ -113,7 +114,9 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         from .audio_stage import AudioTraining, train_audio
 
         settings = _changed(AudioTraining(), num_steps=arguments.steps, **changes)
-        return train_audio(clips if arguments.speech is None else _speech(arguments), out, settings)
+        encoder = None if arguments.start_from is None else _weights(arguments.start_from, "audio_encoder")
+        source = clips if arguments.speech is None else _speech(arguments)
+        return train_audio(source, out, settings, start_from=encoder)
     if stage in ("vae", "decoder"):
         from .vae_stage import DECODER_TRAINING, VaeTraining, train_vae
 
@@ -129,17 +132,19 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
     if stage == "features":
         return {"clips": float(features.finished.sum())}
     from .distill import DISTILL_TRAINING, Teaching, distill
-    from .transformer_stage import TWO_REFERENCE_TRAINING, TransformerTraining, train_transformer
+    from .transformer_stage import LIPS_TRAINING, TWO_REFERENCE_TRAINING, TransformerTraining, train_transformer
 
     if stage == "transformer":
         settings = _transformer_settings(TransformerTraining(), arguments, changes)
-        heard = None
-        if arguments.speech is not None:
-            from .hearing import hear_speech
-
-            heard = hear_speech(_speech(arguments), _speech_encoder(out))
-        return train_transformer(clips, features, out, settings, start_from=arguments.start_from, speech=heard)
+        return train_transformer(
+            clips, features, out, settings, start_from=arguments.start_from, speech=_heard(arguments)
+        )
     start_from = arguments.start_from or _weights(out, "transformer").parent
+    if stage == "lips":
+        settings = _transformer_settings(LIPS_TRAINING, arguments, changes)
+        return train_transformer(
+            clips, features, out / stage, settings, stage=stage, start_from=start_from, speech=_heard(arguments)
+        )
     if stage == "two-reference":
         settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)
         settings = replace(settings, conditioning="two-reference")
@@ -192,6 +197,12 @@ def _speech_encoder(out: Path) -> SpeechEncoder:
     from ..models.audio_encoder import SpeechEncoder
 
     return SpeechEncoder.from_pretrained(_weights(out, "audio_encoder")).eval()
+
+
+def _heard(arguments: argparse.Namespace) -> HeardSpeech | None:
+    from .hearing import hear_speech
+
+    return None if arguments.speech is None else hear_speech(_speech(arguments), _speech_encoder(arguments.out))
 
 
 def _speech(arguments: argparse.Namespace) -> SpeechSet:

@@ -63,7 +63,7 @@ class Readings:
 
     def error(self, result: Tensor, batch: Batch) -> Tensor:
         """Squared error of what is read from `result` [B,16,T,h,w], as a share of the truths' variance; a number."""
-        given = batch.known()[:, 0, 1:, 0, 0] > 0
+        given = (batch.known()[:, 0, 1:, 0, 0] > 0) | (batch.dubbed[:, None] > 0)  # the truth is of the clip's speech
         total = result.new_zeros(())
         for part, weights, spread, truth in (
             (batch.mouth, self.mouth, self.mouth_spread, _mouth(batch.truth)),

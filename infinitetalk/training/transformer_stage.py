@@ -47,6 +47,17 @@ TWO_REFERENCE_TRAINING = TransformerTraining(
     phases=(Phase("between", 1.0, 21, None, 2, 6.0, 4.0, 0.2, 0.6, moving_share=0.5),),
 )
 
+# Fine-tuning a finished network to hear better: few faces, much other speech for them, mouths alone at first.
+LIPS_TRAINING = TransformerTraining(
+    seconds=2700.0,
+    rate=6e-4,
+    hearing_steps=0,
+    phases=(
+        Phase("mouths", 0.5, 9, (8, 8), 16, 8.0, 2.0, 0.1, 0.85),
+        Phase("chunks", 0.5, 21, None, 2, 24.0, 6.0, 0.1, 0.85, crops_between=2, crop_between=(8, 8)),
+    ),
+)
+
 
 def flow_loss(
     networks: NanoNetworks,
@@ -70,7 +81,7 @@ def flow_loss(
     result = networks(batch, latents, times)
     error = (result - batch.clean).square().mean(dim=1, keepdim=True)
     # A velocity's error is the clean latent's over t; bounded, lest nearly clean examples take all.
-    loss = weighted_error(error / at.square().clamp(min=TIME_FLOOR), batch, phase)
+    loss = weighted_error(error / at.square().clamp(min=TIME_FLOOR), batch, phase, settings.closed_weight)
     with torch.no_grad():
         inside = (1 - known) * batch.mouth * (at > 0.75)
         mouth = (error * inside).sum() / inside.sum().clamp(min=1e-6)
@@ -82,17 +93,19 @@ def flow_loss(
     return loss, figures
 
 
-def weighted_error(error: Tensor, batch: Batch, phase: Phase) -> Tensor:
-    """Mean of an error [B,1,T,h,w] where nothing is given, mouth and eyes weighted.
+def weighted_error(error: Tensor, batch: Batch, phase: Phase, closed_weight: float = 1.0) -> Tensor:
+    """Mean of an error [B,1,T,h,w] where nothing is given, mouth and eyes weighted, lips that are shut most of all.
 
     Each example counts against its own variance: what a turning head or a moving camera leaves unexplained is many
     times what a mouth does, and would drown it.
     """
-    weight = (1 - batch.known()) * (1 + (phase.mouth_weight - 1) * batch.mouth + (phase.eye_weight - 1) * batch.eyes)
+    own = 1 - batch.dubbed[:, None, None, None, None]
+    mouth = (phase.mouth_weight - 1) * batch.mouth * (1 + (closed_weight - 1) * batch.closed)
+    weight = (1 - batch.known()) * (mouth + own * (1 + (phase.eye_weight - 1) * batch.eyes))
     over = (1, 2, 3, 4)
     total = weight.sum(dim=over).clamp(min=1e-6)  # of an example whose every frame is given: nothing
-    own = (batch.clean.square().mean(dim=1, keepdim=True) * weight).sum(dim=over) / total
-    return ((error * weight).sum(dim=over) / total / (STILL_VARIANCE + own)).mean()
+    variance = (batch.clean.square().mean(dim=1, keepdim=True) * weight).sum(dim=over) / total
+    return ((error * weight).sum(dim=over) / total / (STILL_VARIANCE + variance)).mean()
 
 
 def train_transformer(
@@ -111,7 +124,7 @@ def train_transformer(
 
     Args:
         start_from: folder of exported networks to start from, instead of new ones.
-        speech: without pictures, that the sound's tokens also learn from.
+        speech: without pictures; the sound's tokens learn from it, and `settings.dubbed_share` of the examples say it.
 
     Raises:
         InputError: no features yet, or `settings.trainable` names nothing.
@@ -133,7 +146,7 @@ def train_transformer(
         networks = NanoNetworks.from_folder(start_from)
     choose_trainable(networks, settings.trainable)
     scale = kept_scale(out, clips, features, train, settings.seed)
-    maker = BatchMaker(clips, features, scale, settings)
+    maker = BatchMaker(clips, features, scale, settings, speech=speech)
     probe = Probe.fit(clips, features, train)
     quality = probe.quality(clips, features, held_out)
     readings = Readings.fit(maker, train)
