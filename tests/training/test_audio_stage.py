@@ -44,6 +44,15 @@ def test_jaw_and_groups_are_learned_and_exported(trained: tuple[Path, dict[str, 
     assert encoder.embed(np.zeros(6400, np.float32)).shape == (10, 4, 96)
 
 
+def test_a_finished_encoder_learns_on(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    out, _ = trained
+    settings = AudioTraining(seconds=None, num_steps=1, batch_size=2, num_frames=30, rate=1e-5)
+    train_audio(toy(), tmp_path, settings, start_from=out / "audio_encoder")
+    before, after = (SpeechEncoder.from_pretrained(folder / "audio_encoder") for folder in (out, tmp_path))
+    pairs = list(zip(before.parameters(), after.parameters(), strict=True))
+    assert max((a - b).abs().max() for a, b in pairs) < 1e-3 and any(not torch.equal(a, b) for a, b in pairs)
+
+
 def test_the_stage_is_the_same_twice(tmp_path: Path) -> None:
     settings = AudioTraining(seconds=None, num_steps=2, batch_size=2, num_frames=30)
     weights = []
