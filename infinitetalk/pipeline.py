@@ -107,7 +107,7 @@ def _prepare_job(request: GenerationRequest, job_dir: str | Path) -> tuple[JobFo
     film_plan = plan(request)  # nothing is written for a request that cannot work
     if team().leads:
         # What was found is written down, so that a resume or a later version sees the same shots.
-        JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts), len(film_plan.chunks))
+        JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts), len(film_plan.chunks), film_plan.num_frames)
     team().wait()
     return JobFolder.open(job_dir), film_plan
 

@@ -57,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         print("Paused; --go-on ends it.")
     for place, (waiting, path) in enumerate(zip(state.jobs, queue.jobs(), strict=True)):
         job = job_state(path)
-        told = waiting.failed or job.fault or f"{job.num_made} of {job.num_chunks or '?'} chunks made{job.owner}"
+        made = f"{job.num_made} of {job.num_chunks or '?'} chunks made{job.owner}"
+        told = waiting.failed or job.fault or (f"held, {made}" if waiting.held else made)
         print(f"{place:4d}  {waiting.job}  {told}")
     return 0
 

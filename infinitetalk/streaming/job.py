@@ -4,6 +4,7 @@
     inputs/                 copies of the picture or film and the voices
     chunks/0003/take-00/    segment.mp4, context.safetensors, take.json; take-01 if made once more (`retakes.py`)
     output.mp4
+    name.txt                what the user calls the film, where that was said
 
 A take is written beside its place and renamed when it is complete and on disk, so a folder `take-NN` is always whole.
 """
@@ -26,7 +27,9 @@ from ..errors import JobError, writing_failed
 from ..request import GenerationRequest, Keyframe, Speaker, read_project
 
 PROJECT_FORMAT = 1
-_OWNER = ".owner.json"  # who holds the lock; of no meaning where nobody does
+_OWNER = ".owner.json"  # who holds the lock; where nobody does, a run was killed and left it
+_NAME = "name.txt"
+MOST_NAME_CHARACTERS = 80
 _LINK_ABOVE_BYTES = 500_000_000  # a source film this large is linked into the folder where the disk allows it
 
 
@@ -75,8 +78,10 @@ class JobFolder:
         return self.path / "output.mp4"
 
     @classmethod
-    def create(cls, path: str | Path, request: GenerationRequest, num_chunks: int | None = None) -> JobFolder:
-        """Make the folder, copy the inputs into it and write project.json. num_chunks: for lists of jobs.
+    def create(
+        cls, path: str | Path, request: GenerationRequest, num_chunks: int | None = None, num_frames: int | None = None
+    ) -> JobFolder:
+        """Make the folder, copy the inputs into it and write project.json. num_chunks, num_frames: for lists of jobs.
 
         Raises:
             JobError: if the folder already holds a job. OutputError: if it cannot be written.
@@ -97,7 +102,8 @@ class JobFolder:
         prints = {f"inputs/{file.name}": {"bytes": file.stat().st_size, "sha256": file_digest(file)}
                   for file in sorted((path / "inputs").iterdir())}  # fmt: skip
         project = {"format": PROJECT_FORMAT, "request": stored.to_dict(), "media": prints}
-        write_json(path / "project.json", project if num_chunks is None else project | {"num_chunks": num_chunks})
+        lengths = {"num_chunks": num_chunks, "num_frames": num_frames}
+        write_json(path / "project.json", project | {key: n for key, n in lengths.items() if n is not None})
         return cls.open(path)
 
     @classmethod
@@ -124,6 +130,26 @@ class JobFolder:
             JobError: it lies outside.
         """
         return _inside(self.path, name)
+
+    @property
+    def name(self) -> str:
+        """What the user called the film; else the name of the picture or film that it was made of."""
+        try:
+            return (self.path / _NAME).read_text(encoding="utf-8").strip() or _given_name(self.request)
+        except (OSError, ValueError):
+            return _given_name(self.request)
+
+    def rename(self, name: str) -> None:
+        """Call the film something else; an empty name gives it back its first one.
+
+        In a file of its own, since a run may write project.json at the same moment. Raises OutputError.
+        """
+        path = self.path / _NAME
+        try:
+            path.with_suffix(".partial").write_text(" ".join(name.split())[:MOST_NAME_CHARACTERS], encoding="utf-8")
+            os.replace(path.with_suffix(".partial"), path)
+        except OSError as error:
+            raise writing_failed(str(path), error) from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -161,6 +187,11 @@ class JobFolder:
         except OSError:
             return self._owner() or " (unnamed)"
         return ""
+
+    def was_killed(self) -> bool:
+        """Whether the last run that worked here was ended from outside, and none works here now."""
+        left = self.path / _OWNER
+        return left.exists() and not self.owner() and left.exists()  # the run may have ended while we looked
 
     def _owner(self) -> str:
         """' (process 71 on host, since 12:00)'; nothing where that cannot be told."""
@@ -218,6 +249,13 @@ class JobFolder:
         """The folders of a chunk's takes, in their order; every one is whole."""
         found = (self.path / "chunks" / f"{chunk:04d}").glob("take-*")
         return sorted(folder for folder in found if folder.name.removeprefix("take-").isdigit())
+
+
+def _given_name(request: GenerationRequest) -> str:
+    """anna for inputs/0-anna.png: inputs are stored with a number before their name."""
+    stem = Path(request.source).stem
+    number, _, name = stem.partition("-")
+    return name if number.isdigit() and name else stem
 
 
 def _is_unborn(path: Path) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,13 @@ _PATIENCE_SECONDS = 10.0  # for another process that edits the queue; it needs m
 class Waiting:
     """A job in the queue.
 
-    job: its folder's name, or its path where it lies elsewhere. failed: why it is passed over.
+    job: its folder's name, or its path where it lies elsewhere. failed: why it is passed over. held: it is passed over
+    until it is let go, as one visitor's films may be while the queue goes on for the others.
     """
 
     job: str
     failed: str | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class JobQueue:
         return [self.folder / one.job for one in self.state().jobs]
 
     def first(self) -> Path | None:
-        """The job to make next; None while paused, or if none is left that has not failed."""
+        """The job to make next; None while paused, or if all that are left have failed or are held."""
         state = self.state()
-        able = [one for one in state.jobs if one.failed is None]
+        able = [one for one in state.jobs if one.failed is None and not one.held]
         return None if state.paused or not able else self.folder / able[0].job
 
     def add(self, job: str | Path | JobFolder, place: int | None = None) -> None:
@@ -95,6 +97,26 @@ class JobQueue:
         self._edit(changed)
 
     move = add
+
+    def arrange(self, jobs: Iterable[str | Path]) -> None:
+        """Let these exchange their places until they stand in this order; all others stay where they are."""
+        order = [self._name(Path(job).absolute()) for job in jobs]
+
+        def changed(state: QueueState) -> QueueState:
+            known = {one.job: one for one in state.jobs}
+            next_one = iter([known[name] for name in order if name in known])
+            return replace(state, jobs=tuple(next(next_one) if one.job in order else one for one in state.jobs))
+
+        self._edit(changed)
+
+    def hold(self, jobs: Iterable[str | Path], held: bool = True) -> None:
+        """Pass over these until they are let go."""
+        names = {self._name(Path(job).absolute()) for job in jobs}
+        self._edit(
+            lambda state: replace(
+                state, jobs=tuple(replace(one, held=held) if one.job in names else one for one in state.jobs)
+            )
+        )
 
     def remove(self, job: str | Path) -> bool:
         """Take a job out of the queue; its folder stays. Returns whether it was there."""
@@ -127,7 +149,7 @@ class JobQueue:
             before = self.state()
             after = change(before)
             if after != before or not self.path.exists():
-                jobs = [{k: v for k, v in asdict(one).items() if v is not None} for one in after.jobs]
+                jobs = [{k: v for k, v in asdict(one).items() if v} for one in after.jobs]
                 write_json(self.path, {"format": QUEUE_FORMAT, "paused": after.paused, "jobs": jobs})
         return before
 
@@ -155,7 +177,8 @@ class JobQueue:
 class JobState:
     """One job folder, as a list of jobs shows it; read from small files, without opening its media.
 
-    num_made: chunks that have a take on disk. num_chunks: of the whole film, None where the job does not say.
+    num_made: chunks that have a take on disk. num_chunks, num_frames: of the whole film, None where it is not said.
+    name: what the user calls it. killed: the last run in it was ended from outside.
     film: output.mp4 if it is there. owner: ' (process ...)' of a run that works in it now, empty if none does.
     fault: why it cannot be used.
     """
@@ -163,6 +186,9 @@ class JobState:
     path: Path
     num_made: int = 0
     num_chunks: int | None = None
+    num_frames: int | None = None
+    name: str = ""
+    killed: bool = False
     film: Path | None = None
     owner: str = ""
     fault: str | None = None
@@ -170,7 +196,7 @@ class JobState:
 
     @property
     def complete(self) -> bool:
-        return self.film is not None and self.num_made == self.num_chunks
+        return self.film is not None and self.num_made == self.num_chunks and not self.killed
 
 
 def list_jobs(folder: str | Path) -> list[JobState]:
@@ -185,11 +211,13 @@ def job_state(path: str | Path) -> JobState:
     try:
         job = JobFolder.open(path)
     except UserError as error:
-        return JobState(path, fault=str(error))
+        return JobState(path, name=path.name, fault=str(error))
     made = {take.parent.parent.name for take in path.glob("chunks/*/take-[0-9]*/take.json")
             if not take.parent.name.endswith(".partial")}  # fmt: skip
-    num_chunks = job.project().get("num_chunks")
+    project = job.project()
+    lengths = (project.get("num_chunks"), project.get("num_frames"))
+    num_chunks, num_frames = (number if isinstance(number, int) else None for number in lengths)
     return JobState(
-        path, len(made), num_chunks if isinstance(num_chunks, int) else None,
+        path, len(made), num_chunks, num_frames, job.name, job.was_killed(),
         job.output if job.output.exists() else None, job.owner(), None, job.request.to_dict(),
     )  # fmt: skip

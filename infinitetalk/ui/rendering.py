@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import ChunkFinished, Finished, Progress
@@ -230,13 +229,6 @@ def meter(title: str, times: str, fraction: float | None) -> str:
         f'<div class="meter"><div class="words"><span>{escape(title)}</span><span class="times">{escape(times)}</span>'
         f"</div>{bar}</div>"
     )
-
-
-def film_title(source: str) -> str:
-    """What a film is called, by its source; a job keeps that with a number before its name."""
-    stem = Path(source).stem
-    number, _, name = stem.partition("-")
-    return name if number.isdigit() and name else stem
 
 
 def ago(changed: float) -> str:

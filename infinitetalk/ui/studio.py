@@ -6,24 +6,30 @@ Films put in the queue stand in `queue.json` too (`streaming/job_queue.py`), so 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import re
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UserError
 from ..events import Finished, Progress
 from ..request import GenerationRequest
 from .jobs import Failed, Job, Update, Work, failure
 
+if TYPE_CHECKING:
+    from ..streaming.job_queue import QueueState
+
 NUM_REMEMBERED_JOBS = 200
 UNDO_SECONDS = 3600.0  # a removed film can be put back
 REMOVED = ".removed"  # below the jobs folder
+TIDY_SECONDS = 600.0
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16,}")
 
 # Settings that networks are loaded or fitted by; with all of these equal, a film takes the networks of the one before.
@@ -33,6 +39,14 @@ _SHAPES_NETWORKS = (
 )  # fmt: skip
 
 log = logging.getLogger("infinitetalk.studio")
+
+
+def _idle_seconds(path: Path, inside: Iterable[Path]) -> float:
+    """Since the newest change in a folder; 0 where it changes while we look."""
+    try:
+        return time.time() - max([path.stat().st_mtime, *(file.stat().st_mtime for file in inside)])
+    except OSError:
+        return 0.0
 
 
 class Studio:
@@ -64,8 +78,8 @@ class Studio:
         """Make a film as soon as it is its turn, for somebody who waits for it."""
         return self._enqueue(Job(request, self._new_folder(), plan))
 
-    def submit_later(self, request: GenerationRequest) -> Job:
-        """Put a film into the queue; its files are copied now, and a restart does not forget it.
+    def submit_later(self, request: GenerationRequest, *, held: bool = False) -> Job:
+        """Put a film into the queue; its files are copied now, and a restart does not forget it. held: see `pause`.
 
         Raises:
             UserError: an input or the disk cannot be used.
@@ -74,6 +88,8 @@ class Studio:
 
         folder = prepare_job(request, self._new_folder())
         self.queue.add(folder)
+        if held:
+            self.queue.hold([folder.path])
         return self._enqueue(self._continuing(folder.path, queued=True))
 
     def resume(self, directory: Path) -> Job:
@@ -82,6 +98,7 @@ class Studio:
         Raises:
             UserError: the folder holds no film that can be finished.
         """
+        self.queue.remove(directory)  # where it failed before
         return self._enqueue(self._continuing(directory, queued=False))
 
     def change(self, job: Job, work: Work) -> Job:
@@ -92,11 +109,12 @@ class Studio:
         """Take up the queue where the last run of the studio left it."""
         if not self.queue.path.exists():
             return
-        for path in self.queue.jobs():
-            try:
-                self._enqueue(self._continuing(path, queued=True))
-            except UserError as error:
-                self.queue.fail(path, str(error))
+        for path, waiting in zip(self.queue.jobs(), self.queue.state().jobs, strict=True):
+            if waiting.failed is None:
+                try:
+                    self._enqueue(self._continuing(path, queued=True))
+                except UserError as error:
+                    self.queue.fail(path, str(error))
 
     def _new_folder(self) -> Path:
         return self.jobs_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}"
@@ -177,15 +195,19 @@ class Studio:
         places = {path: place for place, path in enumerate(line)}
         return sorted(folders, key=lambda path: places.get(path, len(line)))
 
-    def remove(self, directory: Path) -> None:
-        """Take a film away; for an hour it can be put back.
+    def remove(self, directory: Path) -> bool:
+        """Take a film away; for an hour it can be put back. Returns whether it waited in the queue.
 
         Raises:
-            InputError: it is being made.
+            UserError: it is being made.
         """
+        from ..streaming.job import JobFolder
+
         job = self.working_on(directory)
         if job is not None and job is self._running:
             raise InputError("This film is being made; cancel it first, then remove it.")
+        with contextlib.suppress(InputError):  # a damaged film can be removed too
+            JobFolder.open(directory).check_free()
         if job is not None:
             self.cancel(job)
         self.queue.remove(directory)
@@ -194,32 +216,48 @@ class Studio:
         target = removed / directory.name
         shutil.rmtree(target, ignore_errors=True)
         directory.rename(target)
-        target.touch()
+        os.utime(target)
         self.tidy()
+        return job is not None and job.queued
 
-    def put_back(self, name: Any) -> Path | None:
-        """The folder of a removed film, back in its place; None if it is gone."""
+    def put_back(self, name: Any, queued: bool = False) -> Path | None:
+        """The folder of a removed film, back in its place; None if it is gone. queued: it waits at the queue's end."""
         if not isinstance(name, str) or Path(name).name != name:
             return None
         source, target = self.jobs_dir / REMOVED / name, self.jobs_dir / name
         if not (source / "project.json").is_file() or target.exists():
             return None
         source.rename(target)
+        if queued:
+            job = self._continuing(target, queued=True)
+            self.queue.add(target)
+            self._enqueue(job)
         return target
 
     def tidy(self) -> None:
         """Delete what was removed long ago, and films older than they are kept."""
-        now = time.time()
         for path in (self.jobs_dir / REMOVED).glob("*"):
-            if now - path.stat().st_mtime > UNDO_SECONDS:
+            if _idle_seconds(path, ()) > UNDO_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
         if self.keep_hours is None:
             return
         for path in self.jobs_dir.glob("*"):
             if _NAME.fullmatch(path.name) and self.working_on(path) is None and path not in self.queue.jobs():
-                newest = max((file.stat().st_mtime for file in path.rglob("*")), default=path.stat().st_mtime)
-                if now - newest > 3600 * self.keep_hours:
+                if _idle_seconds(path, path.rglob("*")) > 3600 * self.keep_hours:
                     shutil.rmtree(path, ignore_errors=True)
+
+    def keep_tidy(self) -> None:
+        """`tidy` now and for as long as the studio is up."""
+
+        def work() -> None:
+            while True:
+                try:
+                    self.tidy()
+                except Exception as error:  # the next time may do better; films are made meanwhile
+                    failure(error)
+                time.sleep(TIDY_SECONDS)
+
+        threading.Thread(target=work, name="tidy", daemon=True).start()
 
     # --- the line of films ------------------------------------------------------------------------------------------
 
@@ -244,33 +282,58 @@ class Studio:
             self._ended(job)
             job.publish(Finished(output=None, job_dir=job.directory, complete=False, num_frames=0))
 
-    def move(self, directory: Path, by: int) -> None:
-        """Let a film of the queue change places with the next one before (-1) or after (1) it."""
+    def queued(self, mine: Any) -> list[Path]:
+        """A visitor's films that wait in the queue, in their order."""
+        own = set(self.folders(mine))
         with self._changed:
-            queued = [job for job in self._waiting if job.queued]
-            index = next((i for i, job in enumerate(queued) if job.directory == directory), None)
-            if index is None or not 0 <= index + by < len(queued):
-                return
-            queued.insert(index + by, queued.pop(index))
-            others = iter(queued)
-            self._waiting = [next(others) if job.queued else job for job in self._waiting]
-            order = [job.directory for job in queued]
-        running = [self._running.directory] if self._running and self._running.queued else []
-        for place, path in enumerate([*running, *order]):
-            self.queue.move(path, place)
+            return [job.directory for job in self._waiting if job.queued and job.directory in own]
 
-    def pause(self, paused: bool) -> None:
-        """Begin no further film of the queue, or go on."""
-        if paused:
+    def move(self, directory: Path, by: int, mine: Any) -> None:
+        """Let a film of the queue change places with the visitor's next one before (-1) or after (1) it.
+
+        What strangers have put there keeps its place.
+        """
+        order = self.queued(mine)
+        if directory not in order or not 0 <= order.index(directory) + by < len(order):
+            return
+        order.insert(order.index(directory) + by, order.pop(order.index(directory)))
+        with self._changed:
+            slots = {job.directory: job for job in self._waiting if job.queued and job.directory in order}
+            exchanged = iter([slots[path] for path in order if path in slots])
+            self._waiting = [next(exchanged) if job.directory in slots else job for job in self._waiting]
+        self.queue.arrange(order)
+
+    def pause(self, paused: bool, mine: Any) -> None:
+        """Begin no further film of the queue, or go on; of a shared studio's queue no further one of the visitor's."""
+        if self.shared:
+            self.queue.hold(self.queued(mine), paused)
+        elif paused:
             self.queue.pause()
         else:
             self.queue.go_on()
         with self._changed:
             self._changed.notify_all()
 
+    def queue_state(self) -> QueueState:
+        """The queue as it is on disk; paused where the file cannot be read (`pause` says why), until it is mended."""
+        from ..streaming.job_queue import QueueState
+
+        try:
+            return self.queue.state()
+        except UserError:
+            return QueueState(paused=True)
+
+    def passed_over(self) -> set[Path]:
+        """Films that wait in the queue and do not begin: all of them while it is paused."""
+        state = self.queue_state()
+        with self._changed:
+            queued = [job.directory for job in self._waiting if job.queued]
+        held = {self.jobs_dir / one.job for one in state.jobs if one.held}
+        return {path for path in queued if state.paused or path in held}
+
     def _next(self) -> Job | None:
-        paused = self.queue.path.exists() and self.queue.state().paused
-        return next((job for job in self._waiting if not (job.queued and paused)), None)
+        idle = self.passed_over() if any(job.queued for job in self._waiting) else set()
+        return next((job for job in self._waiting if not (job.queued and job.directory in idle)), None)
 
     def _work(self) -> None:
         while True:
@@ -309,10 +372,13 @@ class Studio:
         """The queue no longer waits for it; where it failed, the queue says why."""
         if not job.queued:
             return
-        if failed is None:
-            self.queue.remove(job.directory)
-        else:
-            self.queue.fail(job.directory, failed.message)
+        try:
+            if failed is None:
+                self.queue.remove(job.directory)
+            else:
+                self.queue.fail(job.directory, failed.message)
+        except UserError as error:  # the film itself is as it is; after a restart the queue finds it made
+            log.error("%s", error)
 
     # --- networks ---------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,26 @@ def test_a_paused_queue_gives_nothing_until_it_goes_on(jobs):
     assert JobQueue(jobs).first() == jobs / "a"
 
 
+def test_held_jobs_are_passed_over_until_they_are_let_go(jobs):
+    queue = JobQueue(jobs)
+    for name in "abc":
+        queue.add(jobs / name)
+    queue.hold([jobs / "a", jobs / "c"])
+    assert JobQueue(jobs).first() == jobs / "b" and names(queue) == "abc"
+    queue.hold([jobs / "a"], False)
+    assert JobQueue(jobs).first() == jobs / "a"
+    assert [one.held for one in queue.state().jobs] == [False, False, True]
+
+
+def test_some_jobs_exchange_their_places(jobs):
+    queue = JobQueue(jobs)
+    for name in "abc":
+        queue.add(jobs / name)
+    queue.hold([jobs / "c"])
+    queue.arrange([jobs / "c", jobs / "a", jobs / "gone"])
+    assert names(queue) == "cba" and queue.state().jobs[0].held
+
+
 def test_a_failed_job_is_passed_over_and_can_come_back(jobs):
     queue = JobQueue(jobs)
     queue.add(jobs / "a")
@@ -117,8 +137,12 @@ def test_the_list_of_jobs_says_how_far_each_is(jobs):
 
 
 def test_a_note_left_by_a_killed_run_is_no_owner(jobs):
+    assert not job_state(jobs / "a").killed
     write_json(jobs / "a" / ".owner.json", {"process": 1, "machine": "m", "since": "2020"})
-    assert job_state(jobs / "a").owner == ""
+    assert job_state(jobs / "a").owner == "" and job_state(jobs / "a").killed
+    with JobFolder.open(jobs / "a").locked():
+        assert not job_state(jobs / "a").killed
+    assert not job_state(jobs / "a").killed
     with JobFolder.open(jobs / "a").locked(), pytest.raises(JobError, match="Another run"):
         with JobFolder.open(jobs / "a").locked():
             pass

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from infinitetalk.errors import InputError
+from infinitetalk.errors import InputError, JobError
 from infinitetalk.events import Finished
-from infinitetalk.pipeline import prepare_job
+from infinitetalk.pipeline import plan, prepare_job
 from infinitetalk.request import GenerationRequest, Speaker
+from infinitetalk.streaming.job import JobFolder
 from infinitetalk.ui.studio import REMOVED, Studio
 
 ONE, TWO = "20260101-120000-0123456789abcdef", "20260102-120000-fedcba9876543210"
@@ -67,13 +68,13 @@ def test_old_films_go_where_they_are_kept_for_hours(tmp_path: Path, picture: Pat
 
 
 def test_the_queue_is_kept_on_disk_in_its_order(tmp_path: Path, picture: Path, voice: Path) -> None:
-    studio = Studio(tmp_path / "jobs")
-    studio.pause(True)
+    studio = Studio(tmp_path / "jobs", shared=False)
+    studio.pause(True, [])
     request = GenerationRequest(str(picture), (Speaker(str(voice)),))
     first, second, third = (studio.submit_later(request) for _ in range(3))
-    studio.move(third.directory, -1)
-    studio.move(third.directory, -1)
-    studio.move(third.directory, -1)  # it is the first already
+    studio.move(third.directory, -1, [])
+    studio.move(third.directory, -1, [])
+    studio.move(third.directory, -1, [])  # it is the first already
     expected = [third.directory.name, first.directory.name, second.directory.name]
     assert [job["job"] for job in json.loads(studio.queue.path.read_text())["jobs"]] == expected
     assert [studio.place(job) for job in (third, first, second)] == [0, 1, 2]
@@ -111,10 +112,79 @@ def test_a_film_without_pictures_cannot_be_opened(tmp_path: Path, picture: Path,
 
 
 def test_a_broken_film_in_the_queue_is_passed_over_and_told(tmp_path: Path, picture: Path, voice: Path) -> None:
-    studio = Studio(tmp_path / "jobs")
-    studio.pause(True)
+    studio = Studio(tmp_path / "jobs", shared=False)
+    studio.pause(True, [])
     path = studio.submit_later(GenerationRequest(str(picture), (Speaker(str(voice)),))).directory
     (path / "project.json").write_text("{}")
     again = Studio(tmp_path / "jobs")
     again.wake()
     assert "format" in again.queue.state().jobs[0].failed
+    third = Studio(tmp_path / "jobs")
+    third.wake()
+    assert third.working_on(path) is None, "a film that failed is not begun at every start"
+
+
+def test_visitors_move_and_pause_only_their_own_films(tmp_path: Path, picture: Path, voice: Path) -> None:
+    studio = Studio(tmp_path / "jobs")
+    studio.queue.pause()
+    request = GenerationRequest(str(picture), (Speaker(str(voice)),), max_seconds=0.2)
+    films = [studio.submit_later(request).directory for _ in range(4)]
+    ann, ben = [films[0].name, films[2].name], [films[1].name, films[3].name]
+    studio.move(films[2], -1, ann)
+    assert studio.queue.jobs() == [films[2], films[1], films[0], films[3]], "Ben's keep their places"
+    studio.move(films[2], -1, ann)
+    studio.move(films[3], -1, ann)
+    assert studio.queue.jobs() == [films[2], films[1], films[0], films[3]]
+
+    studio.pause(True, ann)
+    studio.queue.go_on()
+    studio.pause(False, ben)  # and the worker looks again
+    deadline = time.monotonic() + 120
+    while any(studio.working_on(films[index]) for index in (1, 3)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert all((films[index] / "output.mp4").is_file() for index in (1, 3))
+    assert studio.passed_over() == {films[0], films[2]}
+    again = Studio(tmp_path / "jobs")
+    again.wake()
+    assert again.passed_over() == {films[0], films[2]}, "after a restart too"
+
+
+def test_a_queue_file_that_cannot_be_read_stops_nothing_else(tmp_path: Path, picture: Path, voice: Path) -> None:
+    studio = Studio(tmp_path / "jobs")
+    studio.queue.pause()
+    request = GenerationRequest(str(picture), (Speaker(str(voice)),), max_seconds=0.2)
+    waiting = studio.submit_later(request)
+    studio.queue.path.write_text("{")
+    made = studio.submit(request, plan(request))
+    assert list(studio.follow(made))[-1].complete
+    assert studio.passed_over() == {waiting.directory}
+
+
+def test_a_removed_film_waits_again(tmp_path: Path, picture: Path, voice: Path) -> None:
+    studio = Studio(tmp_path / "jobs", shared=False)
+    studio.pause(True, [])
+    path = studio.submit_later(GenerationRequest(str(picture), (Speaker(str(voice)),))).directory
+    assert studio.remove(path) and studio.queue.jobs() == []
+    assert studio.put_back(path.name, queued=True) == path
+    assert studio.queue.jobs() == studio.queued([]) == [path]
+
+
+def test_a_film_that_another_program_makes_is_not_removed(tmp_path: Path, picture: Path, voice: Path) -> None:
+    studio = Studio(tmp_path / "jobs")
+    path = _film(studio, ONE, picture, voice)
+    with JobFolder.open(path).locked(), pytest.raises(JobError, match="Another run"):
+        studio.remove(path)
+    assert path.exists()
+
+
+def test_a_failed_film_is_resumed_and_forgotten_by_the_queue(tmp_path: Path, picture: Path, voice: Path) -> None:
+    studio = Studio(tmp_path / "jobs")
+    path = prepare_job(
+        GenerationRequest(str(picture), (Speaker(str(voice)),), max_seconds=0.2), studio.jobs_dir / ONE
+    ).path
+    studio.queue.add(path)
+    studio.queue.fail(path, "The disk was full.")
+    job = studio.resume(path)
+    assert list(studio.follow(job))[-1].complete
+    assert studio.queue.jobs() == []

@@ -10,7 +10,7 @@ from typing import Any
 from ...comparison.sides import Side, job_takes, open_side
 from ...errors import InputError, UserError
 from ...request import FRAMES_PER_SECOND
-from ...streaming.job_queue import JobState, job_state
+from ...streaming.job_queue import job_state
 from .. import rendering
 from ..handlers import new_served, served
 from ..jobs import Job
@@ -32,7 +32,7 @@ def choices(studio: Studio, mine: Any, job: Job | None, uploaded: str | None) ->
         if path != here and (path / "output.mp4").is_file():
             state = job_state(path)
             age = rendering.ago((path / "output.mp4").stat().st_mtime)
-            found.append((f"Film {_title(state)}, {age}", f"job {path.name}"))
+            found.append((f"Film {state.name}, {age}", f"job {path.name}"))
     if uploaded:
         found.append(("The uploaded film", UPLOAD))
     return found
@@ -50,7 +50,7 @@ def side(studio: Studio, mine: Any, job: Job | None, uploaded: str | None, key: 
     if kind == "job":
         path = studio.folder(rest)
         if path is not None and path in studio.folders(mine):
-            return open_side(path, _title(job_state(path)))
+            return open_side(path, job_state(path).name)
     if job is not None and kind == FILM:
         return open_side(job.directory, "This film")
     if job is not None and kind == SOURCE and (source := _source_of(job)) is not None:
@@ -65,10 +65,6 @@ def side(studio: Studio, mine: Any, job: Job | None, uploaded: str | None, key: 
 def address(side: Side) -> str:
     """Where the browser finds the film, relative to the page."""
     return f"gradio_api/file={_shown(str(side.film), side.film.stat().st_mtime)}"
-
-
-def _title(state: JobState) -> str:
-    return rendering.film_title(str(state.request.get("source") or state.path.name))
 
 
 def _takes(job: Job) -> list[tuple[int, int, Side]]:

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ...errors import InputError
+from ...streaming.job import JobFolder
 from .. import handlers, rendering
 from ..form import Form
 from ..handlers import Updates
@@ -42,14 +43,16 @@ def panel(c: dict[str, Any], studio: Studio) -> None:
         with gr.Row(visible=False, elem_id="removed-row") as c["removed_row"]:
             c["removed_words"] = gr.HTML()
             c["unremove"] = gr.Button("Undo: put it back", size="sm", elem_id="unremove")
-        c["removed"] = gr.State(None)
+        c["removed"] = gr.State(None)  # (name, whether it waited in the queue)
+        c["films_drawn"] = gr.State("")
         gr.HTML(f'<p class="help">{_kept(studio)}</p>')
-        c["films_clock"] = gr.Timer(REFRESH_SECONDS)
+        c["films_clock"] = gr.Timer(REFRESH_SECONDS, active=False)
 
 
 def _kept(studio: Studio) -> str:
     if studio.keep_hours is not None:
-        return f"Films are kept for {rendering.duration(3600 * studio.keep_hours)}, then they are deleted."
+        hours = rendering.duration(3600 * studio.keep_hours)
+        return f"Films are deleted {hours} after they were last changed; download what you want to keep."
     return "Films are kept until you remove them; a removed one can be put back for an hour."
 
 
@@ -71,22 +74,25 @@ def refresh(studio: Studio, mine: Any, job_id: Any, drawn: str | None = None) ->
     """The list as it is now; nothing if it is as `drawn`."""
     job = studio.find(job_id)
     now = film_list(studio, mine, None if job is None else job.directory)
-    return {} if now == drawn else {"films": now}
+    return {} if now == drawn else {"films": now, "films_drawn": now}
 
 
 def later(studio: Studio, mine: Any, job_id: Any, *values: Any) -> Updates:
     """Put the film that is set up into the queue."""
     try:
-        job = studio.submit_later(Form(*values).to_request())
+        paused = studio.queue_state().paused or not studio.passed_over().isdisjoint(studio.queued(mine))
+        job = studio.submit_later(Form(*values).to_request(), held=studio.shared and paused)
     except Exception as error:
         return {"notice": rendering.notice(failure(error).message)}
     place = studio.place(job)
     before = "it is next" if place == 0 else f"{rendering.counted(place, 'film')} before it"
+    told = "The queue is paused." if paused else "It is made even if this page is closed."
     mine = handlers.remembered(mine, job.directory)
     return {
         "mine": mine,
-        "notice": rendering.notice(f"In the queue, {before}. It is made even if this page is closed.", "note"),
+        "notice": rendering.notice(f"In the queue, {before}. {told}", "note"),
         "films_panel": gr.update(open=True),
+        "films_clock": gr.update(active=True),
     } | refresh(studio, mine, job_id)
 
 
@@ -96,14 +102,19 @@ def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updat
     try:
         action = told.get("action") if isinstance(told, dict) else None
         if action in ("pause", "go-on"):
-            studio.pause(action == "pause")
+            studio.pause(action == "pause", mine)
         elif action in ("up", "down"):
-            studio.move(_own(studio, mine, told.get("film")), -1 if action == "up" else 1)
+            studio.move(_own(studio, mine, told.get("film")), -1 if action == "up" else 1, mine)
+        elif action == "rename":
+            JobFolder.open(_own(studio, mine, told.get("film"))).rename(str(told.get("name") or ""))
+        elif action == "cancel":
+            if (job := studio.working_on(_own(studio, mine, told.get("film")))) is not None:
+                studio.cancel(job)
         elif action == "remove":
             path = _own(studio, mine, told.get("film"))
-            studio.remove(path)
+            queued = studio.remove(path)
             yield {
-                "removed": path.name, "removed_row": gr.update(visible=True),
+                "removed": (path.name, queued), "removed_row": gr.update(visible=True),
                 "removed_words": rendering.notice("The film was removed.", "note"),
             }  # fmt: skip
         elif action in ("open", "watch", "resume"):
@@ -128,7 +139,10 @@ def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Update
 
 def put_back(studio: Studio, mine: Any, job_id: Any, removed: Any) -> Updates:
     """The film that was removed last, as it was."""
-    back = studio.put_back(removed)
+    try:
+        back = studio.put_back(*removed)
+    except Exception as error:
+        return {"notice": rendering.notice(failure(error).message)}
     notice = "" if back else rendering.notice("The film could not be put back; it is gone.")
     return {"removed_row": gr.update(visible=False), "notice": notice} | refresh(studio, mine, job_id)
 
@@ -147,18 +161,29 @@ def wire(
 
     quick, film_event = options["quick"], options["film"]
     known = outputs("mine", "job")
+    listed = ("films", "films_drawn")
     c["films_clock"].tick(
-        updates(partial(refresh, studio)), [*known, c["films"]], outputs("films"), **quick, trigger_mode="once"
+        updates(partial(refresh, studio)), [*known, c["films_drawn"]], outputs(*listed), **quick, trigger_mode="once"
+    )
+    # Nobody asks for a list that is not seen.
+    c["films_panel"].expand(
+        updates(lambda mine, job_id: refresh(studio, mine, job_id) | {"films_clock": gr.update(active=True)}),
+        known, outputs(*listed, "films_clock"), **quick,
+    )  # fmt: skip
+    c["films_panel"].collapse(
+        updates(lambda: {"films_clock": gr.update(active=False)}), None, outputs("films_clock"), **quick
     )
     c["later"].click(
-        updates(partial(later, studio)), [*known, *form], outputs("mine", "notice", "films_panel", "films"), **quick
-    )
+        updates(partial(later, studio)), [*known, *form],
+        outputs("mine", "notice", "films_panel", "films_clock", *listed), **quick,
+    )  # fmt: skip
     c["unremove"].click(
-        updates(partial(put_back, studio)), [*known, c["removed"]], outputs("removed_row", "notice", "films"), **quick
-    )
+        updates(partial(put_back, studio)), [*known, c["removed"]], outputs("removed_row", "notice", *listed),
+        **quick,
+    )  # fmt: skip
 
     def chosen(mine: Any, job_id: Any, event: gr.EventData) -> Iterator[Any]:
         yield from streamed(lambda: pressed(studio, mine, job_id, getattr(event, "_data", None)))()
 
-    changing = outputs(*running, "films", "removed", "removed_row", "removed_words")
+    changing = outputs(*running, *listed, "removed", "removed_row", "removed_words")
     c["films"].select(chosen, known, changing, trigger_mode="multiple", **film_event)

@@ -16,103 +16,164 @@ from .. import rendering
 from ..jobs import Job
 from ..studio import Studio
 
-_THUMBNAIL_PIXELS = 72
+_THUMBNAIL_PIXELS = 128
 MOST_SHOWN = 30
 
 
 def film_list(studio: Studio, mine: Any, shown: Path | None) -> str:
     """The list as HTML. mine: folder names that the visitor's browser remembers; shown: the film in the player."""
     folders = studio.in_order(studio.folders(mine))
-    queue = studio.queue.state() if studio.queue.path.exists() else None
-    failed = {job.job: job.failed for job in queue.jobs if job.failed} if queue else {}
-    rows = [_row(studio, path, path == shown, failed.get(path.name)) for path in folders[:MOST_SHOWN]]
+    failed = {one.job: one.failed for one in studio.queue_state().jobs if one.failed}
+    queued, idle = studio.queued(mine), studio.passed_over()
+    rows = []
+    for path in folders[:MOST_SHOWN]:
+        place = (queued.index(path), len(queued)) if path in queued else None
+        rows.append(_row(studio, path, path == shown, failed.get(path.name), path in idle, place))
     if not rows:
         return '<p class="help">Films appear here once they are made or waiting to be.</p>'
     more = len(folders) - MOST_SHOWN
     tail = f'<p class="help">{more} older ones are not shown.</p>' if more > 0 else ""
-    waiting = any('data-state="waiting"' in row for row in rows)
-    bar = _queue_bar(queue is not None and queue.paused) if waiting else ""
+    bar = _queue_bar(studio, len(queued), any(path in idle for path in queued)) if queued else ""
     return f'{bar}<ul class="films">{"".join(rows)}</ul>{tail}'
 
 
-def _queue_bar(paused: bool) -> str:
-    words = "The queue is paused: no further film begins." if paused else "Films of the queue are made in their order."
+def _queue_bar(studio: Studio, number: int, paused: bool) -> str:
+    films = f"{rendering.counted(number, 'film')} in {'your' if studio.shared else 'the'} queue"
+    words = f"{films}, paused: no further one begins." if paused else f"{films}, made one after the other."
     action, text = ("go-on", "Go on") if paused else ("pause", "Pause the queue")
     return (
-        f'<div class="queue-bar"><span class="help">{words}</span>'
+        f'<div class="queue-bar" role="status"><span class="help">{words}</span>'
         f'<button type="button" class="tl-button" data-do="{action}" data-key="queue">{text}</button></div>'
     )
 
 
-def _row(studio: Studio, path: Path, shown: bool, failed: str | None) -> str:
-    state, job = job_state(path), studio.working_on(path)
-    kind, words = _state(studio, state, job, failed)
-    name = escape(path.name)
-    title = escape(rendering.film_title(str(state.request.get("source") or path.name)))
-    buttons = [
-        f'<button type="button" class="tl-button" data-do="{do}" data-film="{name}" data-key="{do} {name}" '
-        f'aria-label="{label}: {title}">{label}</button>'
-        for do, label in _actions(kind, state, job)
-    ]
+def _row(studio: Studio, path: Path, shown: bool, failed: str | None, idle: bool, place: tuple[int, int] | None) -> str:
+    """place: in the visitor's queue, and how many films stand there."""
+    state, job = _read(path), studio.working_on(path)
+    kind, words = _state(studio, state, job, failed, idle)
+    name, title = escape(path.name), escape(state.name)
+    buttons = []
+    for do, label in _actions(kind, state, job):
+        useless = place is not None and ((do == "up" and place[0] == 0) or (do == "down" and place[0] == place[1] - 1))
+        buttons.append(
+            f'<button type="button" class="tl-button" data-do="{do}" data-key="{do} {name}" '
+            f'{"aria-disabled=true " if useless else ""}aria-label="{label}: {title}">{label}</button>'
+        )
+    rename = "" if state.fault else (
+        f'<button type="button" class="film-rename" data-do="rename" data-key="rename {name}" title="Rename" '
+        f'aria-label="Rename: {title}">{_PEN}</button>'
+    )  # fmt: skip
     return (
-        f'<li data-state="{kind}"{" aria-current=true" if shown else ""}>{_picture(path, state)}'
-        f'<div class="film-words"><strong>{title}</strong><span class="film-state {kind}">{escape(words)}</span>'
-        f'<span class="help">{escape(_facts(path, state))}</span></div>'
+        f'<li data-state="{kind}" data-film="{name}"{" aria-current=true" if shown else ""}>{_picture(state)}'
+        f'<div class="film-words"><span class="film-title"><strong>{title}</strong>{rename}</span>'
+        f'<span class="film-state {kind}">{escape(words)}</span>'
+        f'<span class="help">{escape(_facts(path, state, job))}</span></div>'
         f'<div class="film-buttons">{"".join(buttons)}</div></li>'
     )
 
 
-def _state(studio: Studio, state: JobState, job: Job | None, failed: str | None) -> tuple[str, str]:
-    """(kind, what is said): damaged, running, waiting, failed, finished, stopped or empty."""
-    of = f"{state.num_made} of {rendering.counted(state.num_chunks, 'chunk')}" if state.num_chunks else "some chunks"
+_PEN = (
+    '<svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" fill="none" stroke="currentColor" '
+    'stroke-width="1.4" stroke-linejoin="round"><path d="M2.5 13.5l.7-3L10.6 3.1l2.3 2.3-7.4 7.4z"/></svg>'
+)
+
+
+def _state(studio: Studio, state: JobState, job: Job | None, failed: str | None, idle: bool) -> tuple[str, str]:
+    """(kind, what is said): damaged, running, paused, waiting, failed, finished, killed, cancelled or empty."""
     if state.fault:
         return "damaged", state.fault
-    if job is not None and job.progress is not None:
-        return "running", f"Being made, {round(100 * job.progress.fraction)} %"
+    if job is not None and (now := job.progress) is not None:
+        chunk = "" if now.chunk is None or not now.num_chunks else f"chunk {now.chunk + 1} of {now.num_chunks}, "
+        return "running", f"Being made: {chunk}{round(100 * now.fraction)} %"
     if job is not None:
         place = studio.place(job)
-        return "waiting", f"Waiting: {rendering.counted(place, 'film')} before it" if place else "Next in the queue"
+        before = f"{rendering.counted(place, 'film')} before it" if place else "it is next"
+        return ("paused", f"Paused; {before}") if idle else ("waiting", f"Waiting; {before}")
     if state.owner:
         return "running", f"Being made by another program{state.owner}"
-    if failed:
-        return "failed", failed
     if state.complete:
         return "finished", "Finished"
-    return ("stopped", f"Stopped, {of} finished") if state.num_made else ("empty", "Not begun")
+    if failed:
+        return "failed", failed
+    if state.killed:
+        return "killed", "Killed while it was being made; what is finished is kept"
+    return ("cancelled", "Cancelled; what is finished is kept") if state.num_made else ("empty", "Not begun")
 
 
 def _actions(kind: str, state: JobState, job: Job | None) -> list[tuple[str, str]]:
     actions: list[tuple[str, str]] = []
+    if kind in ("killed", "cancelled", "empty", "failed"):
+        actions.append(("resume", "Resume"))
     if job is not None:
         actions.append(("watch", "Watch"))
     elif state.film is not None:
         actions.append(("open", "Open"))
-    if kind in ("stopped", "empty", "failed"):
-        actions.append(("resume", "Resume"))
-    if kind == "waiting" and job is not None and job.queued:
+    if kind == "running" and job is not None:
+        actions.append(("cancel", "Cancel"))
+    if job is not None and kind in ("waiting", "paused") and job.queued:
         actions += [("up", "Up"), ("down", "Down")]
     if kind != "running":
         actions.append(("remove", "Remove"))
     return actions
 
 
-def _facts(path: Path, state: JobState) -> str:
-    try:
-        changed = (path / "project.json").stat().st_mtime
-        megabytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
-    except OSError:  # removed while we look
-        return ""
+def _facts(path: Path, state: JobState, job: Job | None) -> str:
+    """Chunks, length, preset, age, size on disk."""
     facts = []
-    if state.film is not None and (frames := _num_frames(str(state.film), state.film.stat().st_mtime)):
+    if state.num_chunks:
+        all_made = state.num_made >= state.num_chunks
+        counted = rendering.counted(state.num_chunks, "chunk")
+        facts.append(counted if all_made else f"{state.num_made} of {counted}")
+    if frames := state.num_frames or (job and job.plan and job.plan.num_frames) or _num_frames(state):
         facts.append(rendering.duration(frames / FRAMES_PER_SECOND))
     if state.request.get("preset"):
         facts.append(str(state.request["preset"]))
-    facts += [rendering.ago(changed), rendering.size(megabytes)]
+    try:
+        facts += [
+            rendering.ago((path / "project.json").stat().st_mtime),
+            rendering.size(_megabytes(path, *_changed(path))),
+        ]
+    except OSError:  # removed while we look
+        pass
     return " · ".join(facts)
 
 
+# --- read once while nothing changes: the list is asked for every few seconds -----------------------------------------
+
+
+def _changed(path: Path) -> tuple[int, ...]:
+    """The instants (ns) by which a film's folder is known to be as it was; raises OSError.
+
+    A chunk that is made again ends in a new film.
+    """
+    names = (".", "chunks", "project.json", "output.mp4", "name.txt", ".owner.json")
+    return tuple(file.stat().st_mtime_ns if (file := path / name).exists() else 0 for name in names)
+
+
+def _read(path: Path) -> JobState:
+    try:
+        return _read_then(path, *_changed(path)) if not (path / ".owner.json").exists() else job_state(path)
+    except OSError:
+        return job_state(path)
+
+
+@lru_cache(maxsize=1000)
+def _read_then(path: Path, *changed: int) -> JobState:
+    return job_state(path)
+
+
+@lru_cache(maxsize=1000)
+def _megabytes(path: Path, *changed: int) -> float:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
+
+
+def _num_frames(state: JobState) -> int:
+    """Of a film whose project does not say it."""
+    return 0 if state.film is None else _frames_of(str(state.film), state.film.stat().st_mtime)
+
+
 @lru_cache(maxsize=256)
-def _num_frames(film: str, changed: float) -> int:
+def _frames_of(film: str, changed: float) -> int:
     from ...media.probe import require_source
 
     try:
@@ -121,9 +182,10 @@ def _num_frames(film: str, changed: float) -> int:
         return 0
 
 
-def _picture(path: Path, state: JobState) -> str:
+def _picture(state: JobState) -> str:
     source = state.film or state.request.get("source")
-    address = _thumbnail(str(source), Path(source).stat().st_mtime) if source and Path(source).is_file() else None
+    file = state.path / str(source) if source else None  # sources are named relative to the job's folder
+    address = _thumbnail(str(file), file.stat().st_mtime) if file is not None and file.is_file() else None
     if address is None:
         return '<span class="film-picture" aria-hidden="true"></span>'
     return f'<img class="film-picture" alt="" src="{address}">'
@@ -139,7 +201,7 @@ def _thumbnail(file: str, changed: float) -> str | None:
         picture = Image.fromarray(first_frame(file))
     except UserError:
         return None
-    picture.thumbnail((2 * _THUMBNAIL_PIXELS, 2 * _THUMBNAIL_PIXELS))
+    picture.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
     stored = io.BytesIO()
-    picture.save(stored, "JPEG", quality=80)
+    picture.save(stored, "JPEG", quality=76)
     return f"data:image/jpeg;base64,{base64.b64encode(stored.getvalue()).decode()}"

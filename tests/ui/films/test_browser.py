@@ -80,17 +80,31 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             (tmp_path / "jobs" / "queue.json").write_text('{"format": 1, "paused": true, "jobs": []}')
             _queued(page, portraits[0], voice, 1)
             _queued(page, portraits[1], voice, 2)
-            assert set(_states(page).values()) == {"waiting"}
+            assert set(_states(page).values()) == {"paused"}
             assert _films(page) == ["anna", "ben"]
-            assert "paused" in page.inner_text(".queue-bar")
+            assert "2 films in the queue, paused" in page.inner_text(".queue-bar")
+            assert "0 of 3 chunks · 7 s" in page.inner_text("#films li:has-text('ben')")
             # The second one first, by keyboard; the button keeps the focus while the list is drawn anew.
             assert "1 film before it" in page.inner_text("#films li:has-text('ben')")
             page.focus("#films li:has-text('ben') [data-do=up]")
             page.keyboard.press("Enter")
             page.wait_for_function("() => document.querySelector('#films li strong').textContent === 'ben'")
-            assert "Next in the queue" in page.inner_text("#films li:has-text('ben')")
+            assert "it is next" in page.inner_text("#films li:has-text('ben')")
             page.wait_for_timeout(500)
-            assert page.evaluate("document.activeElement.dataset.do") == "up"
+            focused = "document.activeElement.dataset.do + document.activeElement.closest('li').innerText"
+            assert page.evaluate(focused).startswith("upben"), "the focus goes with the film"
+            page.keyboard.press("Enter")
+            page.keyboard.press("Alt+ArrowDown")
+            page.wait_for_function("() => document.querySelector('#films li strong').textContent === 'anna'")
+            page.keyboard.press("Alt+ArrowUp")
+            page.wait_for_function("() => document.querySelector('#films li strong').textContent === 'ben'")
+            # A name is typed while the list is drawn anew around it.
+            page.click("#films li:has-text('anna') [data-do=rename]")
+            page.keyboard.type("Anna, first")
+            page.wait_for_timeout(2500)
+            page.keyboard.type(" try")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#films li strong:text-is('Anna, first try')", timeout=30_000)
             _shoot(page, "queue")
             page.click("[data-do=go-on]")
             page.wait_for_function(
@@ -108,8 +122,8 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
                 "() => document.querySelectorAll('#films li[data-state=finished]').length === 2",
                 timeout=300_000,
             )
-            assert sorted(_films(page)) == ["anna", "ben"]
-            page.click("#films li:has-text('anna') [data-do=open]")
+            assert sorted(_films(page)) == ["Anna, first try", "ben"]
+            page.click("#films li:has-text('Anna') [data-do=open]")
             page.wait_for_selector("#download", state="visible", timeout=60_000)
             page.wait_for_function("() => document.querySelector('#film video')?.readyState >= 2", timeout=60_000)
             assert page.eval_on_selector("#film video", "video => Math.abs(video.duration - 7.0) < 0.1")
@@ -121,6 +135,35 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             page.wait_for_function("() => document.querySelectorAll('#films li').length === 1", timeout=30_000)
             page.click("#unremove")
             page.wait_for_function("() => document.querySelectorAll('#films li').length === 2", timeout=30_000)
+            page.context.close()
+
+
+def test_a_killed_film_is_resumed_from_the_list(chromium: str, tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with sync_api.sync_playwright() as playwright:
+        with _studio(tmp_path, port):
+            page = _open(playwright, chromium, port, tmp_path / "profile")
+            portrait, voice = REPOSITORY / "assets" / "portrait.png", write_tone(tmp_path / "voice.wav", 20.0)
+            page.set_input_files("#source input[type=file]", str(portrait))
+            page.set_input_files("#voice input[type=file]", str(voice))
+            page.wait_for_selector("#plan dl", timeout=90_000)
+            page.click("#generate")
+            page.wait_for_selector("#strip .band.done", timeout=180_000)
+            page.context.close()
+        with _studio(tmp_path, port):
+            page = _open(playwright, chromium, port, tmp_path / "profile")
+            page.click("#films-panel button")
+            row = "#films li:has-text('portrait')"
+            page.wait_for_selector(f"{row}[data-state=killed]", timeout=30_000)
+            assert "of 7 chunks · 20 s" in page.inner_text(row)
+            _shoot(page, "killed")
+            page.click(f"{row} [data-do=resume]")
+            page.wait_for_selector(f"{row}[data-state=running]", timeout=60_000)
+            page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
+            page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
             page.context.close()
 
 
@@ -144,8 +187,8 @@ def test_a_stopped_film_is_resumed(chromium: str, studio_url: str, tmp_path: Pat
             page.wait_for_selector("#download", state="visible", timeout=120_000)
             page.click("#films-panel button")
             row = "#films li:has-text('clara')"
-            page.wait_for_selector(f"{row}[data-state=stopped]", timeout=30_000)
-            assert "finished" in page.inner_text(f"{row} .film-state")
+            page.wait_for_selector(f"{row}[data-state=cancelled]", timeout=30_000)
+            assert "of 7 chunks · 20 s" in page.inner_text(row)
             _shoot(page, "stopped")
             page.click(f"{row} [data-do=resume]")
             page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
