@@ -14,6 +14,8 @@ class Progress:
     stage: loading | preparing | listening | denoising | decoding | finishing.
     fraction: of the whole job, 0 to 1. seconds_left: None until it can be told.
     chunk, step: being worked on, counted from 0; None outside chunks and steps.
+    chunk_seconds_left: until this chunk can be played; None until a step has been timed.
+    preview: JPEG of a row of small pictures of the chunk as it looks now; None where there is no newer one.
     """
 
     stage: str
@@ -24,6 +26,8 @@ class Progress:
     num_chunks: int | None = None
     step: int | None = None
     num_steps: int | None = None
+    chunk_seconds_left: float | None = None
+    preview: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,7 @@ def _make_film(
     from .streaming.film import output_rate, prepare
     from .streaming.inputs import FilmInputs
     from .streaming.plan import NUM_CHUNK_FRAMES
+    from .streaming.preview import LatentPreview
     from .streaming.progress import Clock
     from .streaming.stream import Cancelled, FilmStream, chunk_noise
     from .streaming.tail import retimed_segment, tail_segment
@@ -242,7 +243,7 @@ def _make_film(
     # 1. Open the inputs and plan.
     film = prepare(job.request, str(job.path))
     settings, spec, chunks = film.plan.settings, film.spec, film.plan.chunks
-    clock = Clock(film.plan, report)
+    clock = Clock(film.plan, report, LatentPreview(models.vae))
     with film.source:
         # 2. What stays the same for the whole film: prompt, speakers' masks, how to hear and see.
         inputs = FilmInputs(film, models)

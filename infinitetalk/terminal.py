@@ -45,7 +45,7 @@ def render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
 def event_to_dict(event: Event) -> dict[str, Any]:
     """An event as JSON-ready data, its kind under `event`."""
     kind = {Progress: "progress", ChunkFinished: "chunk_finished", Finished: "finished"}[type(event)]
-    data = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(event).items()}
+    data = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(event).items() if k != "preview"}
     return {"event": kind, **data}
 
 

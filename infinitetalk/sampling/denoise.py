@@ -47,7 +47,7 @@ def denoise(
         context_latents: [B, 16, 0 to T, h, w].
         timesteps: [steps + 1] falling, of `schedule.timesteps` (or its end, to start from a noised film).
         prediction: `velocity` (noise minus clean) as published; `sample` if the network gives the clean latents.
-        on_step: called after step i with (i, latents).
+        on_step: called after step i with (i, the clean latents as that step foresees them).
     """
     latents, context = noise.float().clone(), context_latents.float()
     num_context = context.shape[2]
@@ -62,10 +62,13 @@ def denoise(
         outputs = {branch: output.float() for branch, output in outputs.items()}
         if prediction == "sample":
             outputs = {branch: sample_to_velocity(latents, output, now) for branch, output in outputs.items()}
-        latents = euler_step(latents, guidance(outputs), now, following)
-        latents[:, :, :num_context] = context
+        velocity = guidance(outputs)
         if on_step is not None:
-            on_step(index, latents)
+            foreseen = euler_step(latents, velocity, now, 0.0)
+            foreseen[:, :, :num_context] = context
+            on_step(index, foreseen)
+        latents = euler_step(latents, velocity, now, following)
+        latents[:, :, :num_context] = context
     return latents.type_as(noise)
 
 

@@ -16,10 +16,17 @@ _TRUST_AFTER = 0.15  # share of the job after which its own pace counts alone
 
 
 class Clock:
-    """Turns the loop's calls into `Progress` events. Work is counted in transformer steps times frames."""
+    """Turns the loop's calls into `Progress` events. Work is counted in transformer steps times frames.
 
-    def __init__(self, plan: FilmPlan, report: Callable[[Progress], None]) -> None:
+    preview: from a step's latents to the pictures that go with its event.
+    """
+
+    def __init__(
+        self, plan: FilmPlan, report: Callable[[Progress], None],
+        preview: Callable[[Tensor], bytes | None] = lambda latents: None,
+    ) -> None:  # fmt: skip
         self._report = report
+        self._preview = preview
         self._num_chunks = len(plan.chunks)
         self._num_steps = plan.settings.steps
         self._per_chunk = self._num_steps + _DECODE_STEPS
@@ -29,6 +36,8 @@ class Clock:
         self._skipped = 0.0  # finished by an earlier run; says nothing about this run's pace
         self._chunk: Chunk | None = None
         self._start = time.perf_counter()
+        self._step_start = self._start
+        self._step_seconds: float | None = None  # per frame, smoothed; the first step of a chunk also prepares it
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -37,6 +46,7 @@ class Clock:
     def begin(self, chunk: Chunk) -> None:
         self._complete_chunk()
         self._chunk = chunk
+        self._step_start = time.perf_counter()
         self._tell("preparing", 0.0)
 
     def skip(self, chunk: Chunk) -> None:
@@ -44,9 +54,13 @@ class Clock:
         self._skipped += chunk.num_frames * self._per_chunk
 
     def step(self, index: int, latents: Tensor) -> None:
-        """Step `index` of the current chunk is done."""
+        """Step `index` of the current chunk is done; `latents` is the chunk as it foresees it."""
+        now = time.perf_counter()
+        taken = (now - self._step_start) / self._chunk.num_frames
+        self._step_seconds = taken if self._step_seconds is None else 0.7 * self._step_seconds + 0.3 * taken
+        self._step_start = now
         last = index + 1 == self._num_steps
-        self._tell("decoding" if last else "denoising", index + 1.0, None if last else index + 1)
+        self._tell("decoding" if last else "denoising", index + 1.0, None if last else index + 1, latents)
 
     def finishing(self) -> None:
         self._complete_chunk()
@@ -57,7 +71,7 @@ class Clock:
             self._done += self._chunk.num_frames * self._per_chunk
             self._chunk = None
 
-    def _tell(self, stage: str, steps: float, step: int | None = None) -> None:
+    def _tell(self, stage: str, steps: float, step: int | None = None, latents: Tensor | None = None) -> None:
         chunk = self._chunk
         done = self._done + (chunk.num_frames * steps if chunk else 0.0)
         fraction = min(1.0, done / self._total)
@@ -72,8 +86,15 @@ class Clock:
                 num_chunks=self._num_chunks,
                 step=step if chunk else None,
                 num_steps=self._num_steps if chunk else None,
+                chunk_seconds_left=self._chunk_seconds_left(steps),
+                preview=None if latents is None else self._preview(latents),
             )
         )
+
+    def _chunk_seconds_left(self, steps: float) -> float | None:
+        if self._chunk is None or self._step_seconds is None:
+            return None
+        return self._step_seconds * self._chunk.num_frames * (self._per_chunk - steps)
 
     def _seconds_left(self, done: float, elapsed: float) -> float:
         """The plan's estimate at first, then more and more this run's own pace."""

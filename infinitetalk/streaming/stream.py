@@ -94,6 +94,7 @@ class FilmStream:
 
         reference: [1, 3, H, W] in [-1, 1], as large as the finished pictures. audio: [S, num_frames, 5, L, C].
         noise: [1, 16, T, h, w].
+        on_step: called after step i with (i, the normalised latents [1, 16, T, h, w] as that step foresees them).
         image_tokens: instead of the image encoder's, for the parity suite.
         keep_context: False after the last chunk, when nothing starts from it.
         settings, text: of this chunk alone, instead of the film's.
@@ -126,7 +127,7 @@ class FilmStream:
                 timesteps=timesteps(settings.steps, settings.shift),
                 guidance=make_guidance(settings.text_scale, settings.audio_scale, adaptive=settings.adaptive_guidance),
                 prediction=spec.prediction,
-                on_step=on_step,
+                on_step=None if on_step is None else lambda index, clean: on_step(index, space.leave(clean)),
                 should_stop=should_stop,
             )
         del conditions  # their memory is wanted for the pictures

@@ -275,6 +275,7 @@ def watch(studio: Studio, job: Job) -> Iterator[Updates]:
     chunks = job.plan.chunks
     finished: list[ChunkFinished] = []
     running: int | None = None
+    preview: bytes | None = None
     seconds_elapsed = 0.0
     replayed = job.ended or job.work is not None  # the film is there: no need to stream it again piece by piece
     for event in studio.follow(job):
@@ -282,7 +283,8 @@ def watch(studio: Studio, job: Job) -> Iterator[Updates]:
             yield {"progress": rendering.waiting(event.place)}
         elif isinstance(event, Progress):
             seconds_elapsed = event.seconds_elapsed
-            updates = {} if job.should_stop() else {"progress": rendering.progress(event)}
+            preview = event.preview or (preview if event.chunk == running else None)
+            updates = {} if job.should_stop() else {"progress": rendering.progress(event, preview)}
             if event.chunk != running:
                 running = event.chunk
                 updates |= _work(chunks, finished, running)

@@ -198,17 +198,23 @@ def waiting(place: int) -> str:
     return meter(text, "", None)
 
 
-def progress(event: Progress) -> str:
-    """Stage, chunk and step above a bar, times at its side."""
+def progress(event: Progress, preview: bytes | None = None) -> str:
+    """Stage, chunk and step above a bar, times at its side; below it the chunk as it looks now (a JPEG)."""
     title = STAGES.get(event.stage, event.stage.capitalize())
     if event.chunk is not None and event.num_chunks:
         title += f", chunk {event.chunk + 1} of {event.num_chunks}"
     if event.step is not None and event.num_steps:
         title += f", step {event.step + 1} of {event.num_steps}"
     times = f"{duration(event.seconds_elapsed)} so far"
+    if event.chunk_seconds_left is not None and event.num_chunks and event.num_chunks > 1:
+        times += f" · this chunk {duration(_rounded(event.chunk_seconds_left))}"
     if event.seconds_left is not None:
         times += f" · about {duration(_rounded(event.seconds_left))} left"
-    return meter(title, times, event.fraction)
+    strip = ""
+    if preview:
+        data = base64.b64encode(preview).decode()
+        strip = f'<img class="latent-strip" alt="The chunk as it looks now" src="data:image/jpeg;base64,{data}">'
+    return meter(title, times, event.fraction) + strip
 
 
 def stopping() -> str:

@@ -57,6 +57,16 @@ def test_context_latents_stay_clean(context_frames, adaptive):
     torch.testing.assert_close(network.seen[0][:, :, context_frames:], normal(0)[:, :, context_frames:])
 
 
+def test_what_the_last_step_foresees_is_the_result_and_earlier_ones_come_nearer():
+    foreseen: list[torch.Tensor] = []
+    result = run(
+        GaussianData(normal(3), 0.5, "velocity"), steps=8, on_step=lambda index, clean: foreseen.append(clean.clone())
+    )
+    torch.testing.assert_close(foreseen[-1], result)
+    distances = [float((clean - result).norm()) for clean in foreseen]
+    assert distances == sorted(distances, reverse=True) and distances[0] > 1
+
+
 @pytest.mark.parametrize("text", [1.0, 4.0])
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_sample_and_velocity_networks_agree(text, adaptive):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import wave
 from pathlib import Path
@@ -64,6 +65,9 @@ def test_a_chunk_plays_with_sound_before_the_film_is_done(
 
             # The first chunk is heard and seen while the others are still being made.
             page.click("#generate")
+            page.wait_for_selector("#progress .latent-strip", timeout=120_000)
+            if folder := os.environ.get("SCREENSHOTS"):
+                page.screenshot(path=f"{folder}/running.png")
             page.wait_for_selector("#live video", state="attached", timeout=180_000)
             playing = _until(
                 page,
