@@ -279,7 +279,7 @@ def _make_film(
                         chunk, reference, audio, noise, on_step=clock.step, should_stop=should_stop,
                         keep_context=chunk is not chunks[-1],
                         settings=None if recipe is None else recipe.settings(settings),
-                        text=None if prompt is None else inputs.text(prompt),
+                        text=None if prompt is None else inputs.text(prompt), second=inputs.second(chunk),
                     )
                 except Cancelled:
                     cancelled = True

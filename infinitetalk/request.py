@@ -45,7 +45,7 @@ MAX_SEED = 2**63 - 1
 Arrangement = Literal["together", "in-turn"]
 ShortSource = Literal["hold", "ping-pong", "stop"]
 LongSource = Literal["trim", "keep"]
-Adherence = Literal["adjacent", "edge", "inside"]
+Adherence = Literal["adjacent", "edge", "inside", "ends"]
 OutputRate = Literal["25", "source"]
 
 # From soft to strong: where the source's reference picture stands, seen from the chunk that it guides.
@@ -53,6 +53,7 @@ ADHERENCES: dict[str, str] = {
     "adjacent": "soft: a picture up to a second outside the chunk; holds person and camera, leaves gestures free",
     "edge": "middle, as published: the chunk's first picture; the chunk begins like the source",
     "inside": "strong: the chunk's middle picture; its pose may be copied at any moment of the chunk",
+    "ends": "both ends: the chunk's first and last picture; follows a camera that moves far, and costs a little time",
 }
 
 

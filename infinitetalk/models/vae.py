@@ -102,7 +102,7 @@ def decode_frames(vae: nn.Module, latents: Tensor, reference: Tensor | None = No
         yield frames.clamp(-1.0, 1.0)
 
 
-def encode_reference(vae: nn.Module, frame: Tensor, num_frames: int) -> Tensor:
+def encode_reference(vae: nn.Module, frame: Tensor, num_frames: int, last: Tensor | None = None) -> Tensor:
     """Encoding of a reference picture followed by zero (mid-grey) frames, as the network is conditioned on.
 
     Equal to `encode_video` of all `num_frames` frames up to rounding, for a third of the work or less: what repeats on
@@ -110,10 +110,14 @@ def encode_reference(vae: nn.Module, frame: Tensor, num_frames: int) -> Tensor:
 
     Args:
         frame: [B,3,H,W] in [-1,1].
+        last: a second reference, as the last of the frames; then nothing repeats to the end, and all are computed.
     Returns:
         normalised latents [B,16,T,h,w].
     """
     frame = frame.to(dtype=vae.dtype, device=vae.device)[:, :, None]
+    if last is not None:
+        last = last.to(dtype=vae.dtype, device=vae.device)[:, :, None]
+        return encode_video(vae, torch.cat([frame, _zeros_after(frame, num_frames - 2), last], dim=2))
     num_latent_frames = num_latent_frames_of(num_frames)
     if not _walkable(vae):
         return normalize_latents(vae, _encode_prefix(vae, frame, num_latent_frames))

@@ -59,14 +59,17 @@ def motion_weights(region: tuple[float, float, float, float], height: int, width
     return ((_MOTION_EDGE - distance) / (_MOTION_EDGE - 1)).clamp(0, 1)
 
 
-def reference_latents(models: Models, reference: Tensor, num_frames: int) -> Tensor:
-    """`y` of the paper: 4 mask channels (1 where the picture is given), then the encoding of [reference, zeros ...].
+def reference_latents(models: Models, reference: Tensor, num_frames: int, second: Tensor | None = None) -> Tensor:
+    """`y` of the paper: 4 mask channels (1 where a picture is given), then the encoding of [reference, zeros ...].
 
-    reference: [1, 3, H, W] in [-1, 1]. Returns [1, 20, T, h, w].
+    reference: [1, 3, H, W] in [-1, 1]. second: the same, a picture for the last frame (section 3.4, soft first-last);
+    of the last latent frame's four mask channels, one for each of its frames, the last is 1. Returns [1, 20, T, h, w].
     """
-    encoded = encode_reference(models.vae, reference, num_frames)
+    encoded = encode_reference(models.vae, reference, num_frames, second)
     mask = torch.zeros_like(encoded[:, :VAE_TIME_STRIDE])
     mask[:, :, 0] = 1
+    if second is not None:
+        mask[:, -1, -1] = 1
     return torch.cat([mask, encoded], dim=1)
 
 

@@ -182,6 +182,8 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         warnings.append(
             f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} adherence has no effect."
         )
+    if "ends" in asked and source.kind != "image" and not spec.second_reference:
+        warnings.append(f"{spec.title} has not learnt a second reference; its chunks take their first picture alone.")
     for guide in request.guides:
         if guide.start_seconds >= duration:
             raise InputError(

@@ -110,10 +110,20 @@ class FilmInputs:
             picture = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
             if self.square is not None:
                 picture = cut(picture, self.square if own else _face_or_centre(picture))
-            scale = self.models.spec.picture_scale
-            pixels = to_network_range(resize_and_crop(picture, (scale * self.height, scale * self.width)))
-            self._reference = _Reference(key, picture, torch.from_numpy(pixels)[None])
+            self._reference = _Reference(key, picture, self._pixels(picture))
         return self._reference.pixels
+
+    def second(self, chunk: Chunk) -> Tensor | None:
+        """The picture for the chunk's end, as large as `reference`, which is asked first; None where there is none."""
+        if chunk.second is None or not self.models.spec.second_reference:
+            return None
+        picture = self.film.source.frame_at(chunk.second.source_seconds)
+        return self._pixels(picture if self.square is None else cut(picture, self.square))
+
+    def _pixels(self, picture: np.ndarray) -> Tensor:
+        scale = self.models.spec.picture_scale
+        pixels = to_network_range(resize_and_crop(picture, (scale * self.height, scale * self.width)))
+        return torch.from_numpy(pixels)[None]
 
     def begins_shot(self, chunk: Chunk) -> bool:
         """Whether the reference just made shows another scene than the shot's first; colours are matched per shot."""

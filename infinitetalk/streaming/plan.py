@@ -53,6 +53,7 @@ class Chunk:
     start_frame .. start_frame + num_frames: what the network generates and whose audio it hears.
     new_start_frame .. new_stop_frame: what is kept, clipped to the film.
     prompt: its own, None for the film's. adherence: its own or the film's, None where it is as published.
+    second: the picture for the chunk's end, where it has two references.
     """
 
     index: int
@@ -64,6 +65,7 @@ class Chunk:
     reference: Reference
     prompt: str | None = None
     adherence: Adherence | None = None
+    second: Reference | None = None
 
     @property
     def stop_frame(self) -> int:
@@ -178,7 +180,10 @@ def plan_chunks(
             frame = reference_frame(start, (kept_start, kept_stop), shot, chunk_adherence)
             reference = Reference(reference_seconds(frame / FRAMES_PER_SECOND, source_seconds, short_source))
         told = None if chunk_adherence == "edge" else chunk_adherence
-        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told))
+        second = None
+        if chunk_adherence == "ends" and not math.isinf(source_seconds):
+            second = Reference(reference_seconds((kept_stop - 1) / FRAMES_PER_SECOND, source_seconds, short_source))
+        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told, second))
     return tuple(chunks)
 
 

@@ -89,6 +89,7 @@ class FilmStream:
         keep_context: bool = True,
         settings: Settings | None = None,
         text: TextPair | None = None,
+        second: Tensor | None = None,
     ) -> ChunkPictures:
         """One turn of the loop; leaves the state ready for the next chunk.
 
@@ -98,6 +99,7 @@ class FilmStream:
         image_tokens: instead of the image encoder's, for the parity suite.
         keep_context: False after the last chunk, when nothing starts from it.
         settings, text: of this chunk alone, instead of the film's.
+        second: a second reference for the chunk's end, as large as the first; the image encoder does not see it.
 
         Raises:
             Cancelled: if `should_stop` said so; the state is as before the call.
@@ -107,7 +109,7 @@ class FilmStream:
         clock = _Stopwatch()
 
         # 1. What the network is told.
-        y, image_tokens = self._see(reference, chunk.num_frames, image_tokens)
+        y, image_tokens = self._see(reference, chunk.num_frames, image_tokens, second)
         space = LatentSpace(y[:, -16:, :1], spec.reference_scale, self._motion(*y.shape[-2:]))
         context = space.reference if self.context_latents is None else self.context_latents
         branches = branches_for(settings.text_scale, settings.audio_scale)
@@ -172,15 +174,21 @@ class FilmStream:
         whole_groups = (self.num_context_frames - 1) // FRAMES_PER_GROUP
         return torch.cat([encode_video(self.models.vae, end[:, :, :1]), latents[:, :, -whole_groups:]], dim=2)
 
-    def _see(self, reference: Tensor, num_frames: int, image_tokens: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _see(
+        self, reference: Tensor, num_frames: int, image_tokens: Tensor | None, second: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The reference as `y` and as image tokens; a picture that guides several chunks is encoded once."""
         seen = self._seen
+        if second is not None:
+            seen = self._seen = None  # the chunk's end has its own picture, which no other chunk has
         if seen is None or seen[0] is not reference or seen[1].shape[2] != num_latent_frames(num_frames):
             encoded = as_encoded(self.models.vae, reference)
-            y = reference_latents(self.models, encoded, num_frames)
+            last = None if second is None else as_encoded(self.models.vae, second)
+            y = reference_latents(self.models, encoded, num_frames, last)
             if image_tokens is None:
                 image_tokens = encode_image(self.models.image_encoder, encoded)
-            seen = self._seen = (reference, y, image_tokens)
+            seen = (reference, y, image_tokens)
+            self._seen = seen if second is None else None
         return seen[1], seen[2]
 
     def _motion(self, height: int, width: int) -> Tensor | None:

@@ -144,8 +144,8 @@ def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
             c["progress"] = gr.HTML(elem_id="progress")
             with gr.Row(elem_id="generate-row"):
                 c["generate"] = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
+                c["cancel"] = gr.Button("Cancel, keep what is finished", visible=False, elem_id="cancel", scale=3)
                 c["later"] = gr.Button("Add to queue", elem_id="later", scale=1, min_width=170)
-            c["cancel"] = gr.Button("Cancel, keep what is finished", visible=False, elem_id="cancel")
         with gr.Column(elem_classes=["card"], elem_id="result") as c["result"]:
             gr.HTML(EMPTY_RESULT, elem_id="empty-result")
             with gr.Tabs(elem_id="players", selected="live") as c["players"]:

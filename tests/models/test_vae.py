@@ -106,3 +106,13 @@ def test_encoding_is_the_librarys_with_the_published_statistics() -> None:
     assert ours.shape[2] == num_latent_frames_of(11) == 3
     torch.testing.assert_close(ours, normalize_latents(vae, theirs), atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(denormalize_latents(vae, ours), theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_a_second_reference_changes_the_last_latent_frame_alone() -> None:
+    """The autoencoder is causal: what comes last is not seen by what comes before."""
+    vae = tiny_wan()
+    first, last = picture(), -picture()
+    with torch.inference_mode():
+        single, both = encode_reference(vae, first, 13), encode_reference(vae, first, 13, last)
+    torch.testing.assert_close(both[:, :, :-1], single[:, :, :-1], atol=1e-4, rtol=1e-4)
+    assert (both[:, :, -1] - single[:, :, -1]).abs().mean() > 1e-3

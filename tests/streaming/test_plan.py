@@ -285,3 +285,13 @@ def test_guides_count_where_a_chunk_has_its_middle():
 def test_a_pin_comes_before_adherence():
     chunks = plan_chunks(225, source_seconds=9.0, adherence="inside", keyframes=(Keyframe(4.0, source_seconds=0.5),))
     assert chunks[1].reference.source_seconds == 0.5 and chunks[0].reference.source_seconds > 1
+
+
+def test_both_ends_of_a_chunk_are_given_where_the_source_is_a_film():
+    chunks = plan_chunks(153, source_seconds=8.0, adherence="ends")
+    assert [chunk.reference.source_seconds for chunk in chunks] == [0, 2.88]
+    assert [chunk.second.source_seconds for chunk in chunks] == [3.2, 6.08], "the last pictures that are kept"
+    assert all(chunk.second is None for chunk in plan_chunks(153, source_seconds=8.0))
+    assert all(chunk.second is None for chunk in plan_chunks(153, adherence="ends")), "a picture has no end"
+    pinned = plan_chunks(153, source_seconds=8.0, adherence="ends", keyframes=(Keyframe(1.0, source_seconds=7.0),))
+    assert (pinned[0].reference.source_seconds, pinned[0].second.source_seconds) == (7.0, 3.2)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from infinitetalk.streaming.conditions import LatentSpace
+from infinitetalk.models.loading import load
+from infinitetalk.models.specs import get_spec
+from infinitetalk.streaming.conditions import LatentSpace, reference_latents
 from infinitetalk.streaming.stream import chunk_noise, to_bytes
 
 
@@ -32,3 +34,14 @@ def test_latent_space_round_trip():
 def test_bytes_round_to_the_nearest():
     frames = torch.tensor([-1.0, -1 + 0.4 / 127.5, 0.0, 1.0, 1.5]).view(1, 5, 1, 1).expand(3, 5, 1, 1)
     assert to_bytes(frames)[:, 0, 0, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_a_second_reference_is_marked_at_the_last_frame():
+    """Four mask channels, one for each frame of a latent frame; the second picture stands for the very last."""
+    models = load(get_spec("nano"), None, torch.float32, "cpu")
+    first, last = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.inference_mode():
+        single, both = reference_latents(models, first, 13), reference_latents(models, first, 13, last)
+    assert both.shape == single.shape == (1, 20, 4, 4, 4)
+    assert single[0, :4, :, 0, 0].sum() == 4 and both[0, :4, :, 0, 0].sum() == 5
+    assert both[0, 3, -1].eq(1).all() and both[0, :3, -1].eq(0).all()
