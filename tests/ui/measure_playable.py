@@ -18,12 +18,14 @@ from pathlib import Path
 from .conftest import REPOSITORY, wait_for, write_tone
 
 WATCH = """() => {
-  window.seen = { denoised: {}, buffered: [], back: 0 };
+  window.seen = { denoised: {}, finished: {}, buffered: [], back: 0 };
   let last = 0;
   const look = () => {
     const words = document.querySelector('#progress')?.textContent || '';
     const chunk = /Developing the frames, chunk (\\\\d+)/.exec(words);
     if (chunk) window.seen.denoised[chunk[1]] ??= performance.now();
+    const bands = document.querySelectorAll('#strip .band.done').length;
+    if (bands) window.seen.finished[bands] ??= performance.now();
     const video = document.querySelector('#live video');
     if (video) {
       const end = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
@@ -55,8 +57,9 @@ def main() -> None:
         wait_for(f"http://127.0.0.1:{port}/", process, folder / "output.txt")
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-            )  # fmt: skip
+                executable_path=shutil.which("chromium"),
+                args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+            )
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(f"http://127.0.0.1:{port}/", timeout=120_000)
             page.wait_for_selector("#generate", state="visible", timeout=60_000)
@@ -80,9 +83,16 @@ def main() -> None:
         stop = min(seconds, 3.24 + 2.88 * (int(chunk) - 1))
         arrived = next((at for at, end in seen["buffered"] if end >= stop - 0.15), None)
         waits.append(None if arrived is None else (arrived - denoised) / 1000)
-        print(json.dumps({"chunk": int(chunk), "until_seconds": round(stop, 2), "playable_after": waits[-1]}))
+        print(json.dumps({"chunk": int(chunk), "until_seconds": round(stop, 2), "playable_after": waits[-1],
+                          "on_disk_after": _after(seen, chunk)}))  # fmt: skip
     known = [wait for wait in waits if wait is not None]
     print(json.dumps({"chunks": len(waits), "largest": max(known), "went_back": seen["back"]}))
+
+
+def _after(seen: dict, chunk: str) -> float | None:
+    """Seconds until the page hears that the chunk is on disk."""
+    at = seen["finished"].get(chunk)
+    return None if at is None else (at - seen["denoised"][chunk]) / 1000
 
 
 if __name__ == "__main__":
