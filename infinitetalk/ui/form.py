@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ..auto import on_this_machine
 from ..errors import InputError
 from ..models.specs import get_spec
-from ..request import GenerationRequest, Speaker, load_preset, parse_seed
-from .people.component import to_boxes
+from ..request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
+from .people.component import boxes_for, to_boxes
 from .source_options import SOURCE_OPTIONS
 from .timeline.component import to_guides, to_keyframes
 
@@ -91,6 +91,40 @@ class Form:
         if isinstance(self.edits, dict) and self.edits.get("source") == self.source:
             return NO_EDITS | self.edits
         return NO_EDITS | {"source": self.source}
+
+
+def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str, Any]:
+    """The fields of a form that asks for this film again.
+
+    Args:
+        serve: from a file of the film to a copy that the browser may have.
+    """
+    settings = request.resolve()
+    source, voices = serve(request.source), [serve(speaker.audio) for speaker in request.speakers]
+    boxes = [speaker.box for speaker in request.speakers]
+    edits = {
+        "source": source,
+        "revision": 1,
+        "cuts": None if request.cuts is None else list(request.cuts),
+        "pins": [_pin(keyframe, serve) for keyframe in request.keyframes],
+        "spans": [
+            {"start": guide.start_seconds, "stop": guide.stop_seconds, "prompt": guide.prompt,
+             "adherence": guide.adherence} for guide in request.guides
+        ],
+    }  # fmt: skip
+    return {
+        "source": source, "voice": voices[0], "two_voices": len(voices) == 2,
+        "second_voice": voices[1] if len(voices) == 2 else None, "arrangement": request.arrangement,
+        "preset": request.preset, "seed": str(request.seed), "prompt": request.prompt, "steps": settings.steps,
+        "audio_scale": settings.audio_scale, "framing": settings.framing, "edits": edits,
+        "boxes": boxes_for(source, boxes) if len(boxes) == 2 and None not in boxes else None,
+    } | {name: getattr(request, name) for name in SOURCE_OPTIONS}  # fmt: skip
+
+
+def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
+    image = None if keyframe.image is None else serve(keyframe.image)
+    url = None if image is None else f"gradio_api/file={image}"
+    return {"time": keyframe.time_seconds, "source": keyframe.source_seconds, "image": image, "url": url}
 
 
 FORM_FIELDS = tuple(field.name for field in fields(Form))

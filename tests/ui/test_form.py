@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
 from infinitetalk.errors import InputError, PresetError
+from infinitetalk.request import GenerationRequest, Guide, Keyframe, Speaker
 from infinitetalk.request_arguments import add_request, read_request
-from infinitetalk.ui.form import Form
+from infinitetalk.ui.form import Form, filled
 
 
 def test_a_form_becomes_the_request_it_shows() -> None:
@@ -76,3 +78,32 @@ def test_without_cuts_is_not_the_same_as_with_those_found(picture: Path, voice: 
     assert read_request(parser.parse_args([*flags, "--cut", "none"])).cuts == ()
     with pytest.raises(InputError, match="--cut is 'soon'; give seconds"):
         read_request(parser.parse_args([*flags, "--cut", "soon"]))
+
+
+def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tmp_path: Path) -> None:
+    """From a job's request to the form and back, with the files where the browser may have them."""
+    from gradio.utils import get_upload_folder
+
+    uploads = Path(get_upload_folder()) / "of-this-test"
+    uploads.mkdir(parents=True, exist_ok=True)
+
+    def serve(file: str) -> str:
+        copy = uploads / Path(file).name
+        copy.write_bytes(Path(file).read_bytes())
+        return str(copy)
+
+    request = GenerationRequest(
+        str(picture), (Speaker(str(voice), (0, 0, 90, 30)), Speaker(str(voice), (0, 32, 90, 63))), seed=12,
+        arrangement="in-turn", adherence="adjacent", guides=(Guide(0, 2, adherence="inside"),), cuts=(1.5,),
+        keyframes=(Keyframe(1.0, image=str(picture)), Keyframe(2.0, source_seconds=0.5)), background=0.5,
+        short_source="stop", long_source="keep", output_rate="source", steps=3,
+    )  # fmt: skip
+    again = Form(**filled(request, serve)).to_request()
+    served = {str(picture): serve(str(picture)), str(voice): serve(str(voice))}
+    expected = json.loads(json.dumps(request.to_dict()))
+    text = json.dumps(expected)
+    for old, new in served.items():
+        text = text.replace(old, new)
+    settings = request.resolve()
+    explicit = {"audio_scale": settings.audio_scale, "framing": settings.framing}
+    assert json.loads(json.dumps(again.to_dict())) == json.loads(text) | explicit

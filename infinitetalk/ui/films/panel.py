@@ -12,7 +12,7 @@ import gradio as gr
 from ...errors import InputError
 from ...streaming.job import JobFolder
 from .. import handlers, rendering
-from ..form import Form
+from ..form import FORM_FIELDS, Form, filled
 from ..handlers import Updates
 from ..jobs import Job, failure
 from ..studio import Studio
@@ -117,12 +117,24 @@ def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updat
                 "removed": (path.name, queued), "removed_row": gr.update(visible=True),
                 "removed_words": rendering.notice("The film was removed.", "note"),
             }  # fmt: skip
+        elif action == "again":
+            request = JobFolder.open(_own(studio, mine, told.get("film"))).request
+            yield {
+                **filled(request, lambda file: handlers.served(Path(file), _original_name(file))),
+                "notice": rendering.notice("Everything is set as it was for that film; change what you like.", "note"),
+            }  # fmt: skip
         elif action in ("open", "watch", "resume"):
             yield from _show(studio, mine, _own(studio, mine, told.get("film")), action)
             return
     except Exception as error:
         yield {"notice": rendering.notice(failure(error).message)}
     yield refresh(studio, mine, job_id)
+
+
+def _original_name(file: str) -> str:
+    """What a file was called before the film kept it with a number before its name."""
+    number, _, name = Path(file).name.partition("-")
+    return name if number.isdigit() and name else Path(file).name
 
 
 def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Updates]:
@@ -185,5 +197,5 @@ def wire(
     def chosen(mine: Any, job_id: Any, event: gr.EventData) -> Iterator[Any]:
         yield from streamed(lambda: pressed(studio, mine, job_id, getattr(event, "_data", None)))()
 
-    changing = outputs(*running, *listed, "removed", "removed_row", "removed_words")
+    changing = outputs(*running, *FORM_FIELDS, *listed, "removed", "removed_row", "removed_words")
     c["films"].select(chosen, known, changing, trigger_mode="multiple", **film_event)

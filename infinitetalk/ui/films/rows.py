@@ -112,6 +112,8 @@ def _actions(kind: str, state: JobState, job: Job | None) -> list[tuple[str, str
         actions.append(("cancel", "Cancel"))
     if job is not None and kind in ("waiting", "paused") and job.queued:
         actions += [("up", "Up"), ("down", "Down")]
+    if kind != "damaged":
+        actions.append(("again", "Use again"))
     if kind != "running":
         actions.append(("remove", "Remove"))
     return actions

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,14 @@ def halves(height: int, width: int) -> list[Box]:
 def kept(source: str, state: dict[str, Any], boxes: Any) -> dict[str, Any]:
     """What the page remembers of the boxes: whose they are and in which picture."""
     return {"source": source, "boxes": boxes, "height": state["height"], "width": state["width"]}
+
+
+def boxes_for(source: str, boxes: Sequence[Any]) -> dict[str, Any]:
+    """What the page would remember of these boxes, drawn in the picture or film `source`."""
+    from ...media.video import first_frame
+
+    height, width = first_frame(source).shape[:2]
+    return {"source": source, "boxes": [[int(side) for side in box] for box in boxes], "height": height, "width": width}
 
 
 def to_boxes(remembered: Any, source: str | None) -> list[Box] | None:

@@ -130,6 +130,12 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             assert page.is_visible("#retake"), "a film that was opened can be retaken"
             _shoot(page, "films")
 
+            # What it was made from, in the form again: the plan is that film's.
+            assert not page.is_visible("#plan dl")
+            page.click("#films li:has-text('Anna') [data-do=again]")
+            page.wait_for_selector("#plan dl", timeout=60_000)
+            assert "175 frames" in page.inner_text("#plan") and page.is_visible("#preview img")
+
             # Removed, and back.
             page.click("#films li:has-text('ben') [data-do=remove]")
             page.wait_for_function("() => document.querySelectorAll('#films li').length === 1", timeout=30_000)

@@ -23,7 +23,7 @@ def test_every_state_has_its_words_and_buttons(tmp_path: Path, picture: Path, vo
     waiting = film_list(studio, [], job.directory)
     assert "Paused; it is next" in waiting and "0 of 3 chunks · 7 s · nano" in waiting
     assert "aria-current" in waiting and "data:image/jpeg;base64," in waiting
-    assert _actions(waiting) == ["rename", "watch", "up", "down", "remove"]
+    assert _actions(waiting) == ["rename", "watch", "up", "down", "again", "remove"]
     assert waiting.count("aria-disabled") == 2, "alone in the queue"
     assert "1 film in the queue, paused" in waiting and "someone" in waiting, "named after the picture"
 
@@ -33,7 +33,7 @@ def test_every_state_has_its_words_and_buttons(tmp_path: Path, picture: Path, vo
 
     (job.directory / ".owner.json").write_text("{}")
     killed = film_list(studio, [], None)
-    assert "Killed" in killed and _actions(killed) == ["rename", "resume", "remove"]
+    assert "Killed" in killed and _actions(killed) == ["rename", "resume", "again", "remove"]
     (job.directory / ".owner.json").unlink()
 
     JobFolder.open(job.directory).rename("  Ann's <best>\nfilm ")
