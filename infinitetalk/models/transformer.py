@@ -30,6 +30,7 @@ from infinitetalk.errors import InputError
 from .attention import AudioAttention, CrossAttention, SelfAttention
 from .audio_projection import AudioProjection
 from .condition import BlockKeys, Condition, ConditionInputs, ConditionTokens, KeysAndValues
+from .control import Control
 from .layers import ConditionEmbedder, FeedForward, LayerNorm32, PatchEmbedding, gated_sum, modulated_norm
 from .rotary import RotaryCache
 
@@ -381,6 +382,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         *,
         skip_frames: int = 0,
         around_blocks: AroundBlocks | None = None,
+        control: Mapping[str, Control] | Control | None = None,
         reuse: Sequence[Condition] = (),
         keep_keys: bool = True,
         keys_device: torch.device | str | None = None,
@@ -395,6 +397,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
                 last block leaves them out, and they come back as zeros.
             around_blocks: decides for which branches the blocks are walked and stands in for them in the others; a
                 step cache, for instance (`sampling/teacache.py`).
+            control: what steers a branch from outside, by its name; those without stay as they are.
 
         Returns:
             [B, 16, T, h, w], the network's own output (of the published weights: noise minus clean); with several
@@ -413,12 +416,18 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         summed = {key: embedded + tokens for key, tokens in references.items()}
         tokens = {name: summed[id(c.reference_tokens)] for name, c in branches.items()}
         del embedded, references, summed
+        controls = {"": control} if isinstance(control, Control) else dict(control or {})
+        for name, steering in controls.items():
+            if steering.tokens is not None:
+                tokens[name] = tokens[name] + steering.tokens.to(tokens[name].dtype)
 
         def walk(names: Sequence[str]) -> dict[str, torch.Tensor]:
             chosen = {name: branches[name] for name in names}
             # Without a cache nobody asks for these tokens again, so they are let go.
             hidden = [tokens[name] if around_blocks else tokens.pop(name) for name in chosen]
-            return dict(zip(chosen, self._walk_blocks(hidden, list(chosen.values()), time, skip_frames), strict=True))
+            steering = [controls.get(name) for name in chosen]
+            walked = self._walk_blocks(hidden, list(chosen.values()), time, skip_frames, steering)
+            return dict(zip(chosen, walked, strict=True))
 
         hidden = walk(list(branches)) if around_blocks is None else around_blocks(walk, tokens, embedding, time)
         frames, rows, columns = shape
@@ -432,8 +441,9 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         return outputs if isinstance(condition, Mapping) else outputs[""]
 
     def _walk_blocks(
-        self, hidden: list[torch.Tensor], conditions: Sequence[Condition], time: torch.Tensor, skip_frames: int
-    ) -> list[torch.Tensor]:
+        self, hidden: list[torch.Tensor], conditions: Sequence[Condition], time: torch.Tensor, skip_frames: int,
+        controls: Sequence[Control | None],
+    ) -> list[torch.Tensor]:  # fmt: skip
         """[B, N, dim] per branch through every block; the last one leaves the first `skip_frames` frames out."""
         frames, rows, columns = shape = conditions[0].shape
         rotary = self.rotary.table(shape, hidden[0].device)
@@ -441,6 +451,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         num_speakers = [c.num_speakers for c in conditions]
         tokens_per_frame = rows * columns
         if self.shares is not None:
+            assert not any(c is not None and c.residuals for c in controls), "residuals are not shared out"
             hidden[:], rotary = self.shares.take(hidden, rotary, shape)
             tokens_per_frame //= self.shares.members.size
         tokens = list(hidden) if len(hidden) > 1 else hidden[0]
@@ -453,6 +464,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
                 tokens = self._gradient_checkpointing_func(block, *arguments)
             else:
                 tokens = block(*arguments)
+            tokens = _with_residuals(tokens, controls, index)
         results = [tokens] if isinstance(tokens, torch.Tensor) else tokens
         if self.shares is not None:
             results = [self.shares.collect(each, frames - skip_frames) for each in results]
@@ -465,3 +477,18 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         # [B, T, rows, columns, pt, ph, pw, C] -> [B, C, T, pt, rows, ph, columns, pw]
         patches = patches.unflatten(1, shape).unflatten(-1, (*self.config.patch_size, -1))
         return patches.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+
+def _with_residuals(
+    tokens: torch.Tensor | list[torch.Tensor], controls: Sequence[Control | None], index: int
+) -> torch.Tensor | list[torch.Tensor]:
+    """What was asked for after block `index`, added branch by branch; tokens may be those of the last frames only."""
+    if not any(c is not None and index < len(c.residuals) for c in controls):
+        return tokens
+    alone = isinstance(tokens, torch.Tensor)
+    steered = [
+        part if c is None or index >= len(c.residuals)
+        else part + c.strength * c.residuals[index][:, -part.shape[1] :].to(part.dtype)
+        for part, c in zip([tokens] if alone else tokens, controls, strict=True)
+    ]  # fmt: skip
+    return steered[0] if alone else steered

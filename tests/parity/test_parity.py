@@ -16,7 +16,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ENVIRONMENT_VARIABLE = "INFINITETALK_PARITY_DIRS"
-NOT_YET_IMPLEMENTED = {"uni3c", "unianimate", "vace"}
+NOT_YET_IMPLEMENTED = {"vace"}
 
 
 def find_cases(entry: Path) -> Iterator[Path]:

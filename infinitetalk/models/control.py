@@ -1,0 +1,77 @@
+"""What steers the transformer from outside, and the pose network of UniAnimate-DiT that makes one part of it.
+
+`Control` reaches the transformer with an evaluation: tokens added to those of the patches, and residuals added after
+its blocks. UniAnimate gives tokens (`PoseEmbedding`), Uni3C residuals (`models/uni3c.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+POSE_PREFIXES = ("dwpose_embedding.", "randomref_embedding_pose.")
+_REPEATS = 3  # of the first pose frame, so that 81 frames become 21 groups of four
+
+
+@dataclass(frozen=True)
+class Control:
+    """Of one branch at one evaluation.
+
+    tokens: [B, N, dim], added to the embedded patches. residuals: [B, N, dim] each, the i-th added after block i.
+    strength: factor of the residuals.
+    """
+
+    tokens: Tensor | None = None
+    residuals: Sequence[Tensor] = field(default=())
+    strength: float = 1.0
+
+
+class PoseEmbedding(nn.Module):
+    """Skeleton pictures into tokens, and one of the reference into an addition to `y` (ali-vilab/UniAnimate-DiT).
+
+    Parameters are named as in the published file. dim: the transformer's width; y_channels: of `y` (4 mask channels and
+    16 latent ones, all of which the reference pose is added to, as published).
+    """
+
+    def __init__(self, dim: int = 5120, hidden: int = 64, y_channels: int = 20) -> None:
+        super().__init__()
+        video, picture = [], []
+        for index, stride in enumerate((1, 1, 1, (1, 2, 2), 2, 2)):
+            video += [nn.Conv3d(hidden if index else 3, hidden, 3, stride, padding=1), nn.SiLU()]
+        for index, stride in enumerate((1, 1, 1, 2, 2, 2)):
+            last = index == 5
+            picture.append(nn.Conv2d(hidden if index else 3, y_channels if last else hidden, 3, stride, padding=1))
+            picture += [] if last else [nn.SiLU()]
+        self.dwpose_embedding = nn.Sequential(*video, nn.Conv3d(hidden, dim, (1, 2, 2), (1, 2, 2)))
+        self.randomref_embedding_pose = nn.Sequential(*picture)
+
+    def tokens(self, poses: Tensor) -> Tensor:
+        """uint8 [B, 3, 4k+1, H, W], RGB → [B, (k+1) * H/16 * W/16, dim]."""
+        weight = self.dwpose_embedding[0].weight
+        poses = torch.cat([poses[:, :, :1].expand(-1, -1, _REPEATS, -1, -1), poses], dim=2)
+        return self.dwpose_embedding(poses.to(weight) / 255).flatten(2).transpose(1, 2)
+
+    def reference(self, pose: Tensor) -> Tensor:
+        """uint8 [B, 3, H, W] → [B, 20, 1, H/8, W/8], to be added to every latent frame of `y`."""
+        weight = self.randomref_embedding_pose[0].weight
+        return self.randomref_embedding_pose(pose.to(weight) / 255)[:, :, None]
+
+    @classmethod
+    def from_file(cls, tensors: Mapping[str, Tensor]) -> PoseEmbedding:
+        """From a published file's tensors, whatever stands before the names; those of its LoRA are passed over.
+
+        Raises:
+            KeyError: one of the network's tensors is missing.
+        """
+        own = {}
+        for name, value in tensors.items():
+            for prefix in POSE_PREFIXES:
+                if prefix in name:
+                    own[name[name.index(prefix) :]] = value
+        last, first = own["dwpose_embedding.12.weight"], own["randomref_embedding_pose.10.weight"]
+        module = cls(last.shape[0], last.shape[1], first.shape[0])
+        module.load_state_dict(own, strict=True)
+        return module.eval()
