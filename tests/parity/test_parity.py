@@ -16,7 +16,6 @@ import pytest
 
 HERE = Path(__file__).parent
 ENVIRONMENT_VARIABLE = "INFINITETALK_PARITY_DIRS"
-NOT_YET_IMPLEMENTED = {"vace"}
 
 
 def find_cases(entry: Path) -> Iterator[Path]:
@@ -51,8 +50,6 @@ def test_case(folder: Path) -> None:
     assert description.is_file(), f"{folder} holds no parity case (no case.json in it or below it)"
     component = json.loads(description.read_text(encoding="utf-8")).get("component")
     assert isinstance(component, str) and component.isidentifier(), f"{description}: component is {component!r}"
-    if component in NOT_YET_IMPLEMENTED:
-        pytest.skip(f"component {component!r} is not yet implemented")
     module_name = f"tests.parity.handlers.{component}"
     known = sorted(path.stem for path in (HERE / "handlers").glob("*.py") if path.stem != "__init__")
     assert component in known, f"{description}: unknown component {component!r}; handlers exist for {known}"

@@ -1,0 +1,83 @@
+"""Steering from outside: what is added where, and that nothing added changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from infinitetalk.models.control import Control, PoseEmbedding
+from infinitetalk.models.transformer import InfiniteTalkTransformer
+from infinitetalk.models.uni3c import Uni3CControl
+
+DIM, LAYERS, FRAMES = 48, 3, 3
+
+
+@pytest.fixture(scope="module")
+def network() -> InfiniteTalkTransformer:
+    torch.manual_seed(0)
+    return InfiniteTalkTransformer(
+        text_len=2, text_dim=8, dim=DIM, ffn_dim=64, freq_dim=16, num_heads=2, num_layers=LAYERS, audio_blocks=2,
+        audio_channels=6, intermediate_dim=8, output_dim=8, context_tokens=2, image_dim=10,
+    ).eval().requires_grad_(False)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def given(network):
+    torch.manual_seed(1)
+    conditions = {
+        branch: network.encode_condition(
+            text=torch.randn(1, 1, 8), image=torch.randn(1, 3, 10), audio=torch.randn(1, 9, 5, 2, 6),
+            reference=torch.randn(1, 20, FRAMES, 4, 4),
+        )
+        for branch in ("cond", "drop_audio")
+    }  # fmt: skip
+    return torch.randn(1, 16, FRAMES, 4, 4), torch.tensor([700.0]), conditions
+
+
+def test_nothing_added_changes_nothing(network, given) -> None:
+    latents, time, conditions = given
+    plain = network(latents, time, conditions)
+    zeros = [torch.zeros(1, 4 * FRAMES, DIM)] * LAYERS
+    residuals = [torch.randn(1, 4 * FRAMES, DIM) for _ in range(LAYERS)]
+    for control in (Control(), Control(zeros[0], zeros), Control(residuals=residuals, strength=0.0)):
+        steered = network(latents, time, conditions, control={"cond": control})
+        assert all(torch.equal(plain[branch], steered[branch]) for branch in conditions)
+
+
+def test_each_branch_has_its_own_steering(network, given) -> None:
+    latents, time, conditions = given
+    control = Control(torch.randn(1, 4 * FRAMES, DIM), [torch.randn(1, 4 * FRAMES, DIM)])
+    plain = network(latents, time, conditions)
+    steered = network(latents, time, conditions, control={"drop_audio": control})
+    assert torch.equal(plain["cond"], steered["cond"])
+    alone = network(latents, time, conditions["drop_audio"], control=control)
+    torch.testing.assert_close(steered["drop_audio"], alone, atol=1e-5, rtol=1e-5)
+    assert (alone - plain["drop_audio"]).abs().mean() > 0.01
+
+
+def test_frames_that_nobody_reads_may_be_left_out_of_a_steered_evaluation(network, given) -> None:
+    """The last block sees the last frames only; its residual is cut with them."""
+    latents, time, conditions = given
+    control = Control(residuals=[torch.randn(1, 4 * FRAMES, DIM) for _ in range(LAYERS)], strength=0.7)
+    whole = network(latents, time, conditions["cond"], control=control)
+    part = network(latents, time, conditions["cond"], control=control, skip_frames=1)
+    torch.testing.assert_close(part[:, :, 1:], whole[:, :, 1:], atol=1e-5, rtol=1e-5)
+
+
+def test_sizes_of_both_networks_follow_the_pictures() -> None:
+    poses = PoseEmbedding(dim=24, hidden=8).eval()
+    film = torch.randint(0, 256, (1, 3, 9, 64, 96), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert poses.tokens(film).shape == (1, 3 * 4 * 6, 24)
+        assert poses.reference(film[:, :, 0]).shape == (1, 20, 1, 8, 12)
+        control = Uni3CControl(36, 16, 24, 32, 2, 2, 20, 20, 16, 7).eval()
+        tokens = control.ray_tokens(torch.zeros(1, 1, 9, 64, 96), torch.randn(1, 6, 9, 64, 96))
+        assert tokens.shape == (1, 3 * 4 * 6, 16)
+        latents, mask = torch.randn(2, 1, 16, 3, 8, 12)[0], torch.ones(1, 4, 3, 8, 12)
+        residuals = control(latents, mask, latents, tokens, torch.randn(1, 20))
+    assert [residual.shape for residual in residuals] == [(1, 72, 20)] * 2
+
+
+def test_a_file_without_the_pose_network_is_refused() -> None:
+    with pytest.raises(KeyError, match="dwpose_embedding"):
+        PoseEmbedding.from_file({"pipe.dit.blocks.0.ffn.0.lora_A.default.weight": torch.zeros(4, 8)})
