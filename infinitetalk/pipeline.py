@@ -87,7 +87,7 @@ def generate(
         UserError: an input, the folder or the disk cannot be used. What was finished stays; `resume` continues.
     """
     job, film_plan = _prepare_job(request, job_dir)
-    yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high, num_chunks=len(film_plan.chunks))
+    yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high or None, num_chunks=len(film_plan.chunks))
     yield from _events(job, models, should_stop)
 
 

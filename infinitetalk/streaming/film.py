@@ -41,6 +41,7 @@ class FilmPlan:
     """What a film will be and take.
 
     vram_mb: peak on the card, 0 without one. memory_mb: peak of the whole process; 0 where it is not known.
+    seconds_low, seconds_high, first_chunk_seconds: 0 for a model that was never timed on this machine.
     """
 
     settings: Settings
@@ -69,7 +70,9 @@ class FilmPlan:
             f"{self.duration_seconds:.2f} s of film, {self.num_frames} frames of {self.width} x {self.height}, "
             f"{len(self.chunks)} chunk{'s' if len(self.chunks) > 1 else ''}",
             f"about {self.seconds_low:.0f} to {self.seconds_high:.0f} s of work, first chunk after about "
-            f"{self.first_chunk_seconds:.0f} s",
+            f"{self.first_chunk_seconds:.0f} s"
+            if self.seconds_high
+            else "how long it takes is known once this model has made a chunk on this machine",
             (f"{self.vram_mb:.0f} MB on the card, " if self.vram_mb else "")
             + f"{self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB of disk",
         ]

@@ -96,12 +96,14 @@ class Clock:
             return None
         return self._step_seconds * self._chunk.num_frames * (self._per_chunk - steps)
 
-    def _seconds_left(self, done: float, elapsed: float) -> float:
-        """The plan's estimate at first, then more and more this run's own pace."""
+    def _seconds_left(self, done: float, elapsed: float) -> float | None:
+        """The plan's estimate at first, then more and more this run's own pace, which alone counts without a plan's."""
         own = done - self._skipped
         left = (self._total - done) / self._total
         expected = self._expected_seconds * left
         if own <= 0:
-            return expected
+            return expected or None
+        if not self._expected_seconds:
+            return elapsed * (self._total - done) / own
         trust = min(1.0, own / self._total / _TRUST_AFTER)
         return trust * elapsed * (self._total - done) / own + (1 - trust) * expected

@@ -129,11 +129,16 @@ def plan_problem(message: str) -> str:
 
 def plan_panel(plan: Any) -> str:
     """A `FilmPlan` as four facts and its warnings."""
+    disk = f"{size(plan.disk_mb)} of disk"
     facts = (
         ("Film", duration(plan.duration_seconds), counted(plan.num_frames, "frame")),
-        ("Time", span(plan.seconds_low, plan.seconds_high), f"first pictures after {_about(plan.first_chunk_seconds)}"),
+        ("Time", span(plan.seconds_low, plan.seconds_high), f"first pictures after {_about(plan.first_chunk_seconds)}")
+        if plan.seconds_high
+        else ("Time", "Not known yet", "this model has made no chunk on this machine so far"),
         ("Chunks", str(len(plan.chunks)), "each plays as soon as it is done"),
-        ("Needs", size(plan.memory_mb), f"of memory, {size(plan.disk_mb)} of disk")
+        ("Needs", f"{size(plan.vram_mb)} on the card", f"{size(plan.memory_mb)} of memory, {disk}")
+        if plan.vram_mb
+        else ("Needs", size(plan.memory_mb), f"of memory, {disk}")
         if plan.memory_mb
         else ("Needs", size(plan.disk_mb), "of disk; its memory was not measured yet"),
     )

@@ -84,7 +84,7 @@ def test_the_plan_shows_its_numbers_and_every_warning() -> None:
     plan = SimpleNamespace(
         chunks=plan_chunks(250), num_frames=250, duration_seconds=10.0,
         warnings=("The sound is silent.", "Short <film>."),
-        memory_mb=1234.0, disk_mb=0.4, seconds_low=6.0, seconds_high=11.0, first_chunk_seconds=2.6,
+        vram_mb=0, memory_mb=1234.0, disk_mb=0.4, seconds_low=6.0, seconds_high=11.0, first_chunk_seconds=2.6,
     )  # fmt: skip
     html = rendering.plan_panel(plan).replace("\u00a0", " ")
     for text in ("10 s", "250 frames", "6 to 11 s", "about 2.5 s", "1.2 GB", "under 1 MB", "The sound is silent."):
