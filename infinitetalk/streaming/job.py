@@ -135,9 +135,10 @@ class JobFolder:
     def name(self) -> str:
         """What the user called the film; else the name of the picture or film that it was made of."""
         try:
-            return (self.path / _NAME).read_text(encoding="utf-8").strip() or _given_name(self.request)
+            said = (self.path / _NAME).read_text(encoding="utf-8").strip()
         except (OSError, ValueError):
-            return _given_name(self.request)
+            said = ""
+        return said or Path(given_name(self.request.source)).stem
 
     def rename(self, name: str) -> None:
         """Call the film something else; an empty name gives it back its first one.
@@ -251,11 +252,10 @@ class JobFolder:
         return sorted(folder for folder in found if folder.name.removeprefix("take-").isdigit())
 
 
-def _given_name(request: GenerationRequest) -> str:
-    """anna for inputs/0-anna.png: inputs are stored with a number before their name."""
-    stem = Path(request.source).stem
-    number, _, name = stem.partition("-")
-    return name if number.isdigit() and name else stem
+def given_name(stored: str) -> str:
+    """anna.png for inputs/0-anna.png: inputs are stored with a number before the name that the user gave them."""
+    number, _, name = Path(stored).name.partition("-")
+    return name if number.isdigit() and name else Path(stored).name
 
 
 def _is_unborn(path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -85,7 +86,7 @@ def generator(studio: Studio) -> Callable[..., str]:
                 elif isinstance(event, Finished):
                     if event.output is None:
                         raise InputError("The film was cancelled before its first chunk was finished; start it again.")
-                    return served(event.output, film_name(request))
+                    return served(event.output, film_name(Path(request.source).stem))
             raise AssertionError("a job ended without an event that says so")
 
     return generate

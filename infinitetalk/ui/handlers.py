@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,8 @@ from ..media.buckets import BUCKETS
 from ..models.specs import get_spec
 from ..paths import assets_dir
 from ..presets import AUTO
-from ..request import FRAMES_PER_SECOND, GenerationRequest, load_preset, preset_names
+from ..request import FRAMES_PER_SECOND, load_preset, preset_names
+from ..streaming.job import JobFolder
 from . import rendering
 from .form import NO_EDITS, REMEMBERED, Form
 from .jobs import Failed, Job, Waiting, failure
@@ -182,7 +184,9 @@ def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
                 source_seconds=film.source.duration_seconds,
                 edits=form.own_edits(),
             )
-        return {"plan": rendering.plan_panel(film.plan), "timeline": gr.update(value=shown, work=[])}
+        work = form.own_edits().get("work") or []  # of a film that was opened, until the timeline is edited
+        work = work if len(work) == len(film.plan.chunks) else []
+        return {"plan": rendering.plan_panel(film.plan), "timeline": gr.update(value=shown, work=work)}
     except UserError as error:
         return {"plan": rendering.plan_problem(str(error))}
     except Exception as error:
@@ -349,7 +353,7 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
     work = _work(job.plan.chunks, finished) if finished else {"strip": "", "timeline": gr.update(work=[])}
     if event.output is None:
         return {"notice": rendering.notice("Cancelled before the first chunk was finished.", "note")} | work
-    film = served(event.output, film_name(job.request))
+    film = served(event.output, film_name(JobFolder(job.directory, job.request).name))
     updates: Updates = {
         "film": film,
         "download": gr.update(value=film, visible=True),
@@ -368,9 +372,9 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
     return updates
 
 
-def film_name(request: GenerationRequest) -> str:
-    """What the downloaded film is called: anna.png -> anna-talking.mp4."""
-    return f"{Path(request.source).stem}-talking.mp4"
+def film_name(name: str) -> str:
+    """What the downloaded film of that name is called: anna -> anna-talking.mp4."""
+    return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", f"{name}-talking.mp4")
 
 
 def served(path: Path, name: str) -> str:

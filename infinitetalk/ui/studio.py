@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UserError
-from ..events import Finished, Progress
+from ..events import ChunkFinished, Finished, Progress
 from ..request import GenerationRequest
 from .jobs import Failed, Job, Update, Work, failure
 
@@ -165,6 +165,10 @@ class Studio:
         job = Job(folder.request, directory, plan(folder.request))
         complete = state.complete
         chunks = job.plan.chunks if complete else job.plan.chunks[: state.num_made]
+        for chunk in chunks:
+            segment = folder.take_dir(chunk.index) / "segment.mp4"
+            span = chunk.start_seconds, chunk.stop_seconds
+            job.publish(ChunkFinished(chunk.index, len(job.plan.chunks), segment, *span, folder.request.seed))
         job.publish(Finished(state.film, directory, complete, chunks[-1].new_stop_frame))
         with self._changed:
             self._jobs[job.id] = job

@@ -47,6 +47,7 @@
 
     root.addEventListener("focusin", (event) => { held = event.target.dataset?.key || null; });
     root.addEventListener("focusout", (event) => { if (event.relatedTarget) held = null; });
+    document.addEventListener("pointerdown", (event) => { if (!event.target.closest?.("[data-key]")) held = null; });
     root.addEventListener("click", (event) => {
       const pressed = event.target.closest?.("[data-do]");
       if (!pressed || pressed.ariaDisabled === "true") return;
@@ -67,16 +68,15 @@
       event.preventDefault();
       if (line.querySelector(`[data-do=${action}]`).ariaDisabled !== "true") act({ action, film: line.dataset.film });
     });
-    return {
-      drawn() {
-        if (naming && !row(naming.film)?.querySelector("input")) {
-          root.querySelectorAll(".film-title.naming").forEach((place) => { place.classList.remove("naming"); place.querySelector("input")?.remove(); });
-          showNaming();
-        } else if (held && document.activeElement?.dataset?.key !== held
-          && (root.contains(document.activeElement) || document.activeElement === document.body)) {
-          button(held)?.focus({ preventScroll: true });
-        }
-      },
-    };
+    // As soon as the list was drawn anew, before the next key arrives.
+    new MutationObserver(() => {
+      const focus = document.activeElement;
+      if (naming && !row(naming.film)?.querySelector("input")) {
+        root.querySelectorAll(".film-title.naming").forEach((place) => { place.classList.remove("naming"); place.querySelector("input")?.remove(); });
+        showNaming();
+      } else if (held && focus?.dataset?.key !== held && (root.contains(focus) || focus === document.body)) {
+        button(held)?.focus({ preventScroll: true });
+      }
+    }).observe(root, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-key"] });
   };
 })();

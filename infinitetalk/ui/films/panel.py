@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,20 @@ from typing import Any
 import gradio as gr
 
 from ...errors import InputError
-from ...streaming.job import JobFolder
+from ...events import ChunkFinished
+from ...streaming.job import JobFolder, given_name
 from .. import handlers, rendering
 from ..form import FORM_FIELDS, Form, filled
 from ..handlers import Updates
 from ..jobs import Job, failure
 from ..studio import Studio
+from ..timeline.state import with_work
 from .rows import film_list
 
 _FOLDER = Path(__file__).resolve().parent
 REFRESH_SECONDS = 2.0
 
-_CONNECT = """
-const films = window.mountFilms(element, (told) => trigger('select', told));
-watch(['value'], () => setTimeout(() => films.drawn(), 0));
-"""
+_CONNECT = "window.mountFilms(element, (told) => trigger('select', told));"
 
 
 def films_head() -> str:
@@ -118,9 +117,8 @@ def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updat
                 "removed_words": rendering.notice("The film was removed.", "note"),
             }  # fmt: skip
         elif action == "again":
-            request = JobFolder.open(_own(studio, mine, told.get("film"))).request
             yield {
-                **filled(request, lambda file: handlers.served(Path(file), _original_name(file))),
+                **_form(_own(studio, mine, told.get("film"))),
                 "notice": rendering.notice("Everything is set as it was for that film; change what you like.", "note"),
             }  # fmt: skip
         elif action in ("open", "watch", "resume"):
@@ -131,22 +129,32 @@ def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updat
     yield refresh(studio, mine, job_id)
 
 
-def _original_name(file: str) -> str:
-    """What a file was called before the film kept it with a number before its name."""
-    number, _, name = Path(file).name.partition("-")
-    return name if number.isdigit() and name else Path(file).name
+def _form(path: Path, work: Sequence[str] = ()) -> Updates:
+    """The form that makes this film again. work: the status of each chunk, shown until the timeline is edited."""
+    form = filled(JobFolder.open(path).request, lambda file: handlers.served(Path(file), given_name(file)))
+    form["edits"]["work"] = list(work)
+    return form | {"preset_help": handlers.model_panel(form["preset"])}
 
 
 def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Updates]:
     job: Job | None = studio.working_on(path)
     if job is None:
         job = studio.resume(path) if action == "resume" else studio.opened(path)
+    if action != "watch":
+        yield _form(path, _work(job))
     if not job.ended:
         yield handlers.started()
     yield {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None), "notice": ""}
     yield refresh(studio, mine, job.id)
     yield from handlers.watch(studio, job)
     yield refresh(studio, mine, job.id)
+
+
+def _work(job: Job) -> list[str]:
+    """The status of each chunk of a film that is there."""
+    if not job.ended:
+        return []
+    return with_work(job.plan.chunks, (event.index for event in job.follow() if isinstance(event, ChunkFinished)), None)
 
 
 def put_back(studio: Studio, mine: Any, job_id: Any, removed: Any) -> Updates:
@@ -197,5 +205,5 @@ def wire(
     def chosen(mine: Any, job_id: Any, event: gr.EventData) -> Iterator[Any]:
         yield from streamed(lambda: pressed(studio, mine, job_id, getattr(event, "_data", None)))()
 
-    changing = outputs(*running, *FORM_FIELDS, *listed, "removed", "removed_row", "removed_words")
+    changing = outputs(*running, *FORM_FIELDS, "preset_help", *listed, "removed", "removed_row", "removed_words")
     c["films"].select(chosen, known, changing, trigger_mode="multiple", **film_event)

@@ -128,6 +128,14 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             page.wait_for_function("() => document.querySelector('#film video')?.readyState >= 2", timeout=60_000)
             assert page.eval_on_selector("#film video", "video => Math.abs(video.duration - 7.0) < 0.1")
             assert page.is_visible("#retake"), "a film that was opened can be retaken"
+            # The page is as when it was made, and a stretch can be chosen on the timeline.
+            page.wait_for_selector("#plan dl", timeout=60_000)
+            page.wait_for_selector("#timeline-card [data-action=again]:not(:disabled)", timeout=60_000)
+            assert page.locator("#strip .band.done").count() == 3
+            assert page.is_visible("#source :text('anna')") and page.is_visible("#preview img")
+            with page.expect_download() as download:
+                page.click("#download")
+            assert download.value.suggested_filename == "Anna, first try-talking.mp4"
             _shoot(page, "films")
 
             # What it was made from, in the form again: the plan is that film's.
