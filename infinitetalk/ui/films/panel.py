@@ -144,7 +144,9 @@ def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Update
         yield _form(path, _work(job))
     if not job.ended:
         yield handlers.started()
-    yield {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None), "notice": ""}
+    # A film that is there follows at once: emptied just before, the player would at times stay empty.
+    emptied = {} if job.ended else {"film": gr.update(value=None)}
+    yield {"job": job.id, "live": gr.update(value=None), "notice": ""} | emptied
     yield refresh(studio, mine, job.id)
     yield from handlers.watch(studio, job)
     yield refresh(studio, mine, job.id)

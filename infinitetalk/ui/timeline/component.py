@@ -52,6 +52,9 @@ const show = () => {
 };
 watch(['value', 'work'], show);
 show();
+// Whether a chunk can be made again is seen from the panel under the player, which may come later than the timeline.
+const result = document.querySelector('#result');
+if (result) new ResizeObserver(() => timeline.describe()).observe(result);
 """
 
 
