@@ -138,11 +138,11 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             assert download.value.suggested_filename == "Anna, first try-talking.mp4"
             _shoot(page, "films")
 
-            # What it was made from, in the form again: the plan is that film's.
-            assert not page.is_visible("#plan dl")
-            page.click("#films li:has-text('Anna') [data-do=again]")
-            page.wait_for_selector("#plan dl", timeout=60_000)
-            assert "175 frames" in page.inner_text("#plan") and page.is_visible("#preview img")
+            # What another one was made from, in the form; the player keeps its film.
+            page.click("#films li:has-text('ben') [data-do=again]")
+            page.wait_for_selector("#source :text('ben')", timeout=60_000)
+            page.wait_for_selector("#timeline-card [data-action=again]:disabled", timeout=60_000)
+            assert "175 frames" in page.inner_text("#plan") and page.is_visible("#film video")
 
             # Removed, and back.
             page.click("#films li:has-text('ben') [data-do=remove]")
