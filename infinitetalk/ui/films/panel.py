@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from .rows import film_list
 
 _FOLDER = Path(__file__).resolve().parent
 REFRESH_SECONDS = 2.0
+SETTLING_SECONDS = 1.0
 
 _CONNECT = "window.mountFilms(element, (told) => trigger('select', told));"
 
@@ -140,16 +142,25 @@ def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Update
     job: Job | None = studio.working_on(path)
     if job is None:
         job = studio.resume(path) if action == "resume" else studio.opened(path)
-    if action != "watch":
-        yield _form(path, _work(job))
     if not job.ended:
-        yield handlers.started()
-    # A film that is there follows at once: emptied just before, the player would at times stay empty.
-    emptied = {} if job.ended else {"film": gr.update(value=None)}
-    yield {"job": job.id, "live": gr.update(value=None), "notice": ""} | emptied
+        if action == "resume":
+            yield _form(path)
+        yield handlers.started() | {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None)}
+        yield refresh(studio, mine, job.id)
+        yield from handlers.watch(studio, job)
+        yield refresh(studio, mine, job.id)
+        return
+    # The player's tab first, then the film, then the form; a player that is drawn for the first time while all of that
+    # arrives may lose its film, so it is told once more.
+    yield {"job": job.id, "live": gr.update(value=None), "notice": "", "players": gr.update(selected="film")}
     yield refresh(studio, mine, job.id)
-    yield from handlers.watch(studio, job)
-    yield refresh(studio, mine, job.id)
+    film: Updates = {}
+    for update in handlers.watch(studio, job):
+        film |= {"film": update["film"]} if "film" in update else {}
+        yield update
+    yield _form(path, _work(job))
+    time.sleep(SETTLING_SECONDS)
+    yield {"film": film.get("film")} if film.get("film") else {}
 
 
 def _work(job: Job) -> list[str]:
