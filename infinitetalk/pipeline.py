@@ -236,7 +236,7 @@ def _make_film(
     from .streaming.plan import NUM_CHUNK_FRAMES
     from .streaming.preview import LatentPreview
     from .streaming.progress import Clock
-    from .streaming.stream import Cancelled, FilmStream, chunk_noise
+    from .streaming.stream import Cancelled, FilmStream, chunk_noise, to_bytes
     from .streaming.tail import retimed_segment, tail_segment
     from .streaming.takes import Takes
 
@@ -294,7 +294,9 @@ def _make_film(
                 if over is not None:
                     stream.carry_on(reference, *takes.end_of(chunk, over))
                 end = stream.context_latents, stream.last_frame
-                background.submit(takes.store, chunk, digest, pictures, *end, report, recipe, over)
+                frames, seconds = to_bytes(pictures.frames[:, chunk.kept]), pictures.seconds
+                del pictures  # four times as large as its bytes
+                background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over)
 
         # 6. Join the segments with the user's own sound.
         if not writes:

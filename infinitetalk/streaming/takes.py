@@ -23,7 +23,6 @@ from .film import Film
 from .job import JobFolder, file_digest, write_json
 from .plan import Chunk
 from .retakes import ChunkTakes, Recipe, read_takes
-from .stream import ChunkPictures, to_bytes
 
 # Every segment begins with a picture encoded by itself. What encoding loses of it shows as a step at the border of two
 # chunks, four times that from frame to frame at the default; small pictures can afford to lose nearly nothing: a
@@ -136,7 +135,8 @@ class Takes:
         self,
         chunk: Chunk,
         digest: str,
-        pictures: ChunkPictures,
+        frames: np.ndarray,
+        seconds: dict[str, float],
         context_latents: Tensor | None,
         last_frame: np.ndarray | None,
         report: Callable[[ChunkFinished], None],
@@ -145,12 +145,12 @@ class Takes:
     ) -> None:
         """Encode and write the chunk's new frames, its context and its record, then tell `report`.
 
+        frames: the new ones, uint8 [F, H, W, 3]; bytes, because some wait for the encoder. seconds: of each stage.
         over: number of the take that these pictures fade into at their end.
 
         Raises:
             OutputError: if it cannot be written; no part of the take is left.
         """
-        frames = to_bytes(pictures.frames[:, chunk.kept])
         if over is not None:
             frames = faded_into(frames, self.job.take_dir(chunk.index, over) / "segment.mp4")
         sound = self.soundtrack.read_frames(chunk.new_start_frame, chunk.num_new_frames)
@@ -172,12 +172,12 @@ class Takes:
                     "recipe": None if recipe is None else recipe.fingerprint(),
                     "inputs_sha256": digest,
                     "num_frames": chunk.num_new_frames,
-                    "seconds": pictures.seconds,
+                    "seconds": seconds,
                     "bytes": {file.name: file.stat().st_size for file in sorted(folder.iterdir())},
                 },
             )
         self._shown[chunk.index] = number
-        report(self._event(chunk, pictures.seconds))
+        report(self._event(chunk, seconds))
 
     def finished_chunks(self) -> list[Chunk]:
         """The chunks that are there from the first on, without a gap."""
