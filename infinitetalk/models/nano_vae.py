@@ -99,15 +99,22 @@ class NanoVAE(ModelMixin, ConfigMixin):
         """
         reference_latent = self.encode_picture(reference)
         differences = (z - reference_latent[:, :, None]).transpose(1, 2)  # [B,T,16,h,w]
-        videos = []
-        for own, picture, latent in zip(differences, reference.split(1), reference_latent.split(1), strict=True):
+        batch, num_groups = differences.shape[:2]
+        # One film is as large as all the rest of the work together: it is held once, and written part by part.
+        video = reference.new_empty(batch, num_groups * FRAMES_PER_GROUP, *reference.shape[1:])
+        for index, (own, picture, latent) in enumerate(
+            zip(differences, reference.split(1), reference_latent.split(1), strict=True)
+        ):
             seen = self.decoder.look_at(picture, latent)
             before, after = neighbours(own)
             parts = zip(*(each.split(GROUPS_PER_DECODER_PASS) for each in (own, before, after)), strict=True)
-            frames = torch.cat([self.decoder(*part, seen).frames for part in parts])
-            # The first latent frame stands for the last frame of its group alone.
-            videos.append(frames[FRAMES_PER_GROUP - 1 :].transpose(0, 1))
-        video = torch.stack(videos)
+            start = 0
+            for part in parts:
+                frames = self.decoder(*part, seen).frames
+                video[index, start : start + len(frames)] = frames
+                start += len(frames)
+        # The first latent frame stands for the last frame of its group alone.
+        video = video[:, FRAMES_PER_GROUP - 1 :].transpose(1, 2)
         return DecoderOutput(sample=video) if return_dict else (video,)
 
 

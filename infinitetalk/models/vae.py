@@ -78,7 +78,8 @@ def decode_video(vae: nn.Module, latents: Tensor, reference: Tensor | None = Non
 
     reference: [B,3,H,W], which nano's decoder takes its pictures from; others do not look at it.
     """
-    return torch.cat(list(decode_frames(vae, latents, reference)), dim=2)
+    parts = list(decode_frames(vae, latents, reference))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
 def decode_frames(vae: nn.Module, latents: Tensor, reference: Tensor | None = None) -> Iterator[Tensor]:
@@ -90,7 +91,7 @@ def decode_frames(vae: nn.Module, latents: Tensor, reference: Tensor | None = No
     if isinstance(vae, NanoVAE):
         assert reference is not None, "nano's decoder takes its pictures from a reference"
         reference = reference.to(dtype=vae.dtype, device=vae.device)
-        yield vae.decode(raw, reference).sample.clamp(-1.0, 1.0)
+        yield vae.decode(raw, reference).sample.clamp_(-1.0, 1.0)
         return
     if not _walkable(vae):
         yield vae.decode(raw).sample.clamp(-1.0, 1.0)

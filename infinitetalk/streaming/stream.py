@@ -229,4 +229,5 @@ class _Stopwatch:
 
 def to_bytes(frames: Tensor) -> np.ndarray:
     """[3, F, H, W] in [-1, 1] -> uint8 [F, H, W, 3], rounded as the reference rounds."""
-    return ((frames + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 3, 0).contiguous().cpu().numpy()
+    pictures = (frames + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return pictures.permute(1, 2, 3, 0).contiguous().cpu().numpy()
