@@ -237,3 +237,31 @@ def test_plan_reads_no_weights(tmp_path):
         "assert 'diffusers' not in sys.modules and 'transformers' not in sys.modules, 'networks were imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_chunks_second_reference_reaches_the_network_on_the_whole_way(tmp_path, models):
+    """With a model that is said to know it; nano, which does not, makes the film of one reference."""
+    portrait = np.asarray(Image.open(PORTRAIT).convert("RGB").resize((192, 192)))
+    source = tmp_path / "source.mp4"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 192
+        stream.pix_fmt = "yuv420p"
+        for index in range(60):  # a camera that moves to the side
+            moved = np.ascontiguousarray(np.roll(portrait, index, axis=1))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
+        container.mux(stream.encode())
+    request = request_for(tmp_path, 1.0, source=str(source), framing="whole", adherence="ends", cuts=())
+    assert plan(request).chunks[0].second.source_seconds == pytest.approx(0.96)
+    assert "has not learnt a second reference" in " ".join(plan(request).warnings)
+    assert "ends with 0.96 s at its end" in plan(request).describe()
+
+    def film(name: str, **changes) -> np.ndarray:
+        knows = replace(models, spec=replace(models.spec, second_reference=name == "two"))
+        finished = list(generate(replace(request, **changes), knows, tmp_path / name))[-1]
+        return pictures(finished.output).astype(int)
+
+    one, two, published = film("one"), film("two"), film("published", adherence="edge")
+    assert np.array_equal(one, published)
+    changed = np.abs(two - one).mean((1, 2, 3))
+    assert changed[-4:].mean() > changed[:9].mean() > 0, changed.round(2)  # how much, only training decides

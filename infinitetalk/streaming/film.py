@@ -86,6 +86,7 @@ class FilmPlan:
             picture = reference.image or f"source at {reference.source_seconds:.2f} s (frame {frame} at 25 a second)"
             notes = "" if reference.keyframe_index is None else ", keyframe"
             notes += "" if chunk.adherence is None else f", {chunk.adherence}"
+            notes += "" if chunk.second is None else f" with {chunk.second.source_seconds:.2f} s at its end"
             notes += "" if chunk.prompt is None else f", {chunk.prompt!r}"
             span = f"{chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s"
             lines.append(f"  {chunk.index:4d}  {span}  {picture}{notes}")

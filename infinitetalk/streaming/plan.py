@@ -53,7 +53,7 @@ class Chunk:
     start_frame .. start_frame + num_frames: what the network generates and whose audio it hears.
     new_start_frame .. new_stop_frame: what is kept, clipped to the film.
     prompt: its own, None for the film's. adherence: its own or the film's, None where it is as published.
-    second: the picture for the chunk's end, where it has two references.
+    second: the picture for the chunk's end, where it has two references; a chunk that goes on after its shot has one.
     """
 
     index: int
@@ -181,7 +181,9 @@ def plan_chunks(
             reference = Reference(reference_seconds(frame / FRAMES_PER_SECOND, source_seconds, short_source))
         told = None if chunk_adherence == "edge" else chunk_adherence
         second = None
-        if chunk_adherence == "ends" and not math.isinf(source_seconds):
+        # The network takes it for the last frame it makes; where film or shot stop sooner, none is known for that.
+        reaches_end = start + length - kept_stop < VAE_TIME_STRIDE
+        if chunk_adherence == "ends" and reaches_end and not math.isinf(source_seconds):
             second = Reference(reference_seconds((kept_stop - 1) / FRAMES_PER_SECOND, source_seconds, short_source))
         chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told, second))
     return tuple(chunks)

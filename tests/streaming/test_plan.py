@@ -295,3 +295,20 @@ def test_both_ends_of_a_chunk_are_given_where_the_source_is_a_film():
     assert all(chunk.second is None for chunk in plan_chunks(153, adherence="ends")), "a picture has no end"
     pinned = plan_chunks(153, source_seconds=8.0, adherence="ends", keyframes=(Keyframe(1.0, source_seconds=7.0),))
     assert (pinned[0].reference.source_seconds, pinned[0].second.source_seconds) == (7.0, 3.2)
+
+
+@pytest.mark.parametrize(
+    "num_frames, cuts, trim_last, ends",
+    [
+        (60, (), False, [None]),
+        (100, (), False, [80, None]),
+        (200, (100,), False, [80, None, 180, None]),
+        (151, (), False, [80, 150]),
+        (99, (), True, [80, 98]),
+    ],
+)
+def test_the_second_picture_is_never_shown_at_another_time_than_the_sources(num_frames, cuts, trim_last, ends):
+    """The network sets it at the last frame it makes, which may lie beyond the film or in another shot."""
+    chunks = plan_chunks(num_frames, source_seconds=20.0, adherence="ends", cut_frames=cuts, trim_last=trim_last)
+    assert [c.second and round(25 * c.second.source_seconds) for c in chunks] == ends
+    assert all(c.stop_frame - 1 - round(25 * c.second.source_seconds) < 4 for c in chunks if c.second)
