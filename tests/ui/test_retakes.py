@@ -28,6 +28,8 @@ def test_a_stretch_is_made_again_and_the_first_take_comes_back(studio_url: str, 
 
             # The timeline leads to the stretch at its playhead.
             page.focus(".tl-slider")
+            page.wait_for_selector("#retake", state="visible")
+            page.wait_for_timeout(1500)
             page.keyboard.press("t")
             page.wait_for_selector("#redo", state="visible")
             assert page.input_value("#retake-chunk input").startswith("1: 0:00")

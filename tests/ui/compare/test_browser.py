@@ -50,6 +50,8 @@ def test_takes_films_and_uploads_are_compared_and_saved(studio_url: str, chromiu
             page.click("#generate")
             page.wait_for_selector("#download", state="visible", timeout=300_000)
             page.mouse.click(*_middle(page, 0.9))
+            page.wait_for_selector("#retake", state="visible")
+            page.wait_for_timeout(1500)
             page.keyboard.press("t")
             page.wait_for_selector("#redo", state="visible")
             page.wait_for_function("() => document.querySelector('#retake-chunk input').value.startsWith('2:')")
