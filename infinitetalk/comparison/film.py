@@ -29,7 +29,9 @@ def export_film(
     layout: Layout = "side",
     report: Callable[[float], None] | None = None,
 ) -> Path:
-    """Write both films as one mp4 with the first one's sound, as long as both last.
+    """Write both films as one mp4, as long as both last.
+
+    The first one's sound is heard, or the second one's where the first has none.
 
     Args:
         report: told the share that is written, 0 to 1.
@@ -63,11 +65,13 @@ def export_film(
             if layout == "side":
                 gap = np.zeros((height, _GAP_PIXELS, 3), np.uint8)
                 return np.concatenate([pictures[0], gap, pictures[1]], axis=1)
-            return wipe(pictures[0], _fit(pictures[1], widths[0], height), sweep(seconds))
+            return wipe(pictures[0], _within(pictures[1], widths[0], height), sweep(seconds))
 
         clip = VideoClip(frame, duration=duration)
-        if left.audio is not None:
-            clip = clip.with_audio(left.audio.subclipped(begin - starts[0], begin - starts[0] + duration))
+        heard, from_ = (left, starts[0]) if left.audio is not None else (right, starts[1])
+        if heard.audio is not None:
+            last = min(heard.audio.duration, begin - from_ + duration)  # a track may end a little before its pictures
+            clip = clip.with_audio(heard.audio.subclipped(begin - from_, last))
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             clip.write_videofile(
@@ -110,6 +114,16 @@ def _fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     if picture.shape[:2] == (height, width):
         return picture
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _within(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The whole picture in its own shape, as large as fits, on black; as the page shows it."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    rows, columns = min(height, round(picture.shape[0] * scale)), min(width, round(picture.shape[1] * scale))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    framed = np.zeros((height, width, 3), np.uint8)
+    framed[top : top + rows, left : left + columns] = _fit(picture, columns, rows)
+    return framed
 
 
 def _label(text: str, height: int) -> np.ndarray:

@@ -66,7 +66,7 @@ def differences_table(first: Side, second: Side) -> str:
     if not rows:
         return '<p class="soft">Both were made with the same settings.</p>'
     cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    heads = "".join(f"<th>{escape(text)}</th>" for text in ("What differs", first.label, second.label))
+    heads = "".join(f"<th>{escape(text)}</th>" for text in ("What differs", f"A: {first.label}", f"B: {second.label}"))
     return f'<table class="cmp-table"><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table>'
 
 

@@ -70,6 +70,27 @@ def test_a_wipe_shows_the_first_left_of_the_line(sides, tmp_path: Path) -> None:
     assert [sweep(t) for t in (0, 2, 4)] == pytest.approx([0, 1, 0])
 
 
+def test_a_wipe_keeps_the_shape_of_the_second_film(tmp_path: Path) -> None:
+    """A tall film under a square one stands between black bars."""
+    square = Side("square", _film(tmp_path / "square.mp4", (200, 30, 30), 0.4))
+    tall = tmp_path / "tall.mp4"
+    with av.open(str(tall), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 32, 64, "yuv420p"
+        for _ in range(10):
+            picture = np.full((64, 32, 3), (30, 30, 200), np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(video.encode())
+    frame = _frames(export_film(square, Side("tall", tall), tmp_path / "wipe.mp4", layout="wipe"))[1].astype(int)
+    assert frame[8, 32][2] > 150 and frame[8, 8].max() < 40 and frame[8, 56].max() < 40
+
+
+def test_the_second_sound_is_heard_where_the_first_film_has_none(sides, tmp_path: Path) -> None:
+    red, blue = sides
+    with av.open(str(export_film(blue, red, tmp_path / "both.mp4"))) as container:
+        assert container.streams.audio
+
+
 def test_a_stretch_lies_at_its_place_in_the_whole_film(tmp_path: Path) -> None:
     """0.8 s from 0.4 s on against a film of 1 s: what both have lasts 0.6 s."""
     whole = Side("whole", _film(tmp_path / "whole.mp4", (200, 30, 30), 1.0))

@@ -33,7 +33,7 @@
       this.scrub.oninput = () => this.at(this.from + this.scrub.value * this.length);
       this.edge.oninput = () => this.moveLine(Number(this.edge.value));
       this.stage.onpointerdown = (event) => { this.stage.setPointerCapture(event.pointerId); this.drag(event); };
-      this.stage.onpointermove = (event) => { if (event.pointerType === "mouse" || event.pressure) this.drag(event); };
+      this.stage.onpointermove = (event) => { if (this.stage.hasPointerCapture(event.pointerId)) this.drag(event); };
       this.videos.forEach((video, i) => {
         video.onloadedmetadata = () => this.measured();
         video.onerror = () => { if (video.getAttribute("src")) this.told.textContent = `${this.sides[i].label} cannot be played by this browser.`; };
@@ -52,13 +52,16 @@
       this.pause();
       this.sides = [first, second];
       this.videos.forEach((video, i) => {
-        video.title = this.names[i].textContent = this.sides[i].label;
+        video.title = this.names[i].textContent = this.called(i);
         if (video.getAttribute("src") !== this.sides[i].url) video.src = this.sides[i].url;
       });
       this.told.textContent = "";
       this.hear(0);
       this.measured();
     }
+
+    // Two films of one portrait have one name: the letter tells them apart.
+    called(which) { return `${"AB"[which]}: ${this.sides[which]?.label || ""}`; }
 
     measured() {
       const spans = this.videos.map((video, i) => [this.sides[i].start || 0, (this.sides[i].start || 0) + (video.duration || 0)]);
@@ -67,8 +70,16 @@
       this.length = Math.max(0, this.to - this.from);
       const ready = this.videos.every((video) => video.readyState >= 1);
       if (ready && !this.length) this.told.textContent = "The two have no instant in common.";
-      else if (ready && Math.abs(spans[0][1] - spans[1][1]) > 2 * FRAME) this.told.textContent = "One is longer: shown is what both have.";
+      else if (ready) this.told.textContent = this.unlike(spans);
       if (ready) this.at(this.from);
+    }
+
+    // What of length and size is not the same, in one line.
+    unlike(spans) {
+      const [first, second] = this.videos.map((video) => `${video.videoWidth} x ${video.videoHeight}`);
+      const longer = Math.abs(spans[0][1] - spans[1][1]) > 2 * FRAME ? "One is longer: shown is what both have." : "";
+      const sizes = first !== second ? `A is ${first} pixels and B ${second}: each keeps its shape.` : "";
+      return [longer, sizes].filter(Boolean).join(" ");
     }
 
     // The common clock, read from the first film.
@@ -103,10 +114,11 @@
 
     follow() {
       if (!this.playing) return;
-      const [first, second] = this.videos, behind = this.now - (second.currentTime + (this.sides[1].start || 0));
-      // The second keeps to the first: a little behind it goes faster, far behind it jumps.
-      if (Math.abs(behind) > FAR) { second.currentTime += behind; second.playbackRate = 1; }
-      else second.playbackRate = Math.abs(behind) > FRAME / 4 ? 1 + Math.max(-0.5, Math.min(0.5, 4 * behind)) : 1;
+      const first = this.videos[0], silent = this.videos[1 - this.heard], offset = (i) => this.sides[i].start || 0;
+      const behind = this.videos[this.heard].currentTime + offset(this.heard) - silent.currentTime - offset(1 - this.heard);
+      // The silent one keeps to the one that is heard: a little behind it goes faster, far behind it jumps.
+      if (Math.abs(behind) > FAR) { silent.currentTime += behind; silent.playbackRate = 1; }
+      else silent.playbackRate = Math.abs(behind) > FRAME / 4 ? 1 + Math.max(-0.8, Math.min(1, 10 * behind)) : 1;
       this.tell(this.now);
       if (this.now >= this.to - FRAME || first.ended) { this.pause(); return; }
       requestAnimationFrame(() => this.follow());
@@ -114,8 +126,8 @@
 
     hear(which) {
       this.heard = which;
-      this.videos.forEach((video, i) => { video.muted = i !== which; });
-      this.sound.textContent = `Sound: ${this.sides[which]?.label || ""}`;
+      this.videos.forEach((video, i) => { video.muted = i !== which; video.playbackRate = 1; });
+      this.sound.textContent = `Sound of ${this.called(which)}`;
     }
 
     setWipe(wiping) {

@@ -51,8 +51,8 @@ def panel(c: dict[str, Any]) -> None:
     """The panel's components."""
     with gr.Accordion("Compare two films", open=False, elem_id="compare", elem_classes="card") as c["compare"]:
         with gr.Row():
-            c["compare_first"] = gr.Dropdown([], label="A", elem_id="compare-first")
-            c["compare_second"] = gr.Dropdown([], label="B", elem_id="compare-second")
+            c["compare_first"] = gr.Dropdown([], label="A", min_width=260, elem_id="compare-first")
+            c["compare_second"] = gr.Dropdown([], label="B", min_width=260, elem_id="compare-second")
         c["compare_upload"] = gr.File(
             label="A film of your own to compare with (optional)", file_types=["video"], height=100,
             elem_id="compare-upload",
