@@ -6,7 +6,7 @@ exactly one row of `RULES`; translation works both ways.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from infinitetalk.errors import CheckpointError
@@ -110,17 +110,23 @@ def convert_config(official: Mapping[str, Any], *, source: str = "config.json") 
     return ours
 
 
-def convert_keys(official: Mapping[str, torch.Tensor], *, source: str) -> dict[str, torch.Tensor]:
+def convert_keys(
+    official: Mapping[str, torch.Tensor], *, source: str, translate: Callable[[str], str | None] = to_ours,
+    of: str = "a Wan or InfiniteTalk",
+) -> dict[str, torch.Tensor]:  # fmt: skip
     """A state dict with official names under ours.
+
+    Args:
+        translate: from an official key to ours, None for one that the network does not have. of: which network's.
 
     Raises:
         CheckpointError: if a key is none of the official network's; names `source` (the file) and the key.
     """
     converted = {}
     for key, value in official.items():
-        name = to_ours(key)
+        name = translate(key)
         if name is None:
-            raise CheckpointError(f"{source}: unexpected weight {key!r}; not a Wan or InfiniteTalk transformer.")
+            raise CheckpointError(f"{source}: unexpected weight {key!r}; not {of} transformer.")
         converted[name] = value
     return converted
 

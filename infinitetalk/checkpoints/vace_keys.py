@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from infinitetalk.errors import CheckpointError
 
-from .transformer_keys import to_ours
+from .transformer_keys import convert_keys, to_ours
 
 if TYPE_CHECKING:
     import torch
@@ -59,10 +59,4 @@ def convert_vace_keys(official: Mapping[str, torch.Tensor], *, source: str) -> d
     Raises:
         CheckpointError: a key is none of the official network's; names `source` (the file) and the key.
     """
-    converted = {}
-    for key, value in official.items():
-        name = vace_key(key)
-        if name is None:
-            raise CheckpointError(f"{source}: unexpected weight {key!r}; not a VACE transformer.")
-        converted[name] = value
-    return converted
+    return convert_keys(official, source=source, translate=vace_key, of="a VACE")

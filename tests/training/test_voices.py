@@ -14,7 +14,7 @@ from infinitetalk.training.synthetic.speech import SpeechSettings, speech_clips
 from infinitetalk.training.synthetic.voices import Voice
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="Debian package flite is not installed")
-needs_espeak = pytest.mark.skipif(espeak.library() is None, reason="Debian's espeak-ng is not installed")
+needs_espeak = pytest.mark.skipif(espeak.native_library() is None, reason="Debian's espeak-ng is not installed")
 
 
 def festival(voice: str) -> pytest.MarkDecorator:

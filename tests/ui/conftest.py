@@ -12,7 +12,9 @@ import urllib.error
 import urllib.request
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,3 +113,22 @@ def chromium() -> str:
 
 def _find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@contextmanager
+def open_page(chromium: str, url: str, width: int = 1280, height: int = 1000) -> Iterator[Any]:
+    """The studio's page, ready to be used; a fault of a script on it, or on a page beside it, fails the test."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        try:
+            context = browser.new_context(viewport={"width": width, "height": height})
+            problems: list[str] = []
+            context.on("weberror", lambda error: problems.append(str(error.error)))
+            page = context.new_page()
+            page.goto(url, timeout=120_000)
+            page.wait_for_selector("#generate", state="visible", timeout=60_000)
+            yield page
+            assert not problems, problems
+        finally:
+            browser.close()

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import pytest
 
-from .conftest import REPOSITORY
+from .conftest import REPOSITORY, open_page
 
 NUM_SECONDS = 16.0  # five chunks, so that there is something left to do while the first one plays
 FIND_LIVE = """() => {
@@ -47,47 +47,36 @@ def _until(page: Any, condition: Any, seconds: float, what: str) -> Any:
 def test_a_chunk_plays_with_sound_before_the_film_is_done(
     studio_url: str, chromium: str, long_speech: Path, tmp_path: Path
 ) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            problems: list[str] = []
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.goto(studio_url, timeout=120_000)
-            page.wait_for_selector("#generate", state="visible", timeout=60_000)
+    with open_page(chromium, studio_url, height=900) as page:
 
-            # Two files in, and the plan appears before anything is started.
-            page.set_input_files("#source input[type=file]", str(REPOSITORY / "assets" / "portrait.png"))
-            page.set_input_files("#voice input[type=file]", str(long_speech))
-            page.wait_for_selector("#plan dl", timeout=90_000)
-            assert f"{round(NUM_SECONDS * 25)} frames" in page.inner_text("#plan")
+        # Two files in, and the plan appears before anything is started.
+        page.set_input_files("#source input[type=file]", str(REPOSITORY / "assets" / "portrait.png"))
+        page.set_input_files("#voice input[type=file]", str(long_speech))
+        page.wait_for_selector("#plan dl", timeout=90_000)
+        assert f"{round(NUM_SECONDS * 25)} frames" in page.inner_text("#plan")
 
-            # The first chunk is heard and seen while the others are still being made.
-            page.click("#generate")
-            page.wait_for_selector("#progress .latent-strip", timeout=120_000)
-            if folder := os.environ.get("SCREENSHOTS"):
-                page.screenshot(path=f"{folder}/running.png")
-            page.wait_for_selector("#live video", state="attached", timeout=180_000)
-            playing = _until(
-                page,
-                lambda: (live := page.evaluate(FIND_LIVE)) and live["time"] > 0.2 and live["soundBytes"] > 0 and live,
-                60,
-                "the first chunk plays with sound",
-            )
-            assert page.is_visible("#cancel") and not page.is_visible("#download"), "the film was already finished"
-            assert not playing["muted"] and not playing["paused"] and playing["volume"] > 0 and playing["pictures"] > 0
-            _until(page, lambda: page.evaluate(FIND_LIVE)["time"] > playing["time"] + 0.5, 30, "it goes on playing")
+        # The first chunk is heard and seen while the others are still being made.
+        page.click("#generate")
+        page.wait_for_selector("#progress .latent-strip", timeout=120_000)
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/running.png")
+        page.wait_for_selector("#live video", state="attached", timeout=180_000)
+        playing = _until(
+            page,
+            lambda: (live := page.evaluate(FIND_LIVE)) and live["time"] > 0.2 and live["soundBytes"] > 0 and live,
+            60,
+            "the first chunk plays with sound",
+        )
+        assert page.is_visible("#cancel") and not page.is_visible("#download"), "the film was already finished"
+        assert not playing["muted"] and not playing["paused"] and playing["volume"] > 0 and playing["pictures"] > 0
+        _until(page, lambda: page.evaluate(FIND_LIVE)["time"] > playing["time"] + 0.5, 30, "it goes on playing")
 
-            # The end: the whole film, exactly as long as the speech.
-            page.wait_for_selector("#download", state="visible", timeout=300_000)
-            with page.expect_download() as download:
-                page.click("#download")
-            film = tmp_path / download.value.suggested_filename
-            download.value.save_as(film)
-            assert not problems, problems
-        finally:
-            browser.close()
+        # The end: the whole film, exactly as long as the speech.
+        page.wait_for_selector("#download", state="visible", timeout=300_000)
+        with page.expect_download() as download:
+            page.click("#download")
+        film = tmp_path / download.value.suggested_filename
+        download.value.save_as(film)
 
     assert film.name == "portrait-talking.mp4"
     with av.open(str(film)) as container:

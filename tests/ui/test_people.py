@@ -15,7 +15,7 @@ from infinitetalk.ui import handlers
 from infinitetalk.ui.handlers import Form
 from infinitetalk.ui.people.component import halves, kept, people_state, to_boxes
 
-from .conftest import REPOSITORY
+from .conftest import REPOSITORY, open_page
 
 PHOTO = Path(__file__).parents[1] / "control" / "data" / "astronaut.jpg"
 
@@ -63,51 +63,40 @@ def test_boxes_that_cannot_be_are_told(boxes):
 
 
 def test_boxes_are_drawn_with_pointer_and_keys(studio_url: str, chromium: str, two_people) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 1000})
-            problems: list[str] = []
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.goto(studio_url, timeout=120_000)
-            page.wait_for_selector("#generate", state="visible", timeout=60_000)
-            page.set_input_files("#source input[type=file]", str(two_people))
-            page.set_input_files("#voice input[type=file]", str(REPOSITORY / "assets" / "speech.wav"))
-            page.check("#two-voices input")
-            page.wait_for_selector(".pb-box", state="visible", timeout=60_000)
-            assert "Two people were found" in page.inner_text("#people")
+    with open_page(chromium, studio_url) as page:
+        page.set_input_files("#source input[type=file]", str(two_people))
+        page.set_input_files("#voice input[type=file]", str(REPOSITORY / "assets" / "speech.wav"))
+        page.check("#two-voices input")
+        page.wait_for_selector(".pb-box", state="visible", timeout=60_000)
+        assert "Two people were found" in page.inner_text("#people")
 
-            def boxes() -> list[dict]:
-                return [page.locator(f"[data-box='{index}']").bounding_box() for index in (0, 1)]
+        def boxes() -> list[dict]:
+            return [page.locator(f"[data-box='{index}']").bounding_box() for index in (0, 1)]
 
-            page.locator("#people button").last.scroll_into_view_if_needed()
-            page.wait_for_timeout(500)
-            before = boxes()
-            x, y = before[0]["x"] + before[0]["width"] / 2, before[0]["y"] + before[0]["height"] / 2
-            page.mouse.move(x, y)
-            page.mouse.down()
-            page.mouse.move(x - 8, y)
-            page.mouse.up()
-            corner = page.locator("[data-box='1'] [data-corner='nw']").bounding_box()
-            page.mouse.move(corner["x"] + 11, corner["y"] + 11)
-            page.mouse.down()
-            page.mouse.move(corner["x"] + 41, corner["y"] + 11, steps=3)
-            page.mouse.up()
-            after = boxes()
-            assert after[1]["width"] == pytest.approx(before[1]["width"] - 30, abs=3)
-            page.focus("[data-box='1']")
-            page.keyboard.press("Shift+ArrowUp")
-            assert boxes()[1]["height"] < after[1]["height"]
-            page.keyboard.press("Control+z")
-            assert boxes()[1]["height"] == pytest.approx(after[1]["height"], abs=1)
-            page.click("text=Swap voices")
-            assert boxes()[0]["x"] > boxes()[1]["x"]
-            if folder := os.environ.get("SCREENSHOTS"):
-                page.wait_for_timeout(1500)
-                page.screenshot(path=f"{folder}/people.png", full_page=True)
-            page.uncheck("#two-voices input")
-            page.wait_for_selector(".pb-box", state="hidden")
-            assert not problems, problems
-        finally:
-            browser.close()
+        page.locator("#people button").last.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        before = boxes()
+        x, y = before[0]["x"] + before[0]["width"] / 2, before[0]["y"] + before[0]["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x - 8, y)
+        page.mouse.up()
+        corner = page.locator("[data-box='1'] [data-corner='nw']").bounding_box()
+        page.mouse.move(corner["x"] + 11, corner["y"] + 11)
+        page.mouse.down()
+        page.mouse.move(corner["x"] + 41, corner["y"] + 11, steps=3)
+        page.mouse.up()
+        after = boxes()
+        assert after[1]["width"] == pytest.approx(before[1]["width"] - 30, abs=3)
+        page.focus("[data-box='1']")
+        page.keyboard.press("Shift+ArrowUp")
+        assert boxes()[1]["height"] < after[1]["height"]
+        page.keyboard.press("Control+z")
+        assert boxes()[1]["height"] == pytest.approx(after[1]["height"], abs=1)
+        page.click("text=Swap voices")
+        assert boxes()[0]["x"] > boxes()[1]["x"]
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.wait_for_timeout(1500)
+            page.screenshot(path=f"{folder}/people.png", full_page=True)
+        page.uncheck("#two-voices input")
+        page.wait_for_selector(".pb-box", state="hidden")

@@ -41,11 +41,11 @@ def is_present(engine: str, engine_voice: str) -> bool:
     if engine == "flite":
         return shutil.which("flite") is not None
     if engine == "espeak":
-        return espeak.library() is not None
+        return espeak.native_library() is not None
     if engine == "festival":
         return shutil.which("festival") is not None and bool(_festival_folder(engine_voice))
     module = {"hibari": "hibari", "pico": "py_nanotts"}[engine]
-    return importlib.util.find_spec(module) is not None and espeak.library() is not None
+    return importlib.util.find_spec(module) is not None and espeak.native_library() is not None
 
 
 def synthesize(engine: str, engine_voice: str, text: str, manner: Manner) -> Utterance:

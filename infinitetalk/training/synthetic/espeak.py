@@ -40,7 +40,7 @@ _RATE, _PITCH, _UTF8 = 1, 3, 1
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def native_library() -> ctypes.CDLL | None:
     """espeak-ng's library, None where it is not installed."""
     try:
         return ctypes.CDLL("libespeak-ng.so.1")
@@ -83,7 +83,7 @@ def say(voice: str, text: str, words_per_minute: int, pitch: int) -> tuple[np.nd
 
 
 def _say(voice: str, text: str, words_per_minute: int, pitch: int) -> tuple[bytes, int, list[tuple[float, str]]]:
-    speech = library()
+    speech = native_library()
     ctypes.CDLL(None).srand(1)  # its noise
     rate = speech.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IPA)
     if rate <= 0:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ..conftest import REPOSITORY, wait_for, write_tone
+from ..conftest import REPOSITORY, open_page, wait_for, write_tone
 
 
 @contextmanager
@@ -182,33 +182,25 @@ def test_a_killed_film_is_resumed_from_the_list(chromium: str, tmp_path: Path) -
 
 
 def test_a_stopped_film_is_resumed(chromium: str, studio_url: str, tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
     voice = write_tone(tmp_path / "voice.wav", 20.0)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        try:
-            page = browser.new_page(viewport={"width": 400, "height": 900})
-            page.goto(studio_url, timeout=120_000)
-            page.wait_for_selector("#generate", state="visible", timeout=60_000)
-            portrait = tmp_path / "clara.png"
-            portrait.write_bytes((REPOSITORY / "assets" / "portrait.png").read_bytes())
-            page.set_input_files("#source input[type=file]", str(portrait))
-            page.set_input_files("#voice input[type=file]", str(voice))
-            page.wait_for_selector("#plan dl", timeout=90_000)
-            page.click("#generate")
-            page.wait_for_selector("#strip .band.done", timeout=180_000)
-            page.click("#cancel")
-            page.wait_for_selector("#download", state="visible", timeout=120_000)
-            page.click("#films-panel button")
-            row = "#films li:has-text('clara')"
-            page.wait_for_selector(f"{row}[data-state=cancelled]", timeout=30_000)
-            assert "of 7 chunks · 20 s" in page.inner_text(row)
-            _shoot(page, "stopped")
-            page.click(f"{row} [data-do=resume]")
-            page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
-            page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
-        finally:
-            browser.close()
+    with open_page(chromium, studio_url, width=400, height=900) as page:
+        portrait = tmp_path / "clara.png"
+        portrait.write_bytes((REPOSITORY / "assets" / "portrait.png").read_bytes())
+        page.set_input_files("#source input[type=file]", str(portrait))
+        page.set_input_files("#voice input[type=file]", str(voice))
+        page.wait_for_selector("#plan dl", timeout=90_000)
+        page.click("#generate")
+        page.wait_for_selector("#strip .band.done", timeout=180_000)
+        page.click("#cancel")
+        page.wait_for_selector("#download", state="visible", timeout=120_000)
+        page.click("#films-panel button")
+        row = "#films li:has-text('clara')"
+        page.wait_for_selector(f"{row}[data-state=cancelled]", timeout=30_000)
+        assert "of 7 chunks · 20 s" in page.inner_text(row)
+        _shoot(page, "stopped")
+        page.click(f"{row} [data-do=resume]")
+        page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
+        page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
 
 
 def _shoot(page: Any, name: str) -> None:

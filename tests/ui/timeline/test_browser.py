@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from ..conftest import REPOSITORY, write_tone
+from ..conftest import REPOSITORY, open_page, write_tone
 
 NUM_SECONDS = 11.8  # four chunks
 CHUNK_EDGE = 6.12
@@ -37,22 +37,13 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(studio_url: str, chromium: str, film: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TEST: playwright is not installed")
     voice = write_tone(tmp_path_factory.mktemp("voice") / "voice.wav", NUM_SECONDS)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        page = browser.new_page(viewport={"width": 1280, "height": 1500})
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(studio_url, timeout=120_000)
-        page.wait_for_selector("#generate", state="visible", timeout=60_000)
+    with open_page(chromium, studio_url, height=1500) as page:
         assert not page.is_visible("#timeline-card"), "nothing is planned yet"
         page.set_input_files("#source input[type=file]", str(film))
         page.set_input_files("#voice input[type=file]", str(voice))
         page.wait_for_selector("#timeline-card .tl-stage", state="visible", timeout=90_000)
         yield page
-        assert problems == []
-        browser.close()
 
 
 def _at(page: Any, seconds: float, y: float = 40) -> tuple[float, float]:
