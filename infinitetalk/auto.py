@@ -51,16 +51,25 @@ def choose(name: str = AUTO, checkpoints_dir: str | None = None, machine: Machin
     ]  # fmt: skip
     if not fitting:
         gpu_gb, ram_gb = tiers[-1][1]
-        return Choice(DEFAULT, f"Chose {DEFAULT}: this machine has {has}, and the large model needs at least a card of "
-                      f"{gpu_gb} GB and {ram_gb} GB of memory.")
+        return Choice(
+            DEFAULT,
+            f"Chose {DEFAULT}: this machine has {has}, and the large model needs at least a card of "
+            f"{gpu_gb} GB and {ram_gb} GB of memory.",
+        )
     tier, gpu_gb, ram_gb = fitting[0]
     chosen = f"{quality}+{tier}"
     settings = load_preset(chosen)
     located = find(get_spec(settings.model), checkpoints_dir, quantization=settings.quantization, need_all=False)
     if not located.complete:
-        return Choice(DEFAULT, f"Chose {DEFAULT}: this machine has {has}, enough for {chosen}, but "
-                      f"{len(located.missing)} files of about {gigabytes(located.bytes_missing)} of the weights of "
-                      f"{settings.model} are not here; `infinitetalk checkpoints download {chosen}` fetches them.")
+        return Choice(
+            DEFAULT,
+            f"Chose {DEFAULT}: this machine has {has}, enough for {chosen}, but "
+            f"{len(located.missing)} files of about {gigabytes(located.bytes_missing)} of the weights of "
+            f"{settings.model} are not here; `infinitetalk checkpoints download {chosen}` fetches them.",
+        )
     source = "" if located.quantized is None else f", and the published {located.quantized} weights are here"
-    return Choice(chosen, f"Chose {chosen}: this machine has {has}; {tier} needs a card of {gpu_gb} GB and {ram_gb} GB "
-                  f"of memory{source}.")
+    return Choice(
+        chosen,
+        f"Chose {chosen}: this machine has {has}; {tier} needs a card of {gpu_gb} GB and {ram_gb} GB "
+        f"of memory{source}.",
+    )

@@ -84,8 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     add_request(plan)
     resume = command("resume", _resume, "continue a job after a crash or cancel")
     resume.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
-    resume.add_argument("--relink", action="append", metavar="NAME=FILE|FOLDER", default=[],
-                        help="give lost media back: a file, or a folder to look in; known by content; repeatable")
+    resume.add_argument(
+        "--relink",
+        action="append",
+        metavar="NAME=FILE|FOLDER",
+        default=[],
+        help="give lost media back: a file, or a folder to look in; known by content; repeatable",
+    )
     resume.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
     retake = command("retake", _retake, "make one chunk of a finished job once more, with what is given changed")
     retake.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
@@ -114,8 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--spec", help="instead of a film: a network of this size with random weights (14b or mid)")
     bench.add_argument("--random-weights", action="store_true", help="needed with --spec")
     for name, default, text in (
-        ("size", "480p", "480p or 720p"), ("quality", "final", "preset whose guidance is used"),
-        ("quant", "none", "none, int8, fp8, int4, nf4 or llm-int8"), ("offload", "none", "none, block or leaf"),
+        ("size", "480p", "480p or 720p"),
+        ("quality", "final", "preset whose guidance is used"),
+        ("quant", "none", "none, int8, fp8, int4, nf4 or llm-int8"),
+        ("offload", "none", "none, block or leaf"),
         ("cache", "none", "none, teacache, first-block or mag; over all steps of the preset"),
         ("steps", "2", "measured steps"),
     ):
@@ -197,8 +204,12 @@ def _retake(options: argparse.Namespace) -> int:
         except ValueError:
             reference["reference_image"] = str(Path(options.reference).absolute())
     recipe = Recipe(
-        seed=None if options.seed is None else parse_seed(options.seed), prompt=options.prompt, join=options.join,
-        text_scale=number_of(options, "text_scale"), audio_scale=number_of(options, "audio_scale"), **reference,
+        seed=None if options.seed is None else parse_seed(options.seed),
+        prompt=options.prompt,
+        join=options.join,
+        text_scale=number_of(options, "text_scale"),
+        audio_scale=number_of(options, "audio_scale"),
+        **reference,
     )
     return render(retake(options.job_dir, _whole(options, "chunk"), recipe), output, options.json)
 
@@ -262,13 +273,17 @@ def _presets(options: argparse.Namespace) -> None:
         needs = needs_of(get_spec(settings.model), settings, *_LARGEST_SIZE[settings.size])
         lacking = shortfalls(needs, machine, settings)
         presets[name] = dataclasses.asdict(settings) | {
-            "needs": {"vram_mb": needs.vram_mb, "ram_mb": needs.ram_mb}, "fits": not lacking, "lacks": lacking
+            "needs": {"vram_mb": needs.vram_mb, "ram_mb": needs.ram_mb},
+            "fits": not lacking,
+            "lacks": lacking,
         }
         if not options.json:
             fit = "fits this machine" if not lacking else "does not fit this machine"
             print(f"{name:24} {settings.description}")
-            print(f"{'':24} {settings.model}, {settings.steps} steps, shift {settings.shift:g}, "
-                  f"text {settings.text_scale:g}, audio {settings.audio_scale:g}; {needs.describe()}: {fit}")
+            print(
+                f"{'':24} {settings.model}, {settings.steps} steps, shift {settings.shift:g}, "
+                f"text {settings.text_scale:g}, audio {settings.audio_scale:g}; {needs.describe()}: {fit}"
+            )
     chosen = choose()
     if options.json:
         print(json.dumps(presets, indent=2))
@@ -304,7 +319,13 @@ def _bench_model(options: argparse.Namespace) -> None:
         raise InputError(f"--steps is {steps:g}; give a whole number from 1 to 40.")
     result = bench_model(
         ModelBench(
-            options.spec, options.size, options.quality, options.quant, options.offload, options.cache, int(steps),
+            options.spec,
+            options.size,
+            options.quality,
+            options.quant,
+            options.offload,
+            options.cache,
+            int(steps),
             options.plain,
         )
     )

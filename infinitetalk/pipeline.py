@@ -276,10 +276,16 @@ def _make_film(
                 # 4. Denoise and decode.
                 try:
                     pictures = stream.generate_chunk(
-                        chunk, reference, audio, noise, on_step=clock.step, should_stop=should_stop,
+                        chunk,
+                        reference,
+                        audio,
+                        noise,
+                        on_step=clock.step,
+                        should_stop=should_stop,
                         keep_context=chunk is not chunks[-1],
                         settings=None if recipe is None else recipe.settings(settings),
-                        text=None if prompt is None else inputs.text(prompt), second=inputs.second(chunk),
+                        text=None if prompt is None else inputs.text(prompt),
+                        second=inputs.second(chunk),
                     )
                 except Cancelled:
                     cancelled = True

@@ -26,21 +26,51 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--long-source", help="when a film ends after the speech: trim it, or keep its rest as it is")
     parser.add_argument("--output-rate", help="frames per second of the film: 25, or source for the source's own")
     parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
-    parser.add_argument("--keyframe", action="append", metavar="T=FILE|T=SECONDS", default=None,
-                        help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable")
-    parser.add_argument("--adherence", metavar="[START-STOP=]LEVEL", action="append", default=None,
-                        help=f"to a source film, everywhere or in a span of seconds; {'; '.join(_adherences())}")
-    parser.add_argument("--prompt-at", metavar="START-STOP=TEXT", action="append", default=None,
-                        help="prompt of the chunks whose middle lies in that span of seconds; repeatable")
-    parser.add_argument("--cut", action="append", metavar="SECONDS", default=None,
-                        help="a shot of the source begins there; repeatable, instead of those found; none: no cuts")
-    parser.add_argument("--lora", action="append", metavar="FILE[:SCALE]", default=None,
-                        help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own")
+    parser.add_argument(
+        "--keyframe",
+        action="append",
+        metavar="T=FILE|T=SECONDS",
+        default=None,
+        help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable",
+    )
+    parser.add_argument(
+        "--adherence",
+        metavar="[START-STOP=]LEVEL",
+        action="append",
+        default=None,
+        help=f"to a source film, everywhere or in a span of seconds; {'; '.join(_adherences())}",
+    )
+    parser.add_argument(
+        "--prompt-at",
+        metavar="START-STOP=TEXT",
+        action="append",
+        default=None,
+        help="prompt of the chunks whose middle lies in that span of seconds; repeatable",
+    )
+    parser.add_argument(
+        "--cut",
+        action="append",
+        metavar="SECONDS",
+        default=None,
+        help="a shot of the source begins there; repeatable, instead of those found; none: no cuts",
+    )
+    parser.add_argument(
+        "--lora",
+        action="append",
+        metavar="FILE[:SCALE]",
+        default=None,
+        help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own",
+    )
     parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
-    for name, text in (("steps", "network steps per chunk"), ("shift", "of the time schedule"),
-                       ("text-scale", "guidance by the prompt"), ("audio-scale", "guidance by the speech"),
-                       ("color-correction", "0 to 1"), ("max-seconds", "cut the film there"),
-                       ("background", "0 to 1: how loud the source's own sound stays under the speech")):
+    for name, text in (
+        ("steps", "network steps per chunk"),
+        ("shift", "of the time schedule"),
+        ("text-scale", "guidance by the prompt"),
+        ("audio-scale", "guidance by the speech"),
+        ("color-correction", "0 to 1"),
+        ("max-seconds", "cut the film there"),
+        ("background", "0 to 1: how loud the source's own sound stays under the speech"),
+    ):
         parser.add_argument(f"--{name}", metavar="NUMBER", help=text)
 
 
@@ -129,8 +159,9 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         data = base.to_dict() | {
             "source": str(folder / base.source),
             "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
-            "keyframes": [dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {})
-                          for k in base.keyframes],
+            "keyframes": [
+                dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {}) for k in base.keyframes
+            ],
         }
     for name in (
         "source", "preset", "prompt", "arrangement", "short_source", "long_source", "output_rate", "framing",

@@ -167,8 +167,12 @@ class Settings:
             text(name, getattr(self, name))
         object.__setattr__(self, "steps", integer("steps", self.steps, 1, MAX_STEPS))
         for name, low, high in (
-            ("shift", 0.01, 100), ("text_scale", 0, 50), ("audio_scale", 0, 50), ("color_correction", 0, 1),
-            ("pinned_gb", 0, 4096), ("resident_gb", 0, 4096),
+            ("shift", 0.01, 100),
+            ("text_scale", 0, 50),
+            ("audio_scale", 0, 50),
+            ("color_correction", 0, 1),
+            ("pinned_gb", 0, 4096),
+            ("resident_gb", 0, 4096),
         ):
             object.__setattr__(self, name, float(number(name, getattr(self, name), low, high)))
         if self.cache_threshold is not None:

@@ -93,7 +93,7 @@ class _ProgressBar:
         else:
             return
         end = "\n" if isinstance(event, Finished) else ""
-        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end=end, file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end=end, file=sys.stderr, flush=True)
 
 
 def format_seconds(seconds: float) -> str:

@@ -184,11 +184,23 @@ def test_output_must_not_replace_the_source(capfd, folder):
     assert_refused(capfd, ["generate", *flags], folder, "me.mp4", "source")
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["generate", "extra"], ["bench", "--seconds", "0"],
-                                       ["bench", "--seconds", "soon"], ["bench", "--preset", "huge"],
-                                       ["demo", "--preset", "huge"], ["resume", "nowhere"], ["resume"],
-                                       ["resume", "folder.png"], ["resume", "speech.wav"]],
-                         ids=lambda arguments: " ".join(arguments) or "nothing")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["generate", "extra"],
+        ["bench", "--seconds", "0"],
+        ["bench", "--seconds", "soon"],
+        ["bench", "--preset", "huge"],
+        ["demo", "--preset", "huge"],
+        ["resume", "nowhere"],
+        ["resume"],
+        ["resume", "folder.png"],
+        ["resume", "speech.wav"],
+    ],
+    ids=lambda arguments: " ".join(arguments) or "nothing",
+)
 def test_bad_commands(capfd, folder, arguments):
     assert_refused(capfd, arguments, folder)
 
@@ -354,7 +366,10 @@ def test_full_disk_is_one_sentence_and_no_partial_film(folder, short_speech):
     (folder / "film.mp4").write_bytes(b"an earlier film")
     answer = subprocess.run(
         [sys.executable, "-c", code, "generate", *PICTURE, *short_speech, "--job-dir", "job", "--output", "film.mp4"],
-        cwd=folder, env=environment, capture_output=True, text=True,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert answer.returncode == 1
     assert "Traceback" not in answer.stderr

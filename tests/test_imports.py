@@ -128,8 +128,15 @@ def test_no_module_does_anything_when_imported(path):
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         is_main_guard = isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
         allowed = (
-            ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
-            ast.Assert, ast.TypeAlias if sys.version_info >= (3, 12) else ast.Assign,
+            ast.Import,
+            ast.ImportFrom,
+            ast.FunctionDef,
+            ast.AsyncFunctionDef,
+            ast.ClassDef,
+            ast.Assign,
+            ast.AnnAssign,
+            ast.Assert,
+            ast.TypeAlias if sys.version_info >= (3, 12) else ast.Assign,
         )
         is_choice_of_definition = isinstance(node, (ast.If, ast.Try)) and not any(
             isinstance(child, ast.Expr) for child in node.body
@@ -174,7 +181,7 @@ for name in {modules!r}:
         assert name.startswith("infinitetalk.training") and not error.name.startswith("infinitetalk"), error
 import torch
 assert not torch.cuda.is_initialized()
-assert torch.get_num_threads() == {os.environ.get("OMP_NUM_THREADS") or 'torch.get_num_threads()'}
+assert torch.get_num_threads() == {os.environ.get("OMP_NUM_THREADS") or "torch.get_num_threads()"}
 """
     run_python(code, tmp_path)
     ours = [p for p in tmp_path.rglob("*") if "infinitetalk" in p.name or p.name in ("jobs", "outputs", "checkpoints")]

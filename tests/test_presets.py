@@ -30,7 +30,10 @@ def test_every_combination(quality, hardware):
         return
     assert settings.model == "infinitetalk-14b-single" and settings.device == "cuda" and settings.dtype == "bfloat16"
     expected = {
-        "final": (40, 5.0, 4.0), "fusionx-8": (8, 1.0, 2.0), "lightx2v-4": (4, 1.0, 2.0), "draft": (4, 1.0, 1.0)
+        "final": (40, 5.0, 4.0),
+        "fusionx-8": (8, 1.0, 2.0),
+        "lightx2v-4": (4, 1.0, 2.0),
+        "draft": (4, 1.0, 1.0),
     }[quality]
     assert (settings.steps, settings.text_scale, settings.audio_scale) == expected
     assert bool(settings.loras) == (quality != "final")

@@ -234,8 +234,10 @@ def test_malformed_project_names_the_file_and_the_key(data, words):
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from([f.name for f in fields(GenerationRequest)] + ["audio", "box"]), inner),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from([f.name for f in fields(GenerationRequest)] + ["audio", "box"]), inner)
+        ),
         max_leaves=12,
     )
 )

@@ -65,15 +65,19 @@ def _measure(preset: str, seconds: float) -> None:
                 elif isinstance(event, Finished):
                     frames = event.num_frames
             finished = time.perf_counter()
-        print(json.dumps({
-            "preset": preset,
-            "output_seconds": frames / 25,
-            "seconds_per_output_second": (finished - loaded) / (frames / 25),
-            "seconds_to_first_chunk": first_chunk,
-            "seconds_to_load": loaded - started,
-            "peak_rss_mb": peak_rss_mb(),
-            "stage_seconds": {name: round(spent, 3) for name, spent in stages.items()},
-        }))
+        print(
+            json.dumps(
+                {
+                    "preset": preset,
+                    "output_seconds": frames / 25,
+                    "seconds_per_output_second": (finished - loaded) / (frames / 25),
+                    "seconds_to_first_chunk": first_chunk,
+                    "seconds_to_load": loaded - started,
+                    "peak_rss_mb": peak_rss_mb(),
+                    "stage_seconds": {name: round(spent, 3) for name, spent in stages.items()},
+                }
+            )
+        )
 
     try:
         run()

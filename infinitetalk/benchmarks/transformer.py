@@ -131,9 +131,7 @@ class PublishedHabits(PlainNetwork):
                 hook.remove()
 
 
-def encode(
-    model: InfiniteTalkTransformer, given: ConditionInputs, reuse: tuple[Condition, ...] = ()
-) -> Condition:
+def encode(model: InfiniteTalkTransformer, given: ConditionInputs, reuse: tuple[Condition, ...] = ()) -> Condition:
     """`encode_condition` of gathered inputs."""
     return model.encode_condition(
         text=given.text, image=given.image, audio=given.audio, reference=given.reference,

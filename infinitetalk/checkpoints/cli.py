@@ -148,9 +148,7 @@ def _verify(options: argparse.Namespace) -> int:
         notes = catalogue.check_loras([lora], get_spec("infinitetalk-14b-single"), options.checkpoints_dir)
         print(json.dumps({"ok": True, "notes": notes}) if options.json else notes[0])
         return 0
-    located = locate.find(
-        wanted.spec, options.checkpoints_dir, quantization=wanted.quantization, need_all=False
-    )
+    located = locate.find(wanted.spec, options.checkpoints_dir, quantization=wanted.quantization, need_all=False)
     folder = locate.folders_to_search(options.checkpoints_dir)[0] if options.checksums else None
     results = verify(wanted.spec, located, checksums_in=folder)
     wrong = [result for result in results if result.problem is not None]

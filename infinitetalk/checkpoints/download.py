@@ -275,4 +275,3 @@ def _bar(advance: Callable[[int], None]) -> type:
             return None
 
     return Bar
-

@@ -47,9 +47,7 @@ def _entries(path: Path) -> dict[str, Entry]:
             f"{path} is quantized as the official files are, with a map; put it where it was published "
             "(InfiniteTalk/quant_models) and it is loaded as it is."
         )
-    factors = {
-        key.removesuffix(ending): key for key in file.infos for ending in _FACTORS if key.endswith(ending)
-    }
+    factors = {key.removesuffix(ending): key for key in file.infos for ending in _FACTORS if key.endswith(ending)}
     entries = {}
     for key in sorted(file.infos, key=lambda key: getattr(file, "starts", {}).get(key, 0)):
         if key.endswith(_IGNORED) or key in factors.values():

@@ -155,8 +155,9 @@ def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, int], dict
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({type(error).__name__}); download it "
-                              "again.") from error
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file ({type(error).__name__}); download it again."
+        ) from error
     if (missing := 8 + length + end - file_bytes) > 0:
         raise CheckpointError(
             f"{path} is cut short: {file_bytes} of {file_bytes + missing} bytes are there; download it again."

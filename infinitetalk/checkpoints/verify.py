@@ -37,9 +37,7 @@ class Checked:
     present: bool = True
 
 
-def verify(
-    spec: ModelSpec, located: Located, *, checksums_in: Path | None = None
-) -> list[Checked]:
+def verify(spec: ModelSpec, located: Located, *, checksums_in: Path | None = None) -> list[Checked]:
     """Check every file of a model, missing ones included.
 
     Args:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..media.probe import require_source
 from ..request import GenerationRequest
 
 _SAME_IN_EVERY_JOB = ("checkpoints_dir",)  # where weights lie changes no picture
@@ -39,6 +38,8 @@ def open_side(path: str | Path, label: str | None = None) -> Side:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; give a job folder or a film.")
+    from ..media.probe import require_source
+
     if not path.is_dir():
         info = require_source(path)
         if info.kind != "video":

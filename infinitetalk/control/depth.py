@@ -67,13 +67,14 @@ def person_mask(picture: np.ndarray) -> np.ndarray:
     """
     from ..media.native_code import with_mediapipe
 
-    def look() -> np.ndarray:
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+    return with_mediapipe(_selfie_segmentation, np.ascontiguousarray(picture))
 
-        with SelfieSegmentation(model_selection=0) as model:
-            return np.array(model.process(np.ascontiguousarray(picture)).segmentation_mask, np.float32)
 
-    return with_mediapipe(look)
+def _selfie_segmentation(picture: np.ndarray) -> np.ndarray:
+    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+    with SelfieSegmentation(model_selection=0) as model:
+        return np.array(model.process(picture).segmentation_mask, np.float32)
 
 
 def _by_network(picture: np.ndarray, folder: Path) -> np.ndarray:
@@ -82,9 +83,7 @@ def _by_network(picture: np.ndarray, folder: Path) -> np.ndarray:
     from transformers import pipeline
 
     try:
-        estimate = pipeline(
-            "depth-estimation", model=str(folder), device="cpu", model_kwargs={"use_safetensors": True}
-        )
+        estimate = pipeline("depth-estimation", model=str(folder), device="cpu", model_kwargs={"use_safetensors": True})
         metric = getattr(estimate.model.config, "depth_estimation_type", "relative") == "metric"
         answer = estimate(Image.fromarray(picture))["predicted_depth"].float().numpy()
     except Exception as error:  # transformers raises what it likes

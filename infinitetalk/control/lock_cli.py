@@ -107,5 +107,3 @@ def lock_main(argv: Sequence[str]) -> int:
     return tell(
         {"film": str(output), "frames": frames, "difference_before": round(difference, 3)}, warnings, options.json
     )
-
-

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from ..media.faces import FoundFace, detected_faces
+from ..media.native_code import with_mediapipe
 
 # A sitting or standing person around the face, in heights of the face (forehead to chin).
 _ABOVE, _BESIDE, _BELOW = 0.9, 1.7, 7.0
@@ -31,24 +33,8 @@ Choice = int | tuple[float, float] | None  # counted from the left, from 1; or a
 
 def find_people(picture: np.ndarray) -> list[Person]:
     """Everybody whose face is seen in uint8 [height, width, 3], from left to right."""
-    from ..media.native_code import with_mediapipe
-
-    picture = np.ascontiguousarray(picture)  # mediapipe takes no views
-
-    def look() -> list[tuple[float, np.ndarray]]:
-        from mediapipe.python.solutions.face_detection import FaceDetection
-
-        boxes = []  # (certainty, [left, top, width, height])
-        for range_model in (0, 1):  # one finds near faces, the other small ones; a picture may show both
-            with FaceDetection(model_selection=range_model, min_detection_confidence=_LEAST_CERTAIN) as detector:
-                for found in detector.process(picture).detections or ():
-                    box = found.location_data.relative_bounding_box
-                    boxes.append((found.score[0], np.array([box.xmin, box.ymin, box.width, box.height])))
-        return boxes
-
-    boxes = with_mediapipe(look)
     people: list[Person] = []
-    for _, box in sorted(boxes, key=lambda pair: -pair[0]):
+    for _, box in sorted(with_mediapipe(_near_and_small_faces, picture), key=lambda found: -found[0]):
         person = _person(box, picture.shape[1] / picture.shape[0])
         # The same face found twice: its middle lies within a face found before.
         if all(abs(person.x - p.x) > box[2] / 2 or abs(person.y - p.y) > box[3] / 2 for p in people):
@@ -56,7 +42,11 @@ def find_people(picture: np.ndarray) -> list[Person]:
     return sorted(people, key=lambda person: person.x)
 
 
-def _person(face: np.ndarray, aspect: float) -> Person:
+def _near_and_small_faces(picture: np.ndarray) -> list[FoundFace]:
+    return [face for range_model in (0, 1) for face in detected_faces(picture, range_model, _LEAST_CERTAIN)]
+
+
+def _person(face: tuple[float, float, float, float], aspect: float) -> Person:
     """face: [left, top, width, height] as the detector gives it, brows to chin."""
     x, y = face[0] + face[2] / 2, face[1] + face[3] / 2
     tall = face[3] * _FACE_TO_BOX

@@ -53,9 +53,7 @@ def draw_skeleton(joints: np.ndarray, seen: np.ndarray, height: int, width: int)
         if seen[start] and seen[end]:
             (x, y), (dx, dy) = (points[start] + points[end]) / 2, points[start] - points[end]
             angle = int(math.degrees(math.atan2(dy, dx)))
-            outline = cv2.ellipse2Poly(
-                (int(x), int(y)), (int(math.hypot(dx, dy) / 2), _HALF_WIDTH), angle, 0, 360, 1
-            )
+            outline = cv2.ellipse2Poly((int(x), int(y)), (int(math.hypot(dx, dy) / 2), _HALF_WIDTH), angle, 0, 360, 1)
             cv2.fillConvexPoly(canvas, outline, color)
     canvas = (canvas * _DIMMED).astype(np.uint8)
     for joint in range(NUM_BODY):

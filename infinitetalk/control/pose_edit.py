@@ -137,6 +137,3 @@ def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
     """(start, stop) of each stretch of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist()))
-
-
-

@@ -284,5 +284,3 @@ def _shrunk(picture: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(picture)
     size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-

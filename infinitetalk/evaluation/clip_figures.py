@@ -130,9 +130,13 @@ def clip_figures(measured: list[Measured], languages: list[str]) -> list[Figure]
     foreign = [m for m, language in zip(measured, languages, strict=True) if not language.startswith("en")]
     if foreign:
         figures.append(
-            Figure("jaw_correlation_languages", LIPS, "jaw correlation, clips in other languages than English",
-                   estimate([m.sync.correlation for m in foreign]),
-                   true=estimate([m.true_sync.correlation for m in foreign]).value)  # fmt: skip
+            Figure(
+                "jaw_correlation_languages",
+                LIPS,
+                "jaw correlation, clips in other languages than English",
+                estimate([m.sync.correlation for m in foreign]),
+                true=estimate([m.true_sync.correlation for m in foreign]).value,
+            )  # fmt: skip
         )
     figures += [
         Figure(f"viseme_{name}", LIPS, f"lip shape against true renders: {name.replace('_', ' ')}",

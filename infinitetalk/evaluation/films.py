@@ -60,7 +60,11 @@ class Studio:
             Image.fromarray(portrait).save(picture)
             soundfile.write(speech, samples, SAMPLE_RATE)
             request = GenerationRequest(
-                str(picture), (Speaker(str(speech)),), preset=self._preset, seed=self._seed, **self._settings,
+                str(picture),
+                (Speaker(str(speech)),),
+                preset=self._preset,
+                seed=self._seed,
+                **self._settings,
             )
             self._models = self._models or load_models(request)
             started, busy = time.monotonic(), time.process_time()

@@ -218,5 +218,3 @@ def _notes(settings: EvaluationSettings, num_photos: int, num_recordings: int) -
             "warping; how well that agrees with the truth where it is known is given beside it."
         )
     return notes
-
-

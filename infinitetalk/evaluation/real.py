@@ -67,9 +67,7 @@ _PACKAGED_PHOTOS = (
 )  # fmt: skip
 
 _LIBRIVOX = Path("/usr/share/pocketsphinx/test/data/librivox")
-_LIBRIVOX_CREDIT = (
-    "reader of LibriVox, Sense and Sensibility, public domain; in Debian's package pocketsphinx-testdata"
-)
+_LIBRIVOX_CREDIT = "reader of LibriVox, Sense and Sensibility, public domain; in Debian's package pocketsphinx-testdata"
 
 
 def photos(folder: Path | None = None) -> list[Photo]:

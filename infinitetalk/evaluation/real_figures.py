@@ -65,14 +65,23 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
     figures = []
     if known:
         figures.append(
-            Figure("jaw_photo", GROUP, "jaw correlation from a real photograph (held-out synthetic speech, true jaw)",
-                   estimate([best(one.reading, one.clip.jaw) for one in known]), over="over films",
-                   aim=at_least(0.6))  # fmt: skip
+            Figure(
+                "jaw_photo",
+                GROUP,
+                "jaw correlation from a real photograph (held-out synthetic speech, true jaw)",
+                estimate([best(one.reading, one.clip.jaw) for one in known]),
+                over="over films",
+                aim=at_least(0.6),
+            )  # fmt: skip
         )
         figures.append(
-            Figure("jaw_photo_other", GROUP, "the same with other speech",
-                   estimate([best(one.reading, _other(clips, one.clip).jaw) for one in known]),
-                   over="over films")  # fmt: skip
+            Figure(
+                "jaw_photo_other",
+                GROUP,
+                "the same with other speech",
+                estimate([best(one.reading, _other(clips, one.clip).jaw) for one in known]),
+                over="over films",
+            )  # fmt: skip
         )
     if guessed:
         for key, label, chosen in (
@@ -88,8 +97,13 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
         truths = [(text, truth) for text in texts if (truth := spoken_truth(text)) is not None]
         checks = [max(lagged_correlation(aligned_jaw(samples, text), jaw).values()) for text, (samples, jaw) in truths]
         figures.append(
-            Figure("aligned_jaw", GROUP, "how well such a jaw curve matches the true one, the same texts said by flite",
-                   estimate(checks), over="over texts")  # fmt: skip
+            Figure(
+                "aligned_jaw",
+                GROUP,
+                "how well such a jaw curve matches the true one, the same texts said by flite",
+                estimate(checks),
+                over="over texts",
+            )  # fmt: skip
         )
     if photographed:
         figures += _photo_figures(photographed, net, embedder)

@@ -166,9 +166,10 @@ def held_out_scores(net: SyncNet, clips: Clips, held_out: np.ndarray) -> dict[st
         scores.append(sync_score(net, crops, samples))
         middles = np.arange(WINDOW // 2 + 3, len(crops) - WINDOW // 2, 6)
         with torch.inference_mode():
-            fit = net.embed_mouth(mouth_windows(crops, middles)) @ net.embed_sound(
-                sound_windows(log_mel(samples), middles)
-            ).T
+            fit = (
+                net.embed_mouth(mouth_windows(crops, middles))
+                @ net.embed_sound(sound_windows(log_mel(samples), middles)).T
+            )
         hits.append((fit.argmax(dim=1) == torch.arange(len(middles))).float().mean().item())
     return {
         "right_of_24": float(np.mean(hits)),

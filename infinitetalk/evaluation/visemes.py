@@ -38,6 +38,4 @@ def lip_shapes(points: np.ndarray) -> np.ndarray:
 def shape_correlations(own: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Correlation of each measure [F,4] with its counterpart in the true pictures, frame by frame without a shift."""
     num_frames = min(len(own), len(true))
-    return {
-        name: correlation(own[:num_frames, index], true[:num_frames, index]) for index, name in enumerate(MEASURES)
-    }
+    return {name: correlation(own[:num_frames, index], true[:num_frames, index]) for index, name in enumerate(MEASURES)}

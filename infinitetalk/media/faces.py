@@ -66,25 +66,32 @@ def cut(picture: np.ndarray, square: Square) -> np.ndarray:
     return picture[rows][:, columns]
 
 
+FoundFace = tuple[float, tuple[float, float, float, float]]  # certainty; left, top, width, height as shares
+
+
+def detected_faces(picture: np.ndarray, range_model: int, least_certain: float) -> list[FoundFace]:
+    """mediapipe's detector on uint8 [height, width, 3]; to be called by `with_mediapipe`.
+
+    Args:
+        range_model: 0 for faces near the camera, 1 for small ones.
+    """
+    from mediapipe.python.solutions.face_detection import FaceDetection
+
+    with FaceDetection(model_selection=range_model, min_detection_confidence=least_certain) as detector:
+        found = detector.process(np.ascontiguousarray(picture)).detections or ()
+    boxes = [(face.score[0], face.location_data.relative_bounding_box) for face in found]
+    return [(score, (box.xmin, box.ymin, box.width, box.height)) for score, box in boxes]
+
+
 def _detect(picture: np.ndarray) -> list[tuple[float, float, float, float]]:
     """(row, column, height, width) of each face, most certain first."""
-    def look() -> list:
-        from mediapipe.python.solutions.face_detection import FaceDetection
-
-        for range_model in (0, 1):  # near faces, then small ones
-            with FaceDetection(model_selection=range_model, min_detection_confidence=0.5) as detector:
-                found = list(detector.process(picture).detections or ())
-            if found:
-                return found
-        return []
-
-    found = with_mediapipe(look)
     height, width = picture.shape[:2]
-    boxes = []
-    for detection in sorted(found, key=lambda d: -d.score[0]):
-        box = detection.location_data.relative_bounding_box
-        boxes.append((box.ymin * height, box.xmin * width, box.height * height, box.width * width))
-    return boxes
+    found = with_mediapipe(_near_or_small_faces, picture)
+    return [(y * height, x * width, h * height, w * width) for _, (x, y, w, h) in sorted(found, key=lambda f: -f[0])]
+
+
+def _near_or_small_faces(picture: np.ndarray) -> list[FoundFace]:
+    return detected_faces(picture, 0, 0.5) or detected_faces(picture, 1, 0.5)
 
 
 def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Face | None:
@@ -93,19 +100,22 @@ def _measure(picture: np.ndarray, box: tuple[float, float, float, float]) -> Fac
     square = Square(int(row + height / 2 - side / 2), int(column + width / 2 - side / 2), max(side, 16))
     view = np.ascontiguousarray(cut(picture, square))
 
-    def look() -> list | None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh
-
-        with FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3) as mesh:
-            return mesh.process(view).multi_face_landmarks
-
-    found = with_mediapipe(look)
-    if not found:
+    mesh = with_mediapipe(_face_mesh, view)
+    if mesh is None:
         return None
-    points = np.array([(p.y, p.x) for p in found[0].landmark]) * square.side + (square.row, square.column)
+    points = mesh * square.side + (square.row, square.column)
     return Face(
         height=float(np.linalg.norm(points[_CHIN] - points[_FOREHEAD])),
         width=float(np.linalg.norm(points[_RIGHT] - points[_LEFT])),
         mouth_row=float(points[_MOUTH, 0]),
         column=float((points[_LEFT, 1] + points[_RIGHT, 1]) / 2),
     )
+
+
+def _face_mesh(view: np.ndarray) -> np.ndarray | None:
+    """Landmarks of the face as (row, column), shares of the picture; None without one."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    with FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3) as mesh:
+        found = mesh.process(view).multi_face_landmarks
+    return np.array([(p.y, p.x) for p in found[0].landmark]) if found else None

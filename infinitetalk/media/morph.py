@@ -28,6 +28,4 @@ def morph(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def _bend(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return cv2.remap(
-        picture.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    return cv2.remap(picture.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

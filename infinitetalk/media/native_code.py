@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from concurrent.futures import ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
 
 _Result = TypeVar("_Result")
-_TRIES = 3
+_Arguments = ParamSpec("_Arguments")
+_TRIES = 2
 _PAUSE = 0.2  # seconds
 
 
-def with_mediapipe(work: Callable[[], _Result]) -> _Result:
+def with_mediapipe(
+    work: Callable[_Arguments, _Result], *arguments: _Arguments.args, **options: _Arguments.kwargs
+) -> _Result:
     """What `work` gives; it makes a graph of mediapipe's, uses it and closes it.
 
-    On a busy machine a graph has failed to get its tensors ("AllocateTensors") where the next one did: `work` is done
-    again, from its beginning, before the failure counts.
+    In a long-lived process that has loaded other native libraries a graph has failed to get its tensors
+    ("AllocateTensors"), mostly once and a few times for good. `work` is done again, then in a process of its own.
+
+    Args:
+        work: a function of a module, with arguments and an answer that can be pickled.
 
     Raises:
-        RuntimeError: three graphs in a row failed.
+        RuntimeError: it failed in the new process too.
     """
-    for tries_left in reversed(range(_TRIES)):
+    for _ in range(_TRIES):
         try:
             with quiet_native_code():
-                return work()
+                return work(*arguments, **options)
         except RuntimeError:
-            if not tries_left:
-                raise
             time.sleep(_PAUSE)
-    raise AssertionError("unreachable")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(_quietly, work, *arguments, **options).result()
+
+
+def _quietly(work: Callable[_Arguments, _Result], *arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+    with quiet_native_code():
+        return work(*arguments, **options)
 
 
 @contextlib.contextmanager

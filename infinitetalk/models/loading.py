@@ -188,7 +188,12 @@ def _classes() -> dict[str, type]:
     return {
         c.__name__: c
         for c in (
-            InfiniteTalkTransformer, AutoencoderKLWan, NanoVAE, CLIPVisionModel, UMT5EncoderModel, SpeechEncoder,
+            InfiniteTalkTransformer,
+            AutoencoderKLWan,
+            NanoVAE,
+            CLIPVisionModel,
+            UMT5EncoderModel,
+            SpeechEncoder,
         )  # fmt: skip
     }
 

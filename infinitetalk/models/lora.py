@@ -86,9 +86,7 @@ def match_adapter(
     return _adapter(match, tensors, source)
 
 
-def read_adapter(
-    path: str | Path, network: Mapping[str, Sequence[int]], *, rules: Rules = "complete"
-) -> Adapter:
+def read_adapter(path: str | Path, network: Mapping[str, Sequence[int]], *, rules: Rules = "complete") -> Adapter:
     """Read a LoRA file; its factors stay on the mapped file until they are used.
 
     Raises:
@@ -189,9 +187,7 @@ class LiveAdapters:
 
 
 @torch.no_grad()
-def attach(
-    network: nn.Module, adapters: Adapters, dtype: torch.dtype, *, beside_all: bool = False
-) -> LiveAdapters:
+def attach(network: nn.Module, adapters: Adapters, dtype: torch.dtype, *, beside_all: bool = False) -> LiveAdapters:
     """Apply adapters to a network whose linear layers are already quantized.
 
     A layer's factors, of all adapters together, become one branch in `dtype` beside it; biases, norms, modulations,

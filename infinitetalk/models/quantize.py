@@ -168,7 +168,8 @@ FORMATS: dict[str, Format] = {
         _LlmInt8("llm-int8", 8.0, {"weight_data": torch.int8, **_SCALES}),
         _Fp8("fp8", 8.0, {"weight_data": torch.int8, **_SCALES}),
         _Int4(
-            "int4", 4 + 32 / GROUP,
+            "int4",
+            4 + 32 / GROUP,
             {"weight_data": torch.uint8, "weight_scale": torch.float16, "weight_lowest": torch.float16},
         ),
         _Nf4("nf4", 4 + 32 / NF4_BLOCK, {"weight_data": torch.uint8, **_SCALES}),

@@ -96,8 +96,10 @@ def fill_official(
         name = _ours(official)
         kind = OFFICIAL_TYPES.get(entry.get("weights", ""))
         if kind is None or entry.get("activations", "none") != "none":
-            raise CheckpointError(f"{source}: the map quantizes {official} as {dict(entry)}; only weights as "
-                                  f"{' or '.join(OFFICIAL_TYPES)} are known.")
+            raise CheckpointError(
+                f"{source}: the map quantizes {official} as {dict(entry)}; only weights as "
+                f"{' or '.join(OFFICIAL_TYPES)} are known."
+            )
         layers[name] = kind
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     wrong = [name for name in layers if f"{name}.weight" not in expected]

@@ -211,9 +211,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
             norm_output=norm_output_audio,
         )
         self.blocks = nn.ModuleList(
-            InfiniteTalkBlock(
-                dim, ffn_dim, num_heads, output_dim, qk_norm, cross_attn_norm, norm_input_visual, eps
-            )
+            InfiniteTalkBlock(dim, ffn_dim, num_heads, output_dim, qk_norm, cross_attn_norm, norm_input_visual, eps)
             for _ in range(num_layers)
         )
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
@@ -435,9 +433,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         outputs = {name: self._project_out(hidden[name], embedding, shape) for name in branches}
         if skip_frames:
             missing = skip_frames * self.config.patch_size[0]
-            outputs = {
-                name: functional.pad(output, (0, 0, 0, 0, missing, 0)) for name, output in outputs.items()
-            }
+            outputs = {name: functional.pad(output, (0, 0, 0, 0, missing, 0)) for name, output in outputs.items()}
         return outputs if isinstance(condition, Mapping) else outputs[""]
 
     def _walk_blocks(

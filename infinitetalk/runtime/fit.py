@@ -38,8 +38,11 @@ def fit(models: Models, settings: Settings) -> Models:
         models.transformer.to(device)
     else:
         offload(
-            models.transformer, settings.offload, device,
-            pinned_gb=settings.pinned_gb, resident_gb=settings.resident_gb,
+            models.transformer,
+            settings.offload,
+            device,
+            pinned_gb=settings.pinned_gb,
+            resident_gb=settings.resident_gb,
         )
     models.vae.to(device)
     if settings.tile_vae and hasattr(models.vae, "enable_tiling"):

@@ -158,4 +158,3 @@ class TokenShares:
     def _own(self, values: Tensor, axis: int, per_frame: int) -> Tensor:
         frames = values.unflatten(axis, (-1, per_frame))
         return frames.chunk(self.members.size, dim=axis + 1)[self.members.rank].flatten(axis, axis + 1)
-

@@ -164,8 +164,11 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     if duration > source.duration_seconds:
         if request.short_source == "stop":
             duration = source.duration_seconds
-        ending = {"hold": "its last picture then stays", "ping-pong": "it then runs backwards and forwards",
-                  "stop": "the film stops there"}[request.short_source]
+        ending = {
+            "hold": "its last picture then stays",
+            "ping-pong": "it then runs backwards and forwards",
+            "stop": "the film stops there",
+        }[request.short_source]
         warnings.append(
             f"The source lasts {source.duration_seconds:.1f} s and the speech {speech_seconds:.1f} s; {ending}."
         )
@@ -299,4 +302,3 @@ def _shape_warning(path: str, shape: tuple[int, ...], source: Source) -> list[st
 
 def _name(path: str) -> str:
     return path.replace("\\", "/").rsplit("/", 1)[-1]
-

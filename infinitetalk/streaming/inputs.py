@@ -83,15 +83,20 @@ class FilmInputs:
         boxes = [speaker.box for speaker in self.film.request.speakers]
         source = self.film.source
         masks = person_masks(
-            len(boxes), (source.height, source.width), (self.height, self.width),
+            len(boxes),
+            (source.height, source.width),
+            (self.height, self.width),
             boxes if all(box is not None for box in boxes) else None,
         )
         return torch.from_numpy(masks)
 
     def noise_shape(self, chunk: Chunk) -> tuple[int, ...]:
         return (
-            1, LATENT_CHANNELS, num_latent_frames(chunk.num_frames),
-            self.height // SPATIAL_STRIDE, self.width // SPATIAL_STRIDE,
+            1,
+            LATENT_CHANNELS,
+            num_latent_frames(chunk.num_frames),
+            self.height // SPATIAL_STRIDE,
+            self.width // SPATIAL_STRIDE,
         )
 
     def reference(self, chunk: Chunk) -> Tensor:
@@ -152,7 +157,9 @@ class FilmInputs:
         num_samples = self.film.voices[0].placement.total
         return [
             SpeechFeatures(
-                self.models.audio_encoder, read, self.film.plan.num_frames,
+                self.models.audio_encoder,
+                read,
+                self.film.plan.num_frames,
                 num_samples=num_samples,
             )
             for read in readers

@@ -114,8 +114,14 @@ class FilmStream:
         context = space.reference if self.context_latents is None else self.context_latents
         branches = branches_for(settings.text_scale, settings.audio_scale)
         conditions = branch_conditions(
-            models, branches, text=text or self.text, y=y, audio=audio, speaker_masks=self.speaker_masks,
-            image_tokens=image_tokens, keys=settings.keys,
+            models,
+            branches,
+            text=text or self.text,
+            y=y,
+            audio=audio,
+            speaker_masks=self.speaker_masks,
+            image_tokens=image_tokens,
+            keys=settings.keys,
         )
         clock.lap("conditioning")
 
@@ -198,9 +204,7 @@ class FilmStream:
             return None
         return motion_weights(region, height, width).to(self.models.device)
 
-    def carry_on(
-        self, reference: Tensor, context_latents: Tensor | None, last_frame: np.ndarray | None = None
-    ) -> None:
+    def carry_on(self, reference: Tensor, context_latents: Tensor | None, last_frame: np.ndarray | None = None) -> None:
         """Take over what a chunk left behind, just made or found on disk."""
         self.context_latents = context_latents
         self.last_frame = last_frame
@@ -226,6 +230,7 @@ class _Stopwatch:
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._start
         self._start = now
+
 
 def to_bytes(frames: Tensor) -> np.ndarray:
     """[3, F, H, W] in [-1, 1] -> uint8 [F, H, W, 3], rounded as the reference rounds."""

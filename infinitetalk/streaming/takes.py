@@ -48,7 +48,8 @@ class Takes:
         self.film = film
         self.soundtrack = soundtrack
         self.writer = SegmentWriter(
-            width=film.plan.width, height=film.plan.height,
+            width=film.plan.width,
+            height=film.plan.height,
             sound_rate=soundtrack.rate,
             quantizer=FINE_QUANTIZER if film.plan.width * film.plan.height <= FINE_PIXELS else None,
         )
@@ -59,8 +60,14 @@ class Takes:
         self._over: dict | None = None  # record of the take that the current one fades into
         self._digest = hashlib.sha256(
             json.dumps(
-                [asdict(film.plan.settings), request.seed, request.prompt, request.negative_prompt,
-                 [file_digest(file) for file in files], asdict(film.square) if film.square else None]
+                [
+                    asdict(film.plan.settings),
+                    request.seed,
+                    request.prompt,
+                    request.negative_prompt,
+                    [file_digest(file) for file in files],
+                    asdict(film.square) if film.square else None,
+                ]
             ).encode()
         ).hexdigest()
 

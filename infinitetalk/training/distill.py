@@ -66,9 +66,7 @@ def guided_sample(teacher: NanoNetworks, batch: Batch, context: Tensor, noise: T
     return latents
 
 
-def student_error(
-    student: NanoNetworks, batch: Batch, context: Tensor, noise: Tensor, target: Tensor
-) -> Tensor:
+def student_error(student: NanoNetworks, batch: Batch, context: Tensor, noise: Tensor, target: Tensor) -> Tensor:
     """Squared error [B,1,T,h,w] of the student's single unguided evaluation at pure noise."""
     known = batch.known()
     result = student(batch, known * context + (1 - known) * noise, torch.ones(len(noise), device=noise.device))

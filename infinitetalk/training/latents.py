@@ -130,7 +130,6 @@ class Features:
         return windows_of(self.speech[clip, variation], start, num_frames)
 
 
-
 def windows_of(speech: np.ndarray, start: int, num_frames: int) -> np.ndarray:
     """Features [F,L,C] to windows [num_frames,5,L,C] of frames from `start`, clamped at both ends."""
     index = np.arange(start, start + num_frames)[:, None] + np.arange(-AUDIO_REACH, AUDIO_REACH + 1)

@@ -227,9 +227,16 @@ class _Training:
         first, second = (int(word) >> 1 for word in sequence.generate_state(2, np.uint64))
         torch.manual_seed(first)
         return Draw(
-            step=self.step, part=part, num_parts=self.settings.num_parts, progress=progress, rank=rank,
-            num_ranks=num_ranks, device=self.accelerator.device, seed=self.settings.seed,
-            rng=np.random.default_rng(sequence.spawn(1)[0]), generator=torch.Generator().manual_seed(second),
+            step=self.step,
+            part=part,
+            num_parts=self.settings.num_parts,
+            progress=progress,
+            rank=rank,
+            num_ranks=num_ranks,
+            device=self.accelerator.device,
+            seed=self.settings.seed,
+            rng=np.random.default_rng(sequence.spawn(1)[0]),
+            generator=torch.Generator().manual_seed(second),
         )
 
     def _agree(self, elapsed: float, asked: bool) -> tuple[float, bool]:
@@ -260,8 +267,12 @@ class _Training:
         self._check()
         if self.is_main:
             state = {
-                "step": self.step, "elapsed": self.elapsed, "num_updates": self.average.num_updates,
-                "optimizer": self.optimizer.state_dict(), "figures": self.meter.totals, "reported": self.figures,
+                "step": self.step,
+                "elapsed": self.elapsed,
+                "num_updates": self.average.num_updates,
+                "optimizer": self.optimizer.state_dict(),
+                "figures": self.meter.totals,
+                "reported": self.figures,
                 "reported_step": self.reported_step,
             }
             if self.accelerator.scaler is not None:

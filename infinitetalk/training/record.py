@@ -47,8 +47,10 @@ def save_checkpoint(folder: Path, step: int, weights: Mapping[str, Mapping[str, 
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for name, tensors in weights.items():
-            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()},
-                      partial / f"{name}.safetensors")
+            save_file(
+                {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
+                partial / f"{name}.safetensors",
+            )
         torch.save(state, partial / "state.pt")
         for path in [*partial.iterdir(), partial]:
             _sync(path)

@@ -161,9 +161,7 @@ def optical_flow(references: np.ndarray, frames: np.ndarray) -> tuple[Tensor, Te
         for frame in range(num_frames):
             picture = frames[row, frame]
             flow = method.calc(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), gray, None)
-            found = cv2.remap(
-                references[row], position + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
+            found = cv2.remap(references[row], position + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             error = cv2.blur(cv2.absdiff(found, picture).astype(np.float32).mean(axis=2), (5, 5))
             flows[row, frame], trust[row, frame] = flow, np.exp(-np.square(error / _TRUSTED_ERROR))
     return torch.from_numpy(flows).movedim(-1, 2).contiguous(), torch.from_numpy(trust)[:, :, None]
@@ -207,7 +205,10 @@ def moved_photo(photo: np.ndarray, size: int, rng: np.random.Generator) -> tuple
         from_r = (1 + zoom[index]) * (r + turn[index] * c) + size / 2 + down[index] - bump * bend_down[index]
         from_c = (1 + zoom[index]) * (c - turn[index] * r) + size / 2 + right[index] - bump * bend_right[index]
         pictures[index] = cv2.remap(
-            base, (from_c + margin).astype(np.float32), (from_r + margin).astype(np.float32), cv2.INTER_CUBIC,
+            base,
+            (from_c + margin).astype(np.float32),
+            (from_r + margin).astype(np.float32),
+            cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )
         if opening[index] > 0.5:

@@ -237,4 +237,3 @@ def load_pictures(clips: ClipSet, clip: int, start: int, stop: int) -> Tensor:
 def load_video(clips: ClipSet, clip: int, start: int, stop: int) -> Tensor:
     """Frames [start, stop) of a clip as they are encoded, [1,3,F,S/2,S/2] in [-1,1]."""
     return shrink(load_pictures(clips, clip, start, stop))
-

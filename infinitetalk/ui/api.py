@@ -1,7 +1,7 @@
 """The page for programs: what `gradio_client` can call, beside the page itself and through the same queue.
 
-    >>> client = gradio_client.Client("http://127.0.0.1:7860")
-    >>> client.predict(source=handle_file("portrait.png"), voice=handle_file("speech.wav"), api_name="/generate")
+>>> client = gradio_client.Client("http://127.0.0.1:7860")
+>>> client.predict(source=handle_file("portrait.png"), voice=handle_file("speech.wav"), api_name="/generate")
 """
 
 from __future__ import annotations

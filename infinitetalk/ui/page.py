@@ -62,9 +62,7 @@ def _heading(number: int, title: str, help_text: str = "") -> str:
 # --- layout --------------------------------------------------------------------------------------------------------
 
 
-_FACE_HELP = (
-    "A photo or a video of the person who shall speak. With nano, a front view with closed lips works best."
-)
+_FACE_HELP = "A photo or a video of the person who shall speak. With nano, a front view with closed lips works best."
 
 
 def _source_zone(c: dict[str, Any], preset: str) -> None:
@@ -313,7 +311,13 @@ def _publish_api(studio: Studio) -> None:
 
 
 def launch(
-    *, preset: str, host: str, port: int, share: bool, jobs_dir: Path, keep_hours: float | None = None,
+    *,
+    preset: str,
+    host: str,
+    port: int,
+    share: bool,
+    jobs_dir: Path,
+    keep_hours: float | None = None,
     block: bool = True,
 ) -> tuple[gr.Blocks, str]:
     """Serve the page; the networks are loaded in the background once it is up.

@@ -139,7 +139,9 @@ def take_chosen(studio: Studio, job_id: Any, chunk: Any, take: Any) -> Iterator[
 def _changed(studio: Studio, job: Job, work: Any, chunk: int) -> Iterator[Updates]:
     changed = studio.change(job, work)
     yield {"job": changed.id, "notice": "", "progress": rendering.waiting(0)} | {
-        "generate": gr.update(visible=False), "cancel": gr.update(visible=True), "redo": gr.update(interactive=False)
+        "generate": gr.update(visible=False),
+        "cancel": gr.update(visible=True),
+        "redo": gr.update(interactive=False),
     }
     yield from handlers.watch(studio, changed)
     yield shown(changed, chunk) | {"redo": gr.update(interactive=True)}

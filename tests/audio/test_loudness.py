@@ -26,7 +26,9 @@ def reader(samples: np.ndarray):
 
 @settings(deadline=None, max_examples=25)
 @given(
-    num_samples=st.integers(6_400, 160_000), seed=st.integers(0, 99), rate=st.sampled_from([16_000, 44_100, 48_000]),
+    num_samples=st.integers(6_400, 160_000),
+    seed=st.integers(0, 99),
+    rate=st.sampled_from([16_000, 44_100, 48_000]),
     samples_per_read=st.sampled_from([997, 6_400, 50_000, 1 << 17]),
 )
 def test_equals_pyloudnorm_however_it_is_read(num_samples: int, seed: int, rate: int, samples_per_read: int) -> None:

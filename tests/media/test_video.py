@@ -13,6 +13,8 @@ from infinitetalk.media.video import StillSource, VideoSource, first_frame, open
 
 from .conftest import beep, grey_frames, index_of, write_video
 
+X265_OPTIONS = {"x265-params": "log-level=none:frame-threads=1:pools=1:bframes=0"}  # plain order, no threads to race
+
 
 def indices(source: VideoSource, count: int, start_seconds: float = 0.0) -> list[int]:
     return [index_of(frame) for frame in source.frames(start_seconds, count)]
@@ -82,16 +84,15 @@ def test_mirrored(tmp_path, quadrants, corners, hflip, vflip, expected):
 
 
 def test_10_bit(tmp_path, quadrants, corners):
-    options = {"x265-params": "log-level=none:frame-threads=1:pools=1:bframes=0"}  # plain order, no threads to race
     path = write_video(
-        tmp_path / "a.mp4", [quadrants] * 2, [0, 0.04], codec="libx265", pix_fmt="yuv420p10le", options=options
+        tmp_path / "a.mp4", [quadrants] * 2, [0, 0.04], codec="libx265", pix_fmt="yuv420p10le", options=X265_OPTIONS
     )
     frame = first_frame(path)
     assert corners(frame) == "RGBW" and np.abs(frame[10, 10].astype(int) - (255, 0, 0)).max() <= 6
 
 
 def test_hdr_keeps_an_order_of_brightness(tmp_path):
-    params = "log-level=none:transfer=arib-std-b67:colorprim=bt2020:colormatrix=bt2020nc"
+    params = X265_OPTIONS["x265-params"] + ":transfer=arib-std-b67:colorprim=bt2020:colormatrix=bt2020nc"
     ramp = np.repeat(np.repeat(np.linspace(0, 255, 8).astype(np.uint8), 8)[None, :, None], 48, axis=0)
     frames = [np.repeat(ramp, 3, axis=2)] * 2
     path = write_video(

@@ -22,8 +22,13 @@ CONFIG = {
 }  # fmt: skip
 KINDS = [kind for kind in QUANTIZATIONS if kind != "none"]
 # Largest relative error (L2) of a normal matrix, and of the network's output.
-BOUNDS = {"int8": (0.01, 0.01), "fp8": (0.03, 0.03), "int4": (0.10, 0.10), "nf4": (0.10, 0.10),
-          "llm-int8": (0.01, 0.02)}
+BOUNDS = {
+    "int8": (0.01, 0.01),
+    "fp8": (0.03, 0.03),
+    "int4": (0.10, 0.10),
+    "nf4": (0.10, 0.10),
+    "llm-int8": (0.01, 0.02),
+}
 
 
 @pytest.fixture(scope="module")

@@ -50,9 +50,7 @@ def test_padding_changes_nothing(model: UMT5EncoderModel) -> None:
     torch.testing.assert_close(short, alone, atol=1e-5, rtol=1e-5)
 
 
-def test_a_prompt_becomes_its_tokens_embeddings(
-    model: UMT5EncoderModel, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_a_prompt_becomes_its_tokens_embeddings(model: UMT5EncoderModel, tokenizer: PreTrainedTokenizerFast) -> None:
     embeddings = encode_text(model, tokenizer, "a  woman talks")
     assert embeddings.shape == (3, 32)
     assert torch.equal(embeddings, encode_text(model, tokenizer, " a woman\ntalks"))

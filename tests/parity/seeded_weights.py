@@ -62,8 +62,7 @@ def seeded_state_dict(manifest, seed, scale=None):
 
 def seeded_input(name, shape, seed, scale=1.0):
     """An input too large to store: scale * U(-1, 1), float32."""
-    return np.ascontiguousarray(
-        (scale * _uniform("input:" + name, shape, seed)).astype(np.float32))
+    return np.ascontiguousarray((scale * _uniform("input:" + name, shape, seed)).astype(np.float32))
 
 
 def digest(state_dict):
@@ -85,12 +84,10 @@ def read_case(folder, check=True):
     for group, spec in meta.get("weights", {}).items():
         if "keys" not in spec:  # stored as a file of its own
             continue
-        weights[group] = seeded_state_dict(
-            spec["keys"], spec["seed"], spec.get("scale"))
+        weights[group] = seeded_state_dict(spec["keys"], spec["seed"], spec.get("scale"))
         if check and digest(weights[group]) != spec["sha256"]:
             raise ValueError(f"{folder}: weights of {group!r} differ from the recorded digest")
     tensors = load_file(os.path.join(folder, "io.safetensors"))
     for spec in meta.get("seeded_inputs", []):
-        tensors[spec["name"]] = seeded_input(
-            spec["name"], spec["shape"], spec["seed"], spec.get("scale", 1.0))
+        tensors[spec["name"]] = seeded_input(spec["name"], spec["shape"], spec["seed"], spec.get("scale", 1.0))
     return meta, weights, tensors

@@ -38,8 +38,11 @@ def compare(num_heads: int, rows: int, cache: str) -> None:
         with torch.inference_mode(), cache.attached(network) as cached:
             times = [torch.tensor([900.0]), torch.tensor([890.0])]
             plain = [network(latents, time, conditions, skip_frames=1) for time in times]
-            return [output for each in [*plain, *(cached(latents, t, conditions, skip_frames=0) for t in times)]
-                    for output in each.values()]
+            return [
+                output
+                for each in [*plain, *(cached(latents, t, conditions, skip_frames=0) for t in times)]
+                for output in each.values()
+            ]
 
     alone = evaluate()
     try:

@@ -178,7 +178,9 @@ def test_a_trimmed_last_chunk_is_as_short_as_the_film_allows(num_frames):
     assert trimmed[:-1] == whole[:-1]
     last = trimmed[-1]
     assert (last.start_frame, last.new_stop_frame, last.reference) == (
-        whole[-1].start_frame, whole[-1].new_stop_frame, whole[-1].reference
+        whole[-1].start_frame,
+        whole[-1].new_stop_frame,
+        whole[-1].reference,
     )
     assert last.num_frames % 4 == 1  # whole latent frames
     assert last.num_context_frames < last.num_frames <= NUM_CHUNK_FRAMES

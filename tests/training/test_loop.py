@@ -25,8 +25,11 @@ from .toy_training import NUM_ITEMS, SETTINGS, train
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     path = newest_checkpoint(folder)
-    return {f"{name}/{key}": value for name in ("weights", "average")
-            for key, value in load_file(path / f"{name}.safetensors").items()}
+    return {
+        f"{name}/{key}": value
+        for name in ("weights", "average")
+        for key, value in load_file(path / f"{name}.safetensors").items()
+    }
 
 
 def without_seconds(folder: Path) -> list[dict[str, float]]:
@@ -212,8 +215,12 @@ def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_checkpoint(tmp
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     def go(network: nn.Module) -> None:
-        fit(network, lambda draw: (network(torch.ones(1, 2)).sum(), {}), LoopSettings(num_steps=1, device="cpu"),
-            tmp_path)
+        fit(
+            network,
+            lambda draw: (network(torch.ones(1, 2)).sum(), {}),
+            LoopSettings(num_steps=1, device="cpu"),
+            tmp_path,
+        )
 
     go(nn.Linear(2, 1))
     with pytest.raises(CheckpointError, match=r"holds weight as \[1, 2\], the network has \[3, 2\]"):

@@ -206,9 +206,7 @@ def test_two_references_are_fine_tuned_from_the_base(clips, features, tmp_path) 
     torch.manual_seed(0)
     base = build_networks(SMALL, LAYERS, CHANNELS)
     base.export(tmp_path / "base")
-    train_transformer(
-        clips, features, tmp_path / "two", settings, stage="two-reference", start_from=tmp_path / "base"
-    )
+    train_transformer(clips, features, tmp_path / "two", settings, stage="two-reference", start_from=tmp_path / "base")
     tuned = NanoNetworks.from_folder(tmp_path / "two")
     changed = {
         name for (name, a), b in zip(base.named_parameters(), tuned.parameters(), strict=True) if not torch.equal(a, b)

@@ -20,8 +20,8 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_building_the_page_imports_no_network_library(tmp_path: Path) -> None:
     """What keeps the start fast: torch and friends are read in the background once the page is up."""
     code = (
-        "import sys; from pathlib import Path; from infinitetalk.ui import page, jobs; "
-        f"page.build_page(jobs.Studio(Path({str(tmp_path)!r})), 'nano'); "
+        "import sys; from pathlib import Path; from infinitetalk.ui import page, studio; "
+        f"page.build_page(studio.Studio(Path({str(tmp_path)!r})), 'nano'); "
         "print([m for m in ('torch', 'diffusers', 'transformers', 'mediapipe', 'cv2', 'av') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)

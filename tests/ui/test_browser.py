@@ -48,7 +48,6 @@ def test_a_chunk_plays_with_sound_before_the_film_is_done(
     studio_url: str, chromium: str, long_speech: Path, tmp_path: Path
 ) -> None:
     with open_page(chromium, studio_url, height=900) as page:
-
         # Two files in, and the plan appears before anything is started.
         page.set_input_files("#source input[type=file]", str(REPOSITORY / "assets" / "portrait.png"))
         page.set_input_files("#voice input[type=file]", str(long_speech))

@@ -58,7 +58,7 @@ def read_manifest(name: str) -> Manifest:
     for key, shape in data.pop("keys").items():
         if match := _RANGE.search(key):
             for number in range(int(match[1]), int(match[2]) + 1):
-                shapes[f"{key[: match.start()]}{number}{key[match.end():]}"] = tuple(shape)
+                shapes[f"{key[: match.start()]}{number}{key[match.end() :]}"] = tuple(shape)
         else:
             shapes[key] = tuple(shape)
     unused = tuple(data.pop("unused", ()))

@@ -69,9 +69,7 @@ def lora_weights(transformer: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
-def save_lora(
-    transformer: nn.Module, path: Path, facts: Mapping[str, str], dtype: torch.dtype = torch.float32
-) -> None:
+def save_lora(transformer: nn.Module, path: Path, facts: Mapping[str, str], dtype: torch.dtype = torch.float32) -> None:
     """Write the adapters to `path` (.safetensors) in `dtype`, whole or not at all.
 
     Args:

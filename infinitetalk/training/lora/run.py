@@ -68,11 +68,18 @@ def train_lora(config: LoraConfig, data: Path, out: Path, *, seconds: float | No
         for note in notes:
             print(f"Left out: {note}", flush=True)
         total = sum(film.num_frames for film in films) / 25
-        print(f"{len(films)} films, {total:.0f} s, {len(places)} chunks with references of kind {config.reference}",
-              flush=True)
+        print(
+            f"{len(films)} films, {total:.0f} s, {len(places)} chunks with references of kind {config.reference}",
+            flush=True,
+        )
     chunks = encode_footage(
-        films, places, files, out / "stages" / "lora-cache",
-        device=machine.device, rank=machine.process_index, num_ranks=machine.num_processes,
+        films,
+        places,
+        files,
+        out / "stages" / "lora-cache",
+        device=machine.device,
+        rank=machine.process_index,
+        num_ranks=machine.num_processes,
     )
     return fit_adapters(config, files, chunks, out, seconds=seconds)
 
@@ -128,10 +135,19 @@ def fit_adapters(
         return {"probe_loss": probe_loss(), "probe_loss_without": bare[0]}
 
     settings = LoopSettings(
-        num_steps=config.num_steps, seconds=seconds, rate=config.rate, warm_up_steps=config.warm_up_steps,
-        weight_decay=config.weight_decay, betas=(0.9, 0.99), num_parts=config.accumulate,
-        average_decay=config.average_decay, precision=config.precision, log=Every(steps=min(10, config.report_steps)),
-        report=Every(steps=config.report_steps), save=Every(seconds=60 * config.save_minutes), seed=config.seed,
+        num_steps=config.num_steps,
+        seconds=seconds,
+        rate=config.rate,
+        warm_up_steps=config.warm_up_steps,
+        weight_decay=config.weight_decay,
+        betas=(0.9, 0.99),
+        num_parts=config.accumulate,
+        average_decay=config.average_decay,
+        precision=config.precision,
+        log=Every(steps=min(10, config.report_steps)),
+        report=Every(steps=config.report_steps),
+        save=Every(seconds=60 * config.save_minutes),
+        seed=config.seed,
     )
     result = fit(transformer, loss, settings, out / "stages" / "lora", report=report)
     if PartialState().is_main_process:

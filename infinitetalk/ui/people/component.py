@@ -44,9 +44,7 @@ def people_css() -> str:
 
 def people_boxes() -> gr.HTML:
     """The component; its value is a `people_state` or None."""
-    return gr.HTML(
-        value=None, html_template=_TEMPLATE, js_on_load=_CONNECT, apply_default_css=False, elem_id="people"
-    )
+    return gr.HTML(value=None, html_template=_TEMPLATE, js_on_load=_CONNECT, apply_default_css=False, elem_id="people")
 
 
 def people_state(path: str) -> dict[str, Any]:
@@ -120,5 +118,3 @@ def to_boxes(remembered: Any, source: str | None) -> list[Box] | None:
         raise
     except (TypeError, ValueError):
         raise InputError("The speakers' boxes could not be read; reload the page.") from None
-
-

@@ -71,7 +71,10 @@ def run(folder: Path) -> None:
         image_sum = condition.tokens.image.sum(dim=-1)
         time = model.condition_embedder(torch.tensor([call["t"]]))[1].flatten(1)
         found = {
-            "audio_tokens": streams, "block0": taps["block0"], "clip_tokens_sum": image_sum, "time_projection": time
+            "audio_tokens": streams,
+            "block0": taps["block0"],
+            "clip_tokens_sum": image_sum,
+            "time_projection": time,
         }
         for tap, value in found.items():
             expected = tensors.get(f"tap.{name}.{tap}")

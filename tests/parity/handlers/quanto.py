@@ -38,8 +38,11 @@ def run(folder: Path) -> None:
         with torch.device("meta"):
             model = InfiniteTalkTransformer(**arguments)
         fill_official(
-            model.eval(), load_file(folder / files["weights"]), read_official_map(folder / files["map"]),
-            dtype=torch.float32, source=folder / files["weights"],
+            model.eval(),
+            load_file(folder / files["weights"]),
+            read_official_map(folder / files["map"]),
+            dtype=torch.float32,
+            source=folder / files["weights"],
         )
         made = _evaluate(model, options, tensors, start)
         assert_close(f"out.{variant}", made, require(tensors, f"out.{variant}"), relative_to_absmax=bound)

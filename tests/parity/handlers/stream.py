@@ -23,8 +23,12 @@ from tests.parity.comparison import assert_close, assert_equal, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer
 from tests.parity.seeded_weights import read_case
 
-BRANCHES = {"cond": "cond_text.audio", "drop_text": "null_text.audio", "uncond": "null_text.zero",
-            "drop_audio": "cond_text.zero"}
+BRANCHES = {
+    "cond": "cond_text.audio",
+    "drop_text": "null_text.audio",
+    "uncond": "null_text.zero",
+    "drop_audio": "cond_text.zero",
+}
 
 
 def run(folder: Path) -> None:
@@ -66,9 +70,7 @@ def run(folder: Path) -> None:
         # The fixture counts source frames in the source's own numbering, whatever its rate.
         picture = pictures[min(chunk.start_frame, len(pictures) - 1)]
         reference = torch.from_numpy(to_network_range(resize_and_crop(picture, size)))[None]
-        windows = [
-            a.window(chunk.start_frame, chunk.stop_frame, mirror_tail=chunk is chunks[-1]) for a in audio
-        ]
+        windows = [a.window(chunk.start_frame, chunk.stop_frame, mirror_tail=chunk is chunks[-1]) for a in audio]
         heard = torch.stack(windows)
         check = _Checker(f"chunk{chunk.index}", tensors, bound)
         check("reference_frame", reference[0])
@@ -81,7 +83,10 @@ def run(folder: Path) -> None:
             motion_frames = motion.shape[2]
         recorder = _Recorder(models.transformer)
         made = stream.generate_chunk(
-            chunk, reference, heard, torch.from_numpy(tensors[f"draw.{noises[chunk.index]:02d}"])[None],
+            chunk,
+            reference,
+            heard,
+            torch.from_numpy(tensors[f"draw.{noises[chunk.index]:02d}"])[None],
             image_tokens=torch.from_numpy(require(tensors, f"clip_fea.{chunk.index}")),
             keep_context=chunk is not chunks[-1],
         )

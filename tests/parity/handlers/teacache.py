@@ -77,7 +77,11 @@ def run(folder: Path) -> None:
         with cache.attached(model) as network:
             results.append(
                 denoise(
-                    network, conditions, noise, noise[:, :, :0], timesteps=times,
+                    network,
+                    conditions,
+                    noise,
+                    noise[:, :, :0],
+                    timesteps=times,
                     guidance=make_guidance(text_scale, options["audio_scale"]),
                 )
             )
@@ -93,7 +97,11 @@ def run(folder: Path) -> None:
     for result in results:
         torch.testing.assert_close(result, results[0])
     exact = denoise(
-        model, conditions, noise, noise[:, :, :0], timesteps=times,
+        model,
+        conditions,
+        noise,
+        noise[:, :, :0],
+        timesteps=times,
         guidance=make_guidance(text_scale, options["audio_scale"]),
     )
     scale = float(exact.abs().max())

@@ -59,8 +59,13 @@ def weights(tmp_path_factory) -> Path:
     ).save_pretrained(folder / "image_encoder")
     SpeechEncoder(
         speech_encoder_config(
-            hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, conv_dim=[16] * 7,
-            num_conv_pos_embeddings=32, num_conv_pos_embedding_groups=8,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            conv_dim=[16] * 7,
+            num_conv_pos_embeddings=32,
+            num_conv_pos_embedding_groups=8,
         )  # fmt: skip
     ).save_pretrained(folder / "audio_encoder")
     UMT5EncoderModel(

@@ -31,9 +31,7 @@ def stored(trained, weights, films, spec, config) -> list[StoredChunk]:
     assert not notes
     cache = trained.out / "stages" / "lora-cache"
     before = sorted(cache.iterdir())
-    chunks = encode_footage(
-        found, chunk_places(found, config), ModelFiles.of(spec, weights, torch.float32), cache
-    )
+    chunks = encode_footage(found, chunk_places(found, config), ModelFiles.of(spec, weights, torch.float32), cache)
     assert sorted(cache.iterdir()) == before
     return chunks
 
@@ -143,5 +141,3 @@ def test_the_loss_is_the_velocity_of_frames_that_are_not_given(prediction, scale
     else:
         wanted = [clean[0].square().mean() / 0.15, clean[1, :, 3:].square().mean() / 0.81]
     torch.testing.assert_close(flow_loss(transformer, spec, batch, times, shaken), torch.stack(wanted))
-
-

@@ -37,10 +37,13 @@ def test_peaks_cover_the_film_whatever_the_lengths(
     assert set(drawn) <= {0, 100}
 
 
-@pytest.mark.parametrize(("finished", "running", "expected"), [
-    ([], None, ["planned"] * 3),
-    ([0], 1, ["finished", "running", "planned"]),
-    ([0, 1, 2], 2, ["finished"] * 3),
-])
+@pytest.mark.parametrize(
+    ("finished", "running", "expected"),
+    [
+        ([], None, ["planned"] * 3),
+        ([0], 1, ["finished", "running", "planned"]),
+        ([0, 1, 2], 2, ["finished"] * 3),
+    ],
+)
 def test_a_chunk_is_planned_running_or_finished(finished: list[int], running: int | None, expected: list[str]) -> None:
     assert with_work(plan_chunks(200), finished, running) == expected
