@@ -81,16 +81,18 @@ def offered(studio: Studio, mine: Any, job_id: Any, uploaded: Any, first: Any, s
     """What there is to choose from now; what was chosen stays where it can."""
     found = sides.choices(studio, mine, studio.find(job_id), uploaded)
     keys = [key for _, key in found]
-    if uploaded and sides.UPLOAD not in (first, second):
+    before = (first, second)
+    if uploaded and sides.UPLOAD not in before:
         second = sides.UPLOAD
-    first = first if first in keys else next(iter(keys), None)
-    second = second if second in keys else next((key for key in keys if key != first), None)
+    chosen = [first if first in keys else next(iter(keys), None)]
+    chosen.append(second if second in keys else next((key for key in keys if key != chosen[0]), None))
     words = "" if len(keys) > 1 else rendering.notice("Make a second film or take, or upload one, to compare.", "note")
-    return {
-        "compare_first": gr.update(choices=found, value=first),
-        "compare_second": gr.update(choices=found, value=second),
-        "compare_notice": words,
-    } | ({} if len(keys) > 1 else {"compare_result": gr.update(visible=False)})
+    lists = {
+        # A choice that stays is not sent: the visitor may have made another one meanwhile.
+        name: gr.update(choices=found) if now == was else gr.update(choices=found, value=now)
+        for name, now, was in zip(CHOSEN, chosen, before, strict=True)
+    }
+    return {**lists, "compare_notice": words} | ({} if len(keys) > 1 else {"compare_result": gr.update(visible=False)})
 
 
 def shown(studio: Studio, mine: Any, job_id: Any, uploaded: Any, first: Any, second: Any) -> Updates:
