@@ -303,6 +303,8 @@ def _make_film(
                 frames, seconds = to_bytes(pictures.frames[:, chunk.kept]), pictures.seconds
                 del pictures  # four times as large as its bytes
                 background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over)
+                if models.device.type == "cpu":
+                    background.wait()  # both want the same cores; who waits for the chunk sees it sooner
 
         # 6. Join the segments with the user's own sound.
         if not writes:

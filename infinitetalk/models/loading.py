@@ -119,6 +119,7 @@ def _load(
             fill_transformer(empty[name], component, wanted, device, quantization, adapters, kept)
         else:
             fill(empty[name], component.weights, wanted, device)
+            getattr(empty[name], "arrange_weights", lambda: None)()
         networks[name] = empty[name]
     if "tokenizer" in spec.components:
         networks["tokenizer"] = load_tokenizer(tokenizer_folder)

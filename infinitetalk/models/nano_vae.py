@@ -74,6 +74,10 @@ class NanoVAE(ModelMixin, ConfigMixin):
         self.encoder = FrameGroupEncoder(z_dim, encoder_dim)
         self.decoder = ReferenceDecoder(z_dim, group_dim, frame_dim, half_dim, quarter_dim, painter_dim)
 
+    def arrange_weights(self) -> None:
+        """Once they are there: channels last, in which a processor decodes a sixth faster."""
+        self.decoder.to(memory_format=torch.channels_last)
+
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[IdentityDistribution]:
         """Encode video [B,3,F,H,W] in [-1,1], F = 4k+1, H and W multiples of 8, to raw latents [B,16,k+1,h,w]."""
         batch, _, num_frames, height, width = x.shape
@@ -92,23 +96,28 @@ class NanoVAE(ModelMixin, ConfigMixin):
         """Raw latent [B,16,h,w] of a picture [B,3,2H,2W] as large as decoded ones."""
         return self.encode(shrink(picture)[:, :, None]).latent_dist.mode()[:, :, 0]
 
-    def decode(self, z: Tensor, reference: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
+    def decode(
+        self, z: Tensor, reference: Tensor, return_dict: bool = True, *, skip_frames: int = 0
+    ) -> DecoderOutput | tuple[Tensor]:
         """Decode raw latents [B,16,T,h,w] to video [B,3,4(T-1)+1,2H,2W], unclamped.
 
         reference: [B,3,2H,2W] in [-1,1], the sharp picture that the video's content is taken from.
+        skip_frames: so many at the start are not wanted; those of whole groups are left grey.
         """
+        skip_groups = (skip_frames + FRAMES_PER_GROUP - 1) // FRAMES_PER_GROUP  # the first stands for one frame
         reference_latent = self.encode_picture(reference)
         differences = (z - reference_latent[:, :, None]).transpose(1, 2)  # [B,T,16,h,w]
         batch, num_groups = differences.shape[:2]
         # One film is as large as all the rest of the work together: it is held once, and written part by part.
         video = reference.new_empty(batch, num_groups * FRAMES_PER_GROUP, *reference.shape[1:])
+        video[:, : skip_groups * FRAMES_PER_GROUP] = 0
         for index, (own, picture, latent) in enumerate(
             zip(differences, reference.split(1), reference_latent.split(1), strict=True)
         ):
             seen = self.decoder.look_at(picture, latent)
-            before, after = neighbours(own)
-            parts = zip(*(each.split(GROUPS_PER_DECODER_PASS) for each in (own, before, after)), strict=True)
-            start = 0
+            wanted = (each[skip_groups:].split(GROUPS_PER_DECODER_PASS) for each in (own, *neighbours(own)))
+            parts = zip(*wanted, strict=True)
+            start = skip_groups * FRAMES_PER_GROUP
             for part in parts:
                 frames = self.decoder(*part, seen).frames
                 video[index, start : start + len(frames)] = frames

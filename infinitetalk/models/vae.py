@@ -73,16 +73,22 @@ def encode_video(vae: nn.Module, video: Tensor) -> Tensor:
     return normalize_latents(vae, raw)
 
 
-def decode_video(vae: nn.Module, latents: Tensor, reference: Tensor | None = None) -> Tensor:
+def decode_video(
+    vae: nn.Module, latents: Tensor, reference: Tensor | None = None, *, skip_frames: int = 0
+) -> Tensor:
     """Normalised latents [B,16,T,h,w] → video [B,3,F,H,W] clamped to [-1,1].
 
-    reference: [B,3,H,W], which nano's decoder takes its pictures from; others do not look at it.
+    Args:
+        reference: [B,3,H,W], which nano's decoder takes its pictures from; others do not look at it.
+        skip_frames: so many at the start may be left grey, where the autoencoder can do without them.
     """
-    parts = list(decode_frames(vae, latents, reference))
+    parts = list(decode_frames(vae, latents, reference, skip_frames=skip_frames))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
-def decode_frames(vae: nn.Module, latents: Tensor, reference: Tensor | None = None) -> Iterator[Tensor]:
+def decode_frames(
+    vae: nn.Module, latents: Tensor, reference: Tensor | None = None, *, skip_frames: int = 0
+) -> Iterator[Tensor]:
     """As `decode_video`, handing out [B,3,1,H,W] and then [B,3,4,H,W] at a time as they are made.
 
     An autoencoder that cannot be walked hands out everything at once.
@@ -91,7 +97,7 @@ def decode_frames(vae: nn.Module, latents: Tensor, reference: Tensor | None = No
     if isinstance(vae, NanoVAE):
         assert reference is not None, "nano's decoder takes its pictures from a reference"
         reference = reference.to(dtype=vae.dtype, device=vae.device)
-        yield vae.decode(raw, reference).sample.clamp_(-1.0, 1.0)
+        yield vae.decode(raw, reference, skip_frames=skip_frames).sample.clamp_(-1.0, 1.0)
         return
     if not _walkable(vae):
         yield vae.decode(raw).sample.clamp(-1.0, 1.0)

@@ -32,7 +32,10 @@ class Cancelled(Exception):
 
 @dataclass
 class ChunkPictures:
-    """What one turn gives. frames: [3, F, H, W] in [-1, 1]; latents: [1, 16, T, h, w]; seconds: per stage."""
+    """What one turn gives. latents: [1, 16, T, h, w]; seconds: per stage.
+
+    frames: [3, F, H, W] in [-1, 1]; those before `chunk.kept` need not be made.
+    """
 
     frames: Tensor
     latents: Tensor
@@ -145,7 +148,9 @@ class FilmStream:
         clock.lap("denoising")
 
         # 3. From latents to pictures.
-        frames = decode_video(models.vae, latents, reference)
+        # Colours are measured on all of the chunk; otherwise the context's pictures have been shown already.
+        unseen = chunk.kept.start if settings.color_correction == 0 else 0
+        frames = decode_video(models.vae, latents, reference, skip_frames=unseen)
         clock.lap("decoding")
         if settings.color_correction > 0:
             anchor = self.color_anchor if self.color_anchor is not None else reference

@@ -150,7 +150,11 @@ class Job:
                 if progress is not seen_progress:
                     seen_progress = progress
                     yield progress
-                    time.sleep(PROGRESS_INTERVAL_SECONDS)
+                    with self._changed:  # progress can wait, a finished chunk is told at once
+                        self._changed.wait_for(
+                            lambda: len(self._lasting) > num_seen,  # noqa: B023
+                            timeout=PROGRESS_INTERVAL_SECONDS,
+                        )
                 elif progress is None and num_seen == 0 and (now := place()) != seen_place:
                     seen_place = now
                     yield Waiting(now)

@@ -66,6 +66,16 @@ def test_the_references_own_latent_decodes_to_the_reference(vae: NanoVAE) -> Non
     assert (other - reference[:, :, None]).abs().max() > 0.05  # a network that does nothing would pass, too
 
 
+@pytest.mark.parametrize("skip_frames, left_out", [(0, 0), (1, 1), (4, 1), (5, 5), (9, 9), (12, 9)])
+@torch.no_grad()
+def test_frames_that_nobody_wants_are_left_out(vae: NanoVAE, skip_frames: int, left_out: int) -> None:
+    latents, reference = encode(vae, video(17)), picture()
+    whole = vae.decode(latents, reference).sample
+    part = vae.decode(latents, reference, skip_frames=skip_frames).sample
+    torch.testing.assert_close(part[:, :, left_out:], whole[:, :, left_out:], atol=1e-4, rtol=0)  # 1/80 of a byte
+    assert (part[:, :, :left_out] == 0).all() and left_out <= skip_frames
+
+
 @torch.no_grad()
 def test_what_differs_somewhere_changes_nothing_far_away(vae: NanoVAE) -> None:
     wide = torch.rand(1, 3, 64, 1024, generator=torch.Generator().manual_seed(3)) * 2 - 1

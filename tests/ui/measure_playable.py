@@ -1,7 +1,8 @@
 """How soon a finished chunk can be played in the browser: `python -m tests.ui.measure_playable [seconds of speech]`.
 
 For each chunk: from the moment the page says that its last denoising step is done (told at most a quarter of a second
-late) until the live player has its end in its buffer. Also whether the player ever went back.
+late) until the live player has its end in its buffer. A player that still has seconds to play fetches nothing yet: for
+such a chunk the wait ends when the page hears that it is there. Also whether the player ever went back.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from .conftest import REPOSITORY, wait_for, write_tone
 
+BUSY_SECONDS = 2.0  # the player asks for more only when less is left
+
 WATCH = """() => {
   window.seen = { denoised: {}, finished: {}, buffered: [], back: 0 };
   let last = 0;
@@ -30,7 +33,7 @@ WATCH = """() => {
     if (video) {
       const end = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
       const known = window.seen.buffered.at(-1);
-      if (end && (!known || end > known[1] + 0.01)) window.seen.buffered.push([performance.now(), end]);
+      if (end && (!known || end > known[1] + 0.01)) window.seen.buffered.push([performance.now(), end, video.currentTime]);
       if (video.currentTime < last - 0.01) window.seen.back += 1;
       last = video.currentTime;
     }
@@ -81,18 +84,25 @@ def main() -> None:
     waits = []
     for chunk, denoised in sorted(seen["denoised"].items(), key=lambda pair: int(pair[0])):
         stop = min(seconds, 3.24 + 2.88 * (int(chunk) - 1))
-        arrived = next((at for at, end in seen["buffered"] if end >= stop - 0.15), None)
-        waits.append(None if arrived is None else (arrived - denoised) / 1000)
-        print(json.dumps({"chunk": int(chunk), "until_seconds": round(stop, 2), "playable_after": waits[-1],
-                          "on_disk_after": _after(seen, chunk)}))  # fmt: skip
-    known = [wait for wait in waits if wait is not None]
-    print(json.dumps({"chunks": len(waits), "largest": max(known), "went_back": seen["back"]}))
+        buffered = next((at for at, end, _ in seen["buffered"] if end >= stop - 0.15), None)
+        listed = seen["finished"].get(chunk)
+        ahead = 0.0 if listed is None else _seconds_ahead(seen["buffered"], listed)
+        waits.append(((listed if ahead > BUSY_SECONDS else buffered) - denoised) / 1000)
+        print(json.dumps({
+            "chunk": int(chunk), "until_seconds": round(stop, 2), "playable_after": round(waits[-1], 2),
+            "told_after": None if listed is None else round((listed - denoised) / 1000, 2),
+            "left_to_play_then": round(ahead, 1),
+        }))  # fmt: skip
+    print(json.dumps({"chunks": len(waits), "largest": round(max(waits), 2), "went_back": seen["back"]}))
 
 
-def _after(seen: dict, chunk: str) -> float | None:
-    """Seconds until the page hears that the chunk is on disk."""
-    at = seen["finished"].get(chunk)
-    return None if at is None else (at - seen["denoised"][chunk]) / 1000
+def _seconds_ahead(buffered: list, now: float) -> float:
+    """What the player still has to play at `now` (milliseconds of the page's clock)."""
+    known = [(at, end, place) for at, end, place in buffered if at <= now]
+    if not known:
+        return 0.0
+    at, end, place = known[-1]
+    return end - place - (now - at) / 1000
 
 
 if __name__ == "__main__":
