@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .control.followed import Followed
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class ChunkFinished:
     stop_seconds: float
     seed: int
     seconds: Mapping[str, float] = field(default_factory=dict)  # wall time per stage
+    followed: Mapping[str, Followed] = field(default_factory=dict)  # `camera`: how well it does what was asked for
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from .errors import InputError, JobError
 from .events import Event, Finished, Progress
 from .request import FRAMES_PER_SECOND, GenerationRequest
+from .runtime.heap import one_heap
 from .runtime.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def load_models(request: GenerationRequest) -> Models:
     from .runtime.fit import checked_device, fit
 
     quiet_libraries()
+    one_heap()
     settings = request.resolve()
     checked_device(settings.device)  # before minutes of loading
     models = load(
@@ -247,7 +249,7 @@ def _make_film(
     with film.source:
         # 2. What stays the same for the whole film: prompt, speakers' masks, how to hear and see.
         inputs = FilmInputs(film, models)
-        stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks())
+        stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks(), spared=inputs.spared)
         soundtrack = film.soundtrack()
         takes = Takes(job, film, soundtrack, models)
         cancelled = False
@@ -286,6 +288,7 @@ def _make_film(
                         settings=None if recipe is None else recipe.settings(settings),
                         text=None if prompt is None else inputs.text(prompt),
                         second=inputs.second(chunk),
+                        start=inputs.start(chunk),
                     )
                 except Cancelled:
                     cancelled = True
@@ -302,7 +305,9 @@ def _make_film(
                 end = stream.context_latents, stream.last_frame
                 frames, seconds = to_bytes(pictures.frames[:, chunk.kept]), pictures.seconds
                 del pictures  # four times as large as its bytes
-                background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over)
+                frames = inputs.redrawn(chunk, frames)
+                followed = inputs.followed(chunk, frames)
+                background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over, followed)
                 if models.device.type == "cpu":
                     background.wait()  # both want the same cores; who waits for the chunk sees it sooner
 

@@ -10,6 +10,7 @@ from typing import Any
 from .errors import InputError
 from .request import ADHERENCES, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
 from .settings import Lora
+from .steering import FOLLOW, MOVEMENTS, Camera
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +63,11 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own",
     )
     parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
+    parser.add_argument(
+        "--camera",
+        metavar="MOVEMENT[:AMOUNT]|sdedit[:STRENGTH]|none",
+        help=f"{', '.join(MOVEMENTS)}, {FOLLOW} (the source's own) or a path's .json; or sdedit: keep the source's",
+    )
     for name, text in (
         ("steps", "network steps per chunk"),
         ("shift", "of the time schedule"),
@@ -110,6 +116,12 @@ def _adherences() -> list[str]:
     return [f"{name}: {meaning}" for name, meaning in ADHERENCES.items()]
 
 
+def _in_folder(camera: Camera | None, folder: Path) -> Camera | None:
+    if camera is None or camera.file is None:
+        return camera
+    return dataclasses.replace(camera, path=str(folder / camera.file))
+
+
 def _instant(name: str, text: str) -> float:
     try:
         return float(text)
@@ -141,6 +153,26 @@ def parse_lora(text: str) -> Lora:
     return Lora(str(Path(file).absolute()) if Path(file).is_file() else file or text, scale)
 
 
+def parse_camera(text: str) -> Camera | None:
+    """`push in`, `orbit:-0.5`, `path.json`, `follow`, `sdedit:0.4`, or `none`.
+
+    Raises:
+        InputError: no such movement, or a number out of range.
+    """
+    name, _, given = text.rpartition(":")
+    try:
+        value = float(given) if name else None
+    except ValueError:
+        name, value = text, None
+    name = name or text
+    if name.strip().lower() == "none":
+        return None
+    if name.strip().lower() == "sdedit":
+        return Camera("sdedit", FOLLOW) if value is None else Camera("sdedit", FOLLOW, strength=value)
+    path = str(Path(name).absolute()) if Path(name).is_file() else name
+    return Camera(path=path) if value is None else Camera(path=path, amount=value)
+
+
 def read_request(options: argparse.Namespace) -> GenerationRequest:
     """The request that the flags make, over what `--project` holds.
 
@@ -159,6 +191,7 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         data = base.to_dict() | {
             "source": str(folder / base.source),
             "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
+            "camera": _in_folder(base.camera, folder),
             "keyframes": [
                 dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {}) for k in base.keyframes
             ],
@@ -178,6 +211,8 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         data["seed"] = parse_seed(options.seed)
     if options.audio is not None or options.audio2 is not None:
         data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
+    if options.camera is not None:
+        data["camera"] = parse_camera(options.camera)
     if options.lora is not None:
         data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
     guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]

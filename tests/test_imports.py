@@ -26,16 +26,17 @@ MAY_IMPORT = {
     "paths": set(),
     "machine": set(),
     "settings": {"errors"},
+    "steering": {"errors", "settings"},
     "presets": {"errors", "paths", "settings"},
     "auto": {"checkpoints", "errors", "machine", "models", "presets"},
-    "request": {"auto", "errors", "presets", "settings"},
+    "request": {"auto", "errors", "presets", "settings", "steering"},
     **dict.fromkeys(WORKING, BASICS | WORKING),
     "streaming": BASICS | WORKING,
     "pipeline": BASICS | WORKING | {"streaming"},
     **dict.fromkeys(ASIDE, ENGINE | ASIDE),
     "ui": ENGINE | {"comparison"},
     "terminal": {"errors", "events", "runtime"},
-    "request_arguments": {"errors", "request", "settings", "streaming"},
+    "request_arguments": {"errors", "request", "settings", "steering", "streaming"},
     "queue_cli": ENGINE | {"terminal"},
     "cli": ENGINE | ASIDE | {"queue_cli", "request_arguments", "terminal"},
     "__main__": {"cli"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
 }
 # Known before any weight is read, so that the page and the command line answer at once.
 LIGHT = (
-    "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "streaming.plan", "pipeline",
+    "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "steering", "streaming.plan", "pipeline",
     "cli", "models.specs",
 )  # fmt: skip
 HEAVY = ("torch", "diffusers", "transformers", "gradio", "mediapipe", "cv2", "av", "scipy")

@@ -19,12 +19,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..media.atomic import atomic_output
+from ..steering import MOST_AMOUNT, MOVEMENTS
 
 VERSION = 1
 FRAMES_PER_SECOND = 25
 FIELD_OF_VIEW = 45.0  # degrees, of the picture's longer side where nothing is known about the lens
 CHANNELS = ("x", "y", "z", "yaw", "pitch", "roll")
-PRESETS = ("push in", "pull out", "pan", "tilt", "orbit", "handheld")
+PRESETS = MOVEMENTS
 _LIMITS = {"x": 2.0, "y": 2.0, "z": 2.0, "yaw": 180.0, "pitch": 80.0, "roll": 180.0}
 # At amount 1, over the whole film.
 _PUSH, _PULL = 0.25, 0.35  # distances to the subject
@@ -137,7 +138,7 @@ def preset_path(name: str, amount: float, seconds: float, seed: int = 0) -> Came
     """
     if name not in PRESETS:
         raise InputError(f"There is no camera movement {name!r}; choose one of {', '.join(PRESETS)}.")
-    if not math.isfinite(amount) or abs(amount) > 3:
+    if not math.isfinite(amount) or abs(amount) > MOST_AMOUNT:
         raise InputError(f"The amount of the camera movement is {amount:g}; give a number from -3 to 3.")
     assert seconds > 0
     label = f"{name}, amount {amount:g}"

@@ -38,6 +38,7 @@ PICTURE_SCALE = 2  # pixels of a decoded picture per pixel that is encoded, alon
 GROUPS_PER_DECODER_PASS = 2  # bounds memory, not the result; few, so that features stay in the processor's cache
 FINE_DIM = 16  # features of a frame at a quarter of the decoded picture's resolution
 _LONGEST_FLOW = 24.0  # pixels of the reference
+_BOX_STEP = 16  # positions at a quarter of the decoded resolution
 _INVISIBLE = 0.002  # a mask below this changes no colour by a step of 255
 
 
@@ -266,7 +267,8 @@ class ReferenceDecoder(nn.Module):
         result = moved.clone()
         for top, bottom, left, right in _boxes(needed):
             # Wide enough that what lies beyond has no part in the pixels that are kept.
-            up, down, before, after = max(0, top - 3), bottom + 3, max(0, left - 3), right + 3
+            up, down = _widened(top - 3, bottom + 3, needed.shape[0])
+            before, after = _widened(left - 3, right + 3, needed.shape[1])
             twice = (..., slice(2 * up, 2 * down), slice(2 * before, 2 * after))
             paint = self._paint(brush[..., up:down, before:after], patches[twice])
             mask = _enlarge(unknown[twice], 2)
@@ -320,6 +322,14 @@ def _boxes(needed: Tensor) -> list[tuple[int, int, int, int]]:
         columns = needed[top:bottom].any(dim=0).nonzero()
         boxes.append((top, bottom, int(columns[0]), int(columns[-1]) + 1))
     return boxes
+
+
+def _widened(start: int, stop: int, size: int) -> tuple[int, int]:
+    """A span of at least that width within 0..size, of a few widths only: libraries keep plans for every shape."""
+    start, stop = max(0, start), min(stop, size)
+    width = min(size, -(-(stop - start) // _BOX_STEP) * _BOX_STEP)
+    start = min(start, size - width)
+    return start, start + width
 
 
 class PlainBlock(ResidualBlock):

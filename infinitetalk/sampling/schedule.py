@@ -29,6 +29,18 @@ def timesteps(num_steps: int, shift: float) -> torch.Tensor:
     return shift * times / (1 + (shift - 1) * times) * NUM_TIMESTEPS
 
 
+def timesteps_from(times: torch.Tensor, spared: float) -> torch.Tensor:
+    """The end of a run that starts from a noised film (SDEdit, arXiv 2108.01073).
+
+    Args:
+        times: of `timesteps`. spared: 0 to 1, the share of the way from noise that the film spares; 1 leaves no step.
+    Returns:
+        [1 to steps + 1] falling from (1 - spared) * 1000.
+    """
+    start = (1 - spared) * NUM_TIMESTEPS
+    return torch.cat([times.new_tensor([start]), times[times < start]]) if start > 0 else times[-1:]
+
+
 def add_noise(clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor | float) -> torch.Tensor:
     """x_t on the straight path; `timestep` is one number or one per item of the first axis, in 0..1000."""
     share = torch.as_tensor(timestep, dtype=torch.float32, device=clean.device) / NUM_TIMESTEPS

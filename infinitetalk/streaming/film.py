@@ -23,6 +23,7 @@ from ..models.specs import ModelSpec, get_spec
 from ..request import FRAMES_PER_SECOND, GenerationRequest, Settings
 from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
+from .camera import check_camera
 from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
                 "remove it."
             )
 
+    warnings += check_camera(request, source, spec.title, sdedit=spec.sdedit)
     square, found = _frame(settings, source)
     warnings += found
     for keyframe in request.keyframes:

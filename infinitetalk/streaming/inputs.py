@@ -11,6 +11,7 @@ from torch import Tensor
 from ..audio.arrangement import placed
 from ..audio.embeddings import SpeechFeatures
 from ..audio.loudness import loudness_gain, measure_loudness, with_gain
+from ..control.followed import Followed
 from ..media.faces import Square, centre_square, cut, face_square, find_faces
 from ..media.framing import person_masks, resize_and_crop, to_network_range
 from ..media.images import load_image
@@ -18,6 +19,7 @@ from ..models.audio_encoder import reader_of
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
 from ..request import FRAMES_PER_SECOND
+from .camera import FilmCamera, measured
 from .conditions import TextPair
 from .film import Film, generated_size
 from .plan import Chunk, num_latent_frames, reference_seconds
@@ -37,9 +39,11 @@ DEFAULT_NEGATIVE_PROMPT = (
 
 @dataclass
 class _Reference:
-    """The current reference: the source's picture, cut but at full size, and what is made from it."""
+    """The current reference: its picture as it is, the part that is used at full size, and what is made from that."""
 
     key: str | float
+    whole: np.ndarray
+    square: Square | None
     picture: np.ndarray
     pixels: Tensor
 
@@ -58,6 +62,10 @@ class FilmInputs:
         self._reference: _Reference | None = None
         self.square = film.square
         self._shot_colors: np.ndarray | None = None
+        self.camera: FilmCamera | None = None
+        wanted = film.request.camera
+        if wanted is not None and wanted.mode == "redraw":
+            self.camera = FilmCamera(wanted, film.source, film.plan.duration_seconds, film.request.seed)
 
     def text(self, prompt: str | None = None) -> TextPair:
         """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all.
@@ -112,11 +120,49 @@ class FilmInputs:
             self._reference = None
         if self._reference is None or self._reference.key != key:
             own = wanted.image is None
-            picture = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
-            if self.square is not None:
-                picture = cut(picture, self.square if own else _face_or_centre(picture))
-            self._reference = _Reference(key, picture, self._pixels(picture))
+            whole = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
+            square = self.square if own or self.square is None else _face_or_centre(whole)
+            picture = whole if square is None else cut(whole, square)
+            self._reference = _Reference(key, whole, square, picture, self._pixels(picture))
         return self._reference.pixels
+
+    def redrawn(self, chunk: Chunk, frames: np.ndarray) -> np.ndarray:
+        """The chunk's new frames, uint8 [F, H, W, 3], as the film's camera sees them; `reference` is asked first."""
+        if self.camera is None:
+            return frames
+        reference = self._reference
+        assert reference is not None
+        w2c = self._cameras(chunk)
+        return self.camera.moved(frames, w2c, reference.key, reference.whole, reference.square)
+
+    @property
+    def spared(self) -> float:
+        """Of the way from noise, by starting from the source's own pictures."""
+        camera = self.film.request.camera
+        return camera.strength if camera is not None and camera.mode == "sdedit" else 0.0
+
+    def start(self, chunk: Chunk) -> Tensor | None:
+        """Those pictures, [1, 3, num_frames, H, W] in [-1, 1]; `reference` is asked first."""
+        if not self.spared:
+            return None
+        source, ending = self.film.source, self.film.request.short_source
+        instants = (
+            reference_seconds(frame / FRAMES_PER_SECOND, source.duration_seconds, ending)
+            for frame in range(chunk.start_frame, chunk.stop_frame)
+        )
+        pictures = [self._pixels(whole if self.square is None else cut(whole, self.square))
+                    for whole in map(source.frame_at, instants)]  # fmt: skip
+        return torch.stack(pictures, dim=2)
+
+    def followed(self, chunk: Chunk, frames: np.ndarray) -> dict[str, Followed]:
+        """How well those frames do what was asked for."""
+        found = None if self.camera is None else measured(frames, self._cameras(chunk))
+        return {} if found is None else {"camera": found}
+
+    def _cameras(self, chunk: Chunk) -> np.ndarray:
+        wanted, still = chunk.reference, self.film.source.kind == "image"
+        seen = None if still or wanted.image else wanted.source_seconds
+        return self.camera.w2c(chunk.new_start_frame, chunk.num_new_frames, seen)
 
     def second(self, chunk: Chunk) -> Tensor | None:
         """The picture for the chunk's end, as large as `reference`, which is asked first; None where there is none."""

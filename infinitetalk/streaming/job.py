@@ -302,6 +302,11 @@ def _map_files(request: GenerationRequest, change: Any) -> GenerationRequest:
             Keyframe(k.time_seconds, k.source_seconds, None if k.image is None else change(k.image))
             for k in request.keyframes
         ),
+        camera=(
+            replace(request.camera, path=change(request.camera.file))
+            if request.camera is not None and request.camera.file is not None
+            else request.camera
+        ),
     )
 
 

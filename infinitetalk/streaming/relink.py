@@ -24,7 +24,8 @@ def missing_media(job: JobFolder) -> list[str]:
     """Names, within the job's folder, of inputs that are not there."""
     request = job.request
     needed = [request.source, *(speaker.audio for speaker in request.speakers),
-              *(keyframe.image for keyframe in request.keyframes if keyframe.image)]  # fmt: skip
+              *(keyframe.image for keyframe in request.keyframes if keyframe.image),
+              *([request.camera.file] if request.camera is not None and request.camera.file else [])]  # fmt: skip
     folder = job.path.resolve()
     return [Path(name).relative_to(folder).as_posix() for name in dict.fromkeys(needed) if not Path(name).is_file()]
 

@@ -19,7 +19,7 @@ from ..request import Settings
 from ..sampling.cache import make_step_cache, one_by_one
 from ..sampling.denoise import denoise
 from ..sampling.guidance import branches_for, make_guidance
-from ..sampling.schedule import timesteps
+from ..sampling.schedule import add_noise, timesteps, timesteps_from
 from .conditions import LatentSpace, TextPair, branch_conditions, motion_weights, reference_latents
 from .plan import NUM_CONTEXT_FRAMES, Chunk, num_latent_frames
 
@@ -55,6 +55,7 @@ class FilmStream:
     context_latents: [1, 16, 1 or 3, h, w], the end of the chunk before; None before the first chunk.
     last_frame: uint8 [H, W, 3], the picture before the next chunk's new ones, where the model fades them in.
     color_anchor: [1, 3, H, W], the reference that colours are matched to: the first of the current shot.
+    spared: of the way from noise, where chunks start from pictures (SDEdit); see `timesteps_from`.
     """
 
     def __init__(
@@ -64,17 +65,19 @@ class FilmStream:
         text: TextPair,
         speaker_masks: Tensor | None = None,
         num_context_frames: int = NUM_CONTEXT_FRAMES,
+        spared: float = 0.0,
     ) -> None:
         self.models = models
         self.settings = settings
         self.text = text
         self.speaker_masks = speaker_masks
         self.num_context_frames = num_context_frames
+        self.spared = spared
         self.context_latents: Tensor | None = None
         self.last_frame: np.ndarray | None = None
         self.color_anchor: Tensor | None = None
         self.cache = make_step_cache(
-            settings.cache, steps=settings.steps, size=settings.size, threshold=settings.cache_threshold
+            settings.cache, steps=len(self._times(settings)) - 1, size=settings.size, threshold=settings.cache_threshold
         )
         self._seen: tuple[Tensor, Tensor, Tensor] | None = None  # reference, its y, its image tokens
 
@@ -93,6 +96,7 @@ class FilmStream:
         settings: Settings | None = None,
         text: TextPair | None = None,
         second: Tensor | None = None,
+        start: Tensor | None = None,
     ) -> ChunkPictures:
         """One turn of the loop; leaves the state ready for the next chunk.
 
@@ -103,6 +107,7 @@ class FilmStream:
         keep_context: False after the last chunk, when nothing starts from it.
         settings, text: of this chunk alone, instead of the film's.
         second: a second reference for the chunk's end, as large as the first; the image encoder does not see it.
+        start: [1, 3, F, H, W] in [-1, 1], the chunk's pictures to start from where `spared` is not 0.
 
         Raises:
             Cancelled: if `should_stop` said so; the state is as before the call.
@@ -129,13 +134,17 @@ class FilmStream:
         clock.lap("conditioning")
 
         # 2. From noise to latents.
+        times, noise = self._times(settings), noise.to(device, dtype)
+        if start is not None:
+            film = space.enter(encode_video(models.vae, as_encoded(models.vae, start)).to(device))
+            noise = add_noise(film.to(dtype), noise, times[0])
         with self.cache.attached(models.transformer) as network:
             latents = denoise(
                 network if settings.branches == "together" else one_by_one(network),
                 conditions,
-                noise.to(device, dtype),
+                noise,
                 space.enter(context.to(device)).to(dtype),
-                timesteps=timesteps(settings.steps, settings.shift),
+                timesteps=times,
                 guidance=make_guidance(settings.text_scale, settings.audio_scale, adaptive=settings.adaptive_guidance),
                 prediction=spec.prediction,
                 on_step=None if on_step is None else lambda index, clean: on_step(index, space.leave(clean)),
@@ -201,6 +210,10 @@ class FilmStream:
             seen = (reference, y, image_tokens)
             self._seen = seen if second is None else None
         return seen[1], seen[2]
+
+    def _times(self, settings: Settings) -> Tensor:
+        times = timesteps(settings.steps, settings.shift)
+        return timesteps_from(times, self.spared) if self.spared else times
 
     def _motion(self, height: int, width: int) -> Tensor | None:
         """Where the model may move the picture; only a picture framed on the face has the face where it is expected."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,12 +13,14 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from ..control.followed import Followed
 from ..errors import JobError
 from ..events import ChunkFinished
 from ..media.fade import faded_into
 from ..media.soundtrack import Soundtrack
 from ..media.writer import SegmentWriter
 from ..models.loading import Models
+from ..steering import Camera
 from .film import Film
 from .job import JobFolder, file_digest, write_json
 from .plan import Chunk
@@ -58,6 +60,8 @@ class Takes:
         self._chosen = read_takes(job)
         self._shown: dict[int, int] = {}  # number of each chunk's take, as far as the film has got
         self._over: dict | None = None  # record of the take that the current one fades into
+        # What is not chosen means what it meant before it could be.
+        steering = [] if request.camera is None else [_described_camera(request.camera)]
         self._digest = hashlib.sha256(
             json.dumps(
                 [
@@ -67,6 +71,7 @@ class Takes:
                     request.negative_prompt,
                     [file_digest(file) for file in files],
                     asdict(film.square) if film.square else None,
+                    *steering,
                 ]
             ).encode()
         ).hexdigest()
@@ -120,7 +125,8 @@ class Takes:
         if record is None:
             return None
         number = self._shown[chunk.index] = record["take"]
-        return KeptTake(number, *self._end(chunk.index, number), self._event(chunk, record["seconds"]))
+        followed = {name: Followed(**one) for name, one in record.get("followed", {}).items()}
+        return KeptTake(number, *self._end(chunk.index, number), self._event(chunk, record["seconds"], followed))
 
     def faded_into(self, chunk: Chunk) -> int | None:
         """Number of the take that the chosen one fades into, where something follows that was made after that one."""
@@ -149,11 +155,12 @@ class Takes:
         report: Callable[[ChunkFinished], None],
         recipe: Recipe | None = None,
         over: int | None = None,
+        followed: Mapping[str, Followed] | None = None,
     ) -> None:
         """Encode and write the chunk's new frames, its context and its record, then tell `report`.
 
         frames: the new ones, uint8 [F, H, W, 3]; bytes, because some wait for the encoder. seconds: of each stage.
-        over: number of the take that these pictures fade into at their end.
+        over: number of the take that these pictures fade into at their end. followed: how well they were steered.
 
         Raises:
             OutputError: if it cannot be written; no part of the take is left.
@@ -180,11 +187,12 @@ class Takes:
                     "inputs_sha256": digest,
                     "num_frames": chunk.num_new_frames,
                     "seconds": seconds,
+                    **({"followed": {name: asdict(one) for name, one in followed.items()}} if followed else {}),
                     "bytes": {file.name: file.stat().st_size for file in sorted(folder.iterdir())},
                 },
             )
         self._shown[chunk.index] = number
-        report(self._event(chunk, seconds))
+        report(self._event(chunk, seconds, followed))
 
     def finished_chunks(self) -> list[Chunk]:
         """The chunks that are there from the first on, without a gap."""
@@ -195,7 +203,9 @@ class Takes:
             finished.append(chunk)
         return finished
 
-    def _event(self, chunk: Chunk, seconds: dict[str, float]) -> ChunkFinished:
+    def _event(
+        self, chunk: Chunk, seconds: dict[str, float], followed: Mapping[str, Followed] | None = None
+    ) -> ChunkFinished:
         return ChunkFinished(
             index=chunk.index,
             num_chunks=len(self.film.plan.chunks),
@@ -204,12 +214,17 @@ class Takes:
             stop_seconds=chunk.stop_seconds,
             seed=self.film.request.seed,
             seconds=seconds,
+            followed=followed or {},
         )
 
 
 def _described(chunk: Chunk) -> dict:
     """The chunk without what it leaves to the film, so that a choice not made means what it meant before it existed."""
     return {name: value for name, value in asdict(chunk).items() if value is not None}
+
+
+def _described_camera(camera: Camera) -> dict:
+    return asdict(camera) | {"path": camera.path if camera.file is None else file_digest(camera.file)}
 
 
 def _digest_of(first: str, own: ChunkTakes, take: int) -> str:

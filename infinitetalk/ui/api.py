@@ -25,7 +25,8 @@ from .source_options import SOURCE_OPTIONS
 from .studio import Studio
 
 SETTINGS = (
-    "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", *SOURCE_OPTIONS
+    "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera",
+    *SOURCE_OPTIONS,
 )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from ..auto import on_this_machine
 from ..errors import InputError
 from ..models.specs import get_spec
 from ..request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
+from .camera import FIELDS as CAMERA_FIELDS
+from .camera import from_camera, to_camera
 from .people.component import boxes_for, to_boxes
 from .source_options import SOURCE_OPTIONS
 from .timeline.component import to_guides, to_keyframes
@@ -39,6 +41,11 @@ class Form:
     adherence: str = "edge"
     background: float = 0.0
     output_rate: str = "25"
+    camera: str | None = None  # how the camera moves: `ui.camera.FIELDS`
+    movement: str | None = None
+    amount: float = 1.0
+    camera_file: str | None = None
+    camera_strength: float = 0.3
     boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
     edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
 
@@ -73,6 +80,7 @@ class Form:
             adherence=self.adherence,
             background=self.background,
             output_rate=self.output_rate,
+            camera=to_camera(self.camera, self.movement, self.amount, self.camera_file, self.camera_strength),
             steps=self.steps,
             audio_scale=self.audio_scale,
             framing=self.framing,
@@ -118,7 +126,7 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "preset": request.preset, "seed": str(request.seed), "prompt": request.prompt, "steps": settings.steps,
         "audio_scale": settings.audio_scale, "framing": settings.framing, "edits": edits,
         "boxes": boxes_for(source, boxes) if len(boxes) == 2 and None not in boxes else None,
-    } | {name: getattr(request, name) for name in SOURCE_OPTIONS}  # fmt: skip
+    } | {name: getattr(request, name) for name in SOURCE_OPTIONS} | from_camera(request.camera, serve)  # fmt: skip
 
 
 def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
@@ -128,4 +136,7 @@ def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
 
 
 FORM_FIELDS = tuple(field.name for field in fields(Form))
-REMEMBERED = ("arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", *SOURCE_OPTIONS)
+REMEMBERED = (
+    "arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", *SOURCE_OPTIONS,
+    *(name for name in CAMERA_FIELDS if name != "camera_file"),
+)  # fmt: skip

@@ -6,7 +6,7 @@ import base64
 import io
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,40 @@ def source_preview(info: MediaInfo, picture: np.ndarray) -> str:
         f'<figure class="preview"><img src="data:image/jpeg;base64,{data}" alt="The chosen {facts[0].lower()}">'
         f"<figcaption>{escape(' · '.join(facts))}</figcaption></figure>"
     )
+
+
+def camera_condition(pictures: np.ndarray, values: np.ndarray, label: str) -> str:
+    """What a camera sees, uint8 [N, height, width, 3] in a row, over the curve of its path.
+
+    values: [n, 6] as of `CameraPath.at`, evenly over the time that the pictures show.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    row = pictures.transpose(1, 0, 2, 3).reshape(pictures.shape[1], -1, 3)
+    Image.fromarray(row).save(buffer, "JPEG", quality=82)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    lines = "".join(
+        f'<polyline class="{name}" points="{_polyline(values[:, columns])}"><title>{title}</title></polyline>'
+        for name, title, columns in (
+            ("sideways", "sideways: shift and turn", [0, 3]), ("upright", "up and down: shift and tilt", [1, 4]),
+            ("depth", "towards the person", [2]), ("roll", "roll", [5]),
+        )
+    )  # fmt: skip
+    return (
+        f'<figure class="camera-shown"><img src="data:image/jpeg;base64,{data}" alt="{escape(label)}">'
+        f'<svg viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label="The path of the camera">{lines}'
+        f"</svg><figcaption>{escape(label)}. Lines: sideways, up and down, towards the person, roll.</figcaption>"
+        "</figure>"
+    )
+
+
+def _polyline(values: np.ndarray) -> str:
+    """Shifts (distances to the subject) and turns (degrees; a radian counts as a distance) as one line of 120 x 24."""
+    scale = (1.0, 0.0175)[: values.shape[1]] if values.shape[1] == 2 else (1.0,)
+    height = 12 - 40 * (values * scale).sum(axis=1)
+    count = max(1, len(values) - 1)
+    return " ".join(f"{120 * i / count:.1f},{min(23.5, max(0.5, y)):.1f}" for i, y in enumerate(height))
 
 
 # --- the plan ------------------------------------------------------------------------------------------------------
@@ -254,6 +288,7 @@ def ago(changed: float) -> str:
 def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], running: int | None = None) -> str:
     """The film as bands, one a chunk, as wide as it is long; a finished one is a button that plays it."""
     done = {event.index: event for event in finished}
+    loose = {index: one.sentence for index, event in done.items() for one in event.followed.values() if not one.good}
     group = -(-len(chunks) // MAX_BANDS)
     bands = []
     for first in range(0, len(chunks), group):
@@ -261,11 +296,15 @@ def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], runn
         start, stop = members[0].start_seconds, members[-1].stop_seconds
         name = f"Chunk {first + 1}" if group == 1 else f"Chunks {first + 1} to {first + len(members)}"
         label = f"{name}, {clock(start)} to {clock(stop)}"
+        told = [one.sentence for chunk in members if chunk.index in done
+                for one in done[chunk.index].followed.values()]  # fmt: skip
+        about = escape(f"{label}. {told[0]}" if len(told) == 1 else label)
+        missed = " missed" if any(chunk.index in loose for chunk in members) else ""
         width = f'style="flex-grow:{stop - start:.2f}"'
         if all(chunk.index in done for chunk in members):
             bands.append(
-                f'<button type="button" class="band done" {width} data-start="{start:.2f}" title="Play {label}" '
-                f'aria-label="Play {label}"></button>'
+                f'<button type="button" class="band done{missed}" {width} data-start="{start:.2f}" title="Play {about}" '
+                f'aria-label="Play {about}"></button>'
             )
         else:
             state = "running" if running is not None and first <= running < first + group else "planned"
@@ -274,8 +313,17 @@ def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], runn
     return (
         f'<div class="strip"><div class="bands" role="group" aria-label="Chunks of the film">{"".join(bands)}</div>'
         f'<div class="words"><span>{count}</span><span class="times">{clock(0)} to '
-        f"{clock(chunks[-1].stop_seconds)}</span></div></div>"
+        f"{clock(chunks[-1].stop_seconds)}</span></div>{_missed(loose)}</div>"
     )
+
+
+def _missed(sentences: Mapping[int, str]) -> str:
+    """Of chunks that were steered and did not follow, the first with what to try."""
+    if not sentences:
+        return ""
+    first = min(sentences)
+    others = f" So do {counted(len(sentences) - 1, 'other chunk')}." if len(sentences) > 1 else ""
+    return notice(f"Chunk {first + 1}: {sentences[first]}{others}", "warning")
 
 
 def film_facts(event: Finished, seed: int, num_bytes: int, seconds_elapsed: float) -> str:

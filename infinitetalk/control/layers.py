@@ -1,0 +1,129 @@
+"""A picture as two layers, a person and what is behind, seen from a moving camera.
+
+A film's finished frames are laid into the scene of their reference: the person stands upright at distance 1, everything
+else on a wall behind. Each layer then moves by a homography, so a frame costs two small warps; what the person uncovers
+is filled from around, what lies beyond the frame comes from the source picture, mirrored where that ends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .camera_path import intrinsics
+
+MARGIN = 0.4  # of the longer side, on each side: pan and pull out at amount 1 stay inside
+_PERSON, _WALL = 1.0, 1.8  # distances, as of `depth.person_before_wall`
+_SEAM = 0.03  # of the longer side, over which generated pixels pass into the source's around them
+_SOFT_EDGE = 0.008
+_AROUND_PERSON = 0.03  # by which the wall is invented beyond the person's outline, where single hairs are
+_FILL_SIDE = 160  # pixels of the picture in which the uncovered is invented; it is out of focus anyway
+
+
+def margin_pixels(height: int, width: int) -> int:
+    return round(MARGIN * max(height, width))
+
+
+class LayeredScene:
+    """The scene of one reference picture; `scene_of` makes it.
+
+    Args:
+        canvas: uint8 [height + 2m, width + 2m, 3], the reference with its surroundings, m = `margin_pixels`.
+        person: float32 of that size, 0 to 1. inside: bool of that size, where the canvas is not mirrored.
+    """
+
+    def __init__(self, canvas: np.ndarray, person: np.ndarray, inside: np.ndarray, height: int, width: int) -> None:
+        import cv2
+
+        self.height, self.width, self._margin = height, width, margin_pixels(height, width)
+        assert canvas.shape[:2] == person.shape == (height + 2 * self._margin, width + 2 * self._margin), canvas.shape
+        soft = max(1.0, _SOFT_EDGE * max(height, width))
+        wide = 2 * round(_AROUND_PERSON * max(height, width)) + 1
+        self._plate = _without_person(canvas, person)
+        # Mirrored, the wall may go on, a person may not.
+        self._canvas = np.where(inside[..., None], canvas, self._plate).astype(np.float32)
+        person = np.where(inside, person, 0).astype(np.float32)
+        self._person = cv2.GaussianBlur(person, (0, 0), soft)
+        around = cv2.dilate(person, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
+        self._around = cv2.GaussianBlur(around, (0, 0), 2 * soft)[..., None]
+        rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
+        inward = np.minimum(rows[:, None], columns[None])
+        self._seam = np.clip((inward + 1) / (_SEAM * max(height, width)), 0, 1).astype(np.float32)[..., None]
+        self._matrix = intrinsics(height, width)
+
+    def moved(self, frames: np.ndarray, w2c: np.ndarray) -> np.ndarray:
+        """uint8 [F, height, width, 3] as cameras `w2c` [F, 4, 4] see them, counted from the reference's own camera."""
+        import cv2
+
+        m, alpha = self._margin, self._person[..., None]
+        inner = np.s_[m : m + self.height, m : m + self.width]
+        shift = np.array([[1, 0, -m], [0, 1, -m], [0, 0, 1]], np.float64)  # from the canvas to the picture
+        result = np.empty_like(frames)
+        scene = self._canvas.copy()
+        for index, (frame, matrix) in enumerate(zip(frames, w2c, strict=True)):
+            if np.allclose(matrix, np.eye(4), atol=1e-7):
+                result[index] = frame
+                continue
+            scene[inner] = self._canvas[inner] + (frame - self._canvas[inner]) * self._seam
+            layers = []
+            front = np.concatenate([scene * alpha, 255 * alpha], axis=2)
+            behind = scene + (self._plate - scene) * self._around
+            for layer, distance in ((behind, _WALL), (front, _PERSON)):
+                plane = self._homography(matrix, distance) @ shift
+                layers.append(cv2.warpPerspective(
+                    layer, plane, (self.width, self.height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101,
+                ))  # fmt: skip
+            far, near = layers
+            cover = np.clip(near[..., 3:] / 255, 0, 1)
+            result[index] = np.clip(np.rint(near[..., :3] + far * (1 - cover)), 0, 255)
+        return result
+
+    def _homography(self, w2c: np.ndarray, distance: float) -> np.ndarray:
+        """Where pixels of the upright plane at `distance` arrive."""
+        flat = w2c[:3, :3].copy()
+        flat[:, 2] += w2c[:3, 3] / distance
+        half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])  # OpenCV counts from the middle of a pixel
+        return half @ self._matrix @ flat @ np.linalg.inv(self._matrix) @ np.linalg.inv(half)
+
+
+def _without_person(canvas: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """float32: the canvas with what is around the person spread over them."""
+    import cv2
+
+    height, width = person.shape
+    scale = _FILL_SIDE / max(height, width)
+    size = max(8, round(scale * width)), max(8, round(scale * height))
+    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    hole = (cv2.resize(person.astype(np.float32), size) > 0.05).astype(np.uint8)
+    hole = cv2.dilate(hole, np.ones((7, 7), np.uint8))
+    if hole.all():
+        return canvas.astype(np.float32)
+    filled = cv2.inpaint(small, hole, 4, cv2.INPAINT_TELEA)
+    filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    around = cv2.GaussianBlur(cv2.resize(hole.astype(np.float32), (width, height)), (0, 0), 1.5)[..., None]
+    return canvas + (filled - canvas) * np.clip(2 * around, 0, 1)
+
+
+def scene_of(picture: np.ndarray, person: np.ndarray, place: tuple[float, float, float, float], size: tuple[int, int]):
+    """The scene of a reference that is the part `place` (row, column, height, width) of a picture, `size` large.
+
+    Args:
+        picture: uint8 [H, W, 3], whole. person: float32 [H, W], 0 to 1.
+        size: height and width of the film.
+    """
+    import cv2
+
+    row, column, height, width = place
+    m = margin_pixels(*size)
+    scale = height / size[0], width / size[1]
+    rows = row + (np.arange(size[0] + 2 * m) - m + 0.5) * scale[0] - 0.5
+    columns = column + (np.arange(size[1] + 2 * m) - m + 0.5) * scale[1] - 0.5
+    inside = ((columns >= 0) & (columns <= picture.shape[1] - 1))[None] & (rows >= 0)[:, None]
+    rows = np.minimum(rows, picture.shape[0] - 1)  # a body that the lower edge cuts off goes on downwards
+    maps = [axis.astype(np.float32) for axis in np.meshgrid(columns, rows)]
+
+    def seen(image: np.ndarray) -> np.ndarray:
+        blur = max(scale) / 4  # smaller, without aliasing
+        image = cv2.GaussianBlur(image, (0, 0), blur) if blur > 0.4 else image
+        return cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+    return LayeredScene(seen(picture), seen(person), inside, *size)

@@ -1,0 +1,62 @@
+"""How a film's camera is steered: what the user chose, checked when it is made. What it does is in `control/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .errors import InputError
+from .settings import choice, number, path_text
+
+CameraMode = Literal["redraw", "sdedit"]
+
+CAMERA_MODES: dict[str, str] = {
+    "redraw": "every finished picture is drawn again as a camera on the path sees it; for every model, next to no time",
+    "sdedit": "a chunk starts from the source film's own pictures with noise over them, and keeps their camera and pose",
+}
+FOLLOW = "follow"  # a path that is read from the source film
+MOVEMENTS = ("push in", "pull out", "pan", "tilt", "orbit", "handheld")
+MOST_AMOUNT = 3.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera that does not only follow from the references.
+
+    mode: see `CAMERA_MODES`. path: `FOLLOW`, one of `MOVEMENTS`, or a file written by `infinitetalk camera`; of no
+    meaning for sdedit. amount: of a ready-made movement, 1 is ordinary, negative goes the other way.
+    strength: of sdedit, 0 to 1: the share of the way from noise that the source's own pictures spare.
+    """
+
+    mode: CameraMode = "redraw"
+    path: str = "push in"
+    amount: float = 1.0
+    strength: float = 0.3
+
+    def __post_init__(self) -> None:
+        choice("The camera's mode", self.mode, tuple(CAMERA_MODES))
+        path = path_text(self.path)
+        name = path.replace("-", " ").lower()
+        object.__setattr__(self, "path", name if name in (*MOVEMENTS, FOLLOW) else path)
+        if self.mode == "redraw" and not self.is_named and not self.path.lower().endswith(".json"):
+            raise InputError(
+                f"The camera's path is {self.path!r}; give {', '.join(MOVEMENTS)}, {FOLLOW}, or a path's .json file."
+            )
+        number("The camera's amount", self.amount, -MOST_AMOUNT, MOST_AMOUNT)
+        number("The camera's strength", self.strength, 0, 1)
+
+    @property
+    def is_named(self) -> bool:
+        return self.path in (*MOVEMENTS, FOLLOW)
+
+    @property
+    def file(self) -> str | None:
+        """The path's file, where it has one."""
+        return None if self.mode == "sdedit" or self.is_named else self.path
+
+    @classmethod
+    def of(cls, given: Any) -> Camera | None:
+        """A table of a project, or one made already."""
+        from .settings import known_keys
+
+        return given if given is None or isinstance(given, cls) else cls(**known_keys(cls, given, "camera"))
