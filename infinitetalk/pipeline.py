@@ -238,18 +238,19 @@ def _make_film(
     from .streaming.plan import NUM_CHUNK_FRAMES
     from .streaming.preview import LatentPreview
     from .streaming.progress import Clock
-    from .streaming.stream import Cancelled, FilmStream, chunk_noise, to_bytes
+    from .streaming.stream import Cancelled, FilmStream, chunk_noise, num_evaluations, to_bytes
     from .streaming.tail import retimed_segment, tail_segment
     from .streaming.takes import Takes
 
     # 1. Open the inputs and plan.
     film = prepare(job.request, str(job.path))
     settings, spec, chunks = film.plan.settings, film.spec, film.plan.chunks
-    clock = Clock(film.plan, report, LatentPreview(models.vae))
+    spared = 0.0 if job.request.camera is None else job.request.camera.spared
+    clock = Clock(film.plan, report, LatentPreview(models.vae), num_evaluations(settings, spared))
     with film.source:
         # 2. What stays the same for the whole film: prompt, speakers' masks, how to hear and see.
         inputs = FilmInputs(film, models)
-        stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks(), spared=inputs.spared)
+        stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks(), spared=spared)
         soundtrack = film.soundtrack()
         takes = Takes(job, film, soundtrack, models)
         cancelled = False

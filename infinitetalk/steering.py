@@ -11,8 +11,8 @@ from .settings import choice, number, path_text
 CameraMode = Literal["redraw", "sdedit"]
 
 CAMERA_MODES: dict[str, str] = {
-    "redraw": "every finished picture is drawn again as a camera on the path sees it; for every model, next to no time",
-    "sdedit": "a chunk starts from the source film's own pictures with noise over them, and keeps their camera and pose",
+    "redraw": "every finished picture is drawn again as a camera on the path sees it; for every model, little time",
+    "sdedit": "a chunk starts from the source's own pictures with noise over them, and keeps their camera and pose",
 }
 FOLLOW = "follow"  # a path that is read from the source film
 MOVEMENTS = ("push in", "pull out", "pan", "tilt", "orbit", "handheld")
@@ -53,6 +53,11 @@ class Camera:
     def file(self) -> str | None:
         """The path's file, where it has one."""
         return None if self.mode == "sdedit" or self.is_named else self.path
+
+    @property
+    def spared(self) -> float:
+        """Of the way from noise, by starting from the source's own pictures."""
+        return float(self.strength) if self.mode == "sdedit" else 0.0
 
     @classmethod
     def of(cls, given: Any) -> Camera | None:

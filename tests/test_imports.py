@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "infinitetalk"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASICS = {"arguments", "auto", "errors", "events", "machine", "paths", "presets", "request", "settings"}
+BASICS = {"arguments", "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "steering"}
 WORKING = {"audio", "checkpoints", "control", "media", "models", "runtime", "sampling"}
 ENGINE = BASICS | WORKING | {"streaming", "pipeline"}
 ASIDE = {"benchmarks", "comparison", "evaluation", "training"}  # they look at the engine; the engine does not know them
@@ -22,7 +22,7 @@ ASIDE = {"benchmarks", "comparison", "evaluation", "training"}  # they look at t
 MAY_IMPORT = {
     "errors": set(),
     "arguments": {"errors"},
-    "events": set(),
+    "events": {"control"},
     "paths": set(),
     "machine": set(),
     "settings": {"errors"},
@@ -44,8 +44,8 @@ MAY_IMPORT = {
 }
 # Known before any weight is read, so that the page and the command line answer at once.
 LIGHT = (
-    "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "steering", "streaming.plan", "pipeline",
-    "cli", "models.specs",
+    "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "steering", "streaming.plan",
+    "pipeline", "cli", "models.specs",
 )  # fmt: skip
 HEAVY = ("torch", "diffusers", "transformers", "gradio", "mediapipe", "cv2", "av", "scipy")
 

@@ -15,6 +15,7 @@ MARGIN = 0.4  # of the longer side, on each side: pan and pull out at amount 1 s
 _PERSON, _WALL = 1.0, 1.8  # distances, as of `depth.person_before_wall`
 _SEAM = 0.03  # of the longer side, over which generated pixels pass into the source's around them
 _SOFT_EDGE = 0.008
+_PARTED = 0.012  # of the longer side, by which the layers must have parted before the invented wall is shown
 _AROUND_PERSON = 0.03  # by which the wall is invented beyond the person's outline, where single hairs are
 _FILL_SIDE = 160  # pixels of the picture in which the uncovered is invented; it is out of focus anyway
 
@@ -40,42 +41,66 @@ class LayeredScene:
         wide = 2 * round(_AROUND_PERSON * max(height, width)) + 1
         self._plate = _without_person(canvas, person)
         # Mirrored, the wall may go on, a person may not.
-        self._canvas = np.where(inside[..., None], canvas, self._plate).astype(np.float32)
+        self._canvas = np.where(inside[..., None], canvas, self._plate)
         person = np.where(inside, person, 0).astype(np.float32)
         self._person = cv2.GaussianBlur(person, (0, 0), soft)
         around = cv2.dilate(person, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
-        self._around = cv2.GaussianBlur(around, (0, 0), 2 * soft)[..., None]
+        self._around = cv2.GaussianBlur(around, (0, 0), 2 * soft)
         rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
         inward = np.minimum(rows[:, None], columns[None])
-        self._seam = np.clip((inward + 1) / (_SEAM * max(height, width)), 0, 1).astype(np.float32)[..., None]
+        self._seam = np.clip((inward + 1) / (_SEAM * max(height, width)), 0, 1).astype(np.float32)
         self._matrix = intrinsics(height, width)
 
     def moved(self, frames: np.ndarray, w2c: np.ndarray) -> np.ndarray:
         """uint8 [F, height, width, 3] as cameras `w2c` [F, 4, 4] see them, counted from the reference's own camera."""
         import cv2
 
-        m, alpha = self._margin, self._person[..., None]
+        m = self._margin
         inner = np.s_[m : m + self.height, m : m + self.width]
         shift = np.array([[1, 0, -m], [0, 1, -m], [0, 0, 1]], np.float64)  # from the canvas to the picture
+        alpha, around = (np.ascontiguousarray(each[inner]) for each in (self._person, self._around))
+        still, plate = (np.ascontiguousarray(each[inner]) for each in (self._canvas, self._plate))
+        nothing = np.zeros_like(still)
+        front = np.dstack([_mixed(self._canvas, np.zeros_like(self._canvas), self._person), _bytes(255 * self._person)])
+        behind, parted_before = self._canvas.copy(), 0.0
         result = np.empty_like(frames)
-        scene = self._canvas.copy()
         for index, (frame, matrix) in enumerate(zip(frames, w2c, strict=True)):
             if np.allclose(matrix, np.eye(4), atol=1e-7):
                 result[index] = frame
                 continue
-            scene[inner] = self._canvas[inner] + (frame - self._canvas[inner]) * self._seam
-            layers = []
-            front = np.concatenate([scene * alpha, 255 * alpha], axis=2)
-            behind = scene + (self._plate - scene) * self._around
-            for layer, distance in ((behind, _WALL), (front, _PERSON)):
-                plane = self._homography(matrix, distance) @ shift
-                layers.append(cv2.warpPerspective(
-                    layer, plane, (self.width, self.height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101,
-                ))  # fmt: skip
-            far, near = layers
-            cover = np.clip(near[..., 3:] / 255, 0, 1)
-            result[index] = np.clip(np.rint(near[..., :3] + far * (1 - cover)), 0, 255)
+            planes = [self._homography(matrix, distance) for distance in (_WALL, _PERSON)]
+            # As long as the layers lie on each other, what is behind is the picture itself, single hairs included.
+            parted = np.float32(min(1.0, self._apart(*planes) / (_PARTED * max(self.height, self.width))))
+            if parted != parted_before:
+                behind, parted_before = _mixed(self._plate, self._canvas, parted * self._around), parted
+            scene = _mixed(np.ascontiguousarray(frame), still, self._seam)
+            behind[inner] = _mixed(plate, scene, parted * around)
+            front[inner][..., :3] = _mixed(scene, nothing, alpha)
+            size = self.width, self.height
+            far, near = (
+                cv2.warpPerspective(layer, plane @ shift, size, flags=how, borderMode=cv2.BORDER_REFLECT_101)
+                for layer, plane, how in zip((behind, front), planes, (cv2.INTER_LINEAR, cv2.INTER_CUBIC))
+            )
+            cover = near[..., 3] * np.float32(1 / 255)
+            result[index] = cv2.add(np.ascontiguousarray(near[..., :3]), _mixed(nothing, far, cover))
         return result
+
+    def depth(self, w2c: np.ndarray) -> np.ndarray:
+        """float32 [height, width]: how far away the scene is from a camera [4, 4]."""
+        import cv2
+
+        shift = np.array([[1, 0, -self._margin], [0, 1, -self._margin], [0, 0, 1]], np.float64)
+        plane = self._homography(w2c, _PERSON) @ shift
+        person = cv2.warpPerspective(self._person, plane, (self.width, self.height))
+        wall, near = (float((w2c @ (0, 0, distance, 1))[2]) for distance in (_WALL, _PERSON))
+        return np.where(person > 0.5, near, wall).astype(np.float32)
+
+    def _apart(self, one: np.ndarray, other: np.ndarray) -> float:
+        """Pixels by which two homographies differ at most, at the corners and in the middle."""
+        h, w = self.height, self.width
+        points = np.array([(0, 0, 1), (w, 0, 1), (0, h, 1), (w, h, 1), (w / 2, h / 2, 1)]).T
+        places = [(plane @ points)[:2] / (plane @ points)[2] for plane in (one, other)]
+        return float(np.abs(places[0] - places[1]).max())
 
     def _homography(self, w2c: np.ndarray, distance: float) -> np.ndarray:
         """Where pixels of the upright plane at `distance` arrive."""
@@ -85,8 +110,19 @@ class LayeredScene:
         return half @ self._matrix @ flat @ np.linalg.inv(self._matrix) @ np.linalg.inv(half)
 
 
+def _mixed(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """uint8 [h, w, 3]: `share` [h, w] of `one`, the rest of `other`."""
+    import cv2
+
+    return cv2.blendLinear(one, other, share, 1 - share)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
 def _without_person(canvas: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """float32: the canvas with what is around the person spread over them."""
+    """uint8: the canvas with what is around the person spread over them."""
     import cv2
 
     height, width = person.shape
@@ -96,11 +132,11 @@ def _without_person(canvas: np.ndarray, person: np.ndarray) -> np.ndarray:
     hole = (cv2.resize(person.astype(np.float32), size) > 0.05).astype(np.uint8)
     hole = cv2.dilate(hole, np.ones((7, 7), np.uint8))
     if hole.all():
-        return canvas.astype(np.float32)
+        return canvas
     filled = cv2.inpaint(small, hole, 4, cv2.INPAINT_TELEA)
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     around = cv2.GaussianBlur(cv2.resize(hole.astype(np.float32), (width, height)), (0, 0), 1.5)[..., None]
-    return canvas + (filled - canvas) * np.clip(2 * around, 0, 1)
+    return _bytes(canvas + (filled - canvas) * np.clip(2 * around, 0, 1))
 
 
 def scene_of(picture: np.ndarray, person: np.ndarray, place: tuple[float, float, float, float], size: tuple[int, int]):

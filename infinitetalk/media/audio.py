@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -184,6 +185,23 @@ def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None =
     return speech if len(speech) else np.zeros(MIN_SPEECH_SAMPLES, np.float32)
 
 
+def blocks_of(samples: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    """From start and stop to the samples [stop - start] between them, of an array [samples] or a memory map.
+
+    Pages of a map are given back as soon as they are read, so that hours of sound do not count as memory in use.
+    """
+    mapped = getattr(samples, "_mmap", None)
+    if not isinstance(samples, np.memmap) or samples.mode != "r" or not hasattr(mapped, "madvise"):
+        return lambda start, stop: samples[start:stop]
+
+    def read(start: int, stop: int) -> np.ndarray:
+        block = np.array(samples[start:stop])
+        mapped.madvise(mmap.MADV_DONTNEED)
+        return block
+
+    return read
+
+
 @dataclass(frozen=True)
 class SoundLevel:
     """peak_dbfs: of the largest sample. loudest_dbfs: of the loudest tenth of a second. -inf for digital silence."""
@@ -198,8 +216,9 @@ def measure_level(signal: np.ndarray, rate: int = SPEECH_RATE) -> SoundLevel:
     window = max(1, rate // 10)
     step = 600 * window
     peak = loudest = 0.0
+    read = blocks_of(signal)
     for start in range(0, len(signal), step):
-        part = np.asarray(signal[start : start + step], np.float32)
+        part = np.asarray(read(start, min(start + step, len(signal))), np.float32)
         peak = max(peak, float(np.abs(part).max(initial=0)))
         usable = part[: len(part) // window * window] if len(part) >= window else part
         powers = np.square(usable.reshape(-1, window) if len(part) >= window else usable[None]).mean(axis=1)

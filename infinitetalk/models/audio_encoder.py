@@ -18,7 +18,6 @@ Two ways through the same weights:
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from ..media.audio import blocks_of
 
 SAMPLE_RATE = 16_000
 FRAMES_PER_SECOND = 25
@@ -82,24 +83,12 @@ def num_frames_of(num_samples: int) -> int:
 
 
 def reader_of(samples: np.ndarray | Tensor) -> SampleReader:
-    """Wrap samples held in an array, a tensor or a memory map.
-
-    Pages of a memory map are given back as soon as they are read, so that hours of sound do not count as memory in use.
-    """
+    """Wrap samples [samples] held in an array, a tensor or a memory map, as `media.audio.blocks_of` does."""
     if isinstance(samples, Tensor):
         samples = samples.detach().cpu().numpy()
     if samples.ndim != 1:
         raise ValueError(f"Samples have shape {tuple(samples.shape)}; expected one mono channel of shape [samples].")
-    mapped = getattr(samples, "_mmap", None)
-    if not isinstance(samples, np.memmap) or samples.mode != "r" or not hasattr(mapped, "madvise"):
-        return lambda start, stop: samples[start:stop]
-
-    def read(start: int, stop: int) -> np.ndarray:
-        block = np.array(samples[start:stop])
-        mapped.madvise(mmap.MADV_DONTNEED)
-        return block
-
-    return read
+    return blocks_of(samples)
 
 
 @dataclass(frozen=True)

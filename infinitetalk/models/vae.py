@@ -73,9 +73,7 @@ def encode_video(vae: nn.Module, video: Tensor) -> Tensor:
     return normalize_latents(vae, raw)
 
 
-def decode_video(
-    vae: nn.Module, latents: Tensor, reference: Tensor | None = None, *, skip_frames: int = 0
-) -> Tensor:
+def decode_video(vae: nn.Module, latents: Tensor, reference: Tensor | None = None, *, skip_frames: int = 0) -> Tensor:
     """Normalised latents [B,16,T,h,w] → video [B,3,F,H,W] clamped to [-1,1].
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..control.camera_path import CameraPath, from_w2c, load_path, preset_path
+from ..control.camera_path import CameraPath, load_path, preset_path
 from ..control.followed import Followed, camera_followed
 from ..control.layers import LayeredScene, scene_of
 from ..errors import InputError
@@ -77,6 +77,11 @@ class FilmCamera:
             self._scene = key, _scene(picture, square, *frames.shape[1:3])
         return self._scene[1].moved(frames, w2c)
 
+    def followed(self, frames: np.ndarray, w2c: np.ndarray) -> Followed | None:
+        """How well the frames that `moved` gave follow the cameras; see `measured`."""
+        assert self._scene is not None
+        return measured(frames, w2c, self._scene[1].depth(w2c[0]))
+
 
 def _scene(picture: np.ndarray, square: Square | None, height: int, width: int) -> LayeredScene:
     from ..control.depth import person_mask
@@ -122,8 +127,11 @@ def followed_path(source: Source, seconds: float) -> CameraPath:
     return as_path(motion, "followed from the source")
 
 
-def measured(frames: np.ndarray, w2c: np.ndarray) -> Followed | None:
-    """How well frames uint8 [F, H, W, 3] follow those cameras; None where nothing in them can be followed."""
+def measured(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = None) -> Followed | None:
+    """How well frames uint8 [F, H, W, 3] follow those cameras; None where nothing in them can be followed.
+
+    depth: of the first frame as its camera was to see it, float32 [H, W]; what is near moves faster.
+    """
     from ..control.camera_motion import estimate_motion
     from ..control.camera_path import to_w2c
     from ..errors import MediaError
@@ -131,10 +139,7 @@ def measured(frames: np.ndarray, w2c: np.ndarray) -> Followed | None:
     if len(frames) <= _LOOK_EVERY:
         return None
     try:
-        # As far as the subject is from the first of these cameras, or what comes closer would seem to move faster.
-        subject = float((w2c[0] @ (0, 0, 1, 1))[2])
-        motion = estimate_motion(frames[::_LOOK_EVERY], depth=np.full(frames.shape[1:3], subject, np.float32))
+        motion = estimate_motion(frames[::_LOOK_EVERY], depth=depth)
     except MediaError:
         return None
-    asked = w2c[::_LOOK_EVERY] @ np.linalg.inv(w2c[0])
-    return camera_followed(to_w2c(from_w2c(asked)), to_w2c(motion.values))
+    return camera_followed(w2c[::_LOOK_EVERY] @ np.linalg.inv(w2c[0]), to_w2c(motion.values))

@@ -19,7 +19,7 @@ from ..models.audio_encoder import reader_of
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
 from ..request import FRAMES_PER_SECOND
-from .camera import FilmCamera, measured
+from .camera import FilmCamera
 from .conditions import TextPair
 from .film import Film, generated_size
 from .plan import Chunk, num_latent_frames, reference_seconds
@@ -135,15 +135,10 @@ class FilmInputs:
         w2c = self._cameras(chunk)
         return self.camera.moved(frames, w2c, reference.key, reference.whole, reference.square)
 
-    @property
-    def spared(self) -> float:
-        """Of the way from noise, by starting from the source's own pictures."""
-        camera = self.film.request.camera
-        return camera.strength if camera is not None and camera.mode == "sdedit" else 0.0
-
     def start(self, chunk: Chunk) -> Tensor | None:
         """Those pictures, [1, 3, num_frames, H, W] in [-1, 1]; `reference` is asked first."""
-        if not self.spared:
+        camera = self.film.request.camera
+        if camera is None or not camera.spared:
             return None
         source, ending = self.film.source, self.film.request.short_source
         instants = (
@@ -156,7 +151,7 @@ class FilmInputs:
 
     def followed(self, chunk: Chunk, frames: np.ndarray) -> dict[str, Followed]:
         """How well those frames do what was asked for."""
-        found = None if self.camera is None else measured(frames, self._cameras(chunk))
+        found = None if self.camera is None else self.camera.followed(frames, self._cameras(chunk))
         return {} if found is None else {"camera": found}
 
     def _cameras(self, chunk: Chunk) -> np.ndarray:

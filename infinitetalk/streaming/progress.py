@@ -18,17 +18,17 @@ _TRUST_AFTER = 0.15  # share of the job after which its own pace counts alone
 class Clock:
     """Turns the loop's calls into `Progress` events. Work is counted in transformer steps times frames.
 
-    preview: from a step's latents to the pictures that go with its event.
+    preview: from a step's latents to the pictures that go with its event. num_steps: of a chunk, None as planned.
     """
 
     def __init__(
         self, plan: FilmPlan, report: Callable[[Progress], None],
-        preview: Callable[[Tensor], bytes | None] = lambda latents: None,
+        preview: Callable[[Tensor], bytes | None] = lambda latents: None, num_steps: int | None = None,
     ) -> None:  # fmt: skip
         self._report = report
         self._preview = preview
         self._num_chunks = len(plan.chunks)
-        self._num_steps = plan.settings.steps
+        self._num_steps = plan.settings.steps if num_steps is None else num_steps
         self._per_chunk = self._num_steps + _DECODE_STEPS
         self._total = sum(chunk.num_frames for chunk in plan.chunks) * self._per_chunk
         self._expected_seconds = (plan.seconds_low + plan.seconds_high) / 2

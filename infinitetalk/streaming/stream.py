@@ -49,6 +49,17 @@ def chunk_noise(seed: int, chunk: int, take: int, shape: tuple[int, ...]) -> Ten
     return torch.randn(shape, generator=generator)
 
 
+def chunk_times(settings: Settings, spared: float = 0.0) -> Tensor:
+    """The times of one chunk's run; spared: see `timesteps_from`."""
+    times = timesteps(settings.steps, settings.shift)
+    return timesteps_from(times, spared) if spared else times
+
+
+def num_evaluations(settings: Settings, spared: float = 0.0) -> int:
+    """Steps of one chunk's run."""
+    return len(chunk_times(settings, spared)) - 1
+
+
 class FilmStream:
     """Makes a film chunk by chunk; between two of them it keeps only the context latents and the colour anchor.
 
@@ -77,7 +88,10 @@ class FilmStream:
         self.last_frame: np.ndarray | None = None
         self.color_anchor: Tensor | None = None
         self.cache = make_step_cache(
-            settings.cache, steps=len(self._times(settings)) - 1, size=settings.size, threshold=settings.cache_threshold
+            settings.cache,
+            steps=num_evaluations(settings, spared),
+            size=settings.size,
+            threshold=settings.cache_threshold,
         )
         self._seen: tuple[Tensor, Tensor, Tensor] | None = None  # reference, its y, its image tokens
 
@@ -134,7 +148,7 @@ class FilmStream:
         clock.lap("conditioning")
 
         # 2. From noise to latents.
-        times, noise = self._times(settings), noise.to(device, dtype)
+        times, noise = chunk_times(settings, self.spared), noise.to(device, dtype)
         if start is not None:
             film = space.enter(encode_video(models.vae, as_encoded(models.vae, start)).to(device))
             noise = add_noise(film.to(dtype), noise, times[0])
@@ -210,10 +224,6 @@ class FilmStream:
             seen = (reference, y, image_tokens)
             self._seen = seen if second is None else None
         return seen[1], seen[2]
-
-    def _times(self, settings: Settings) -> Tensor:
-        times = timesteps(settings.steps, settings.shift)
-        return timesteps_from(times, self.spared) if self.spared else times
 
     def _motion(self, height: int, width: int) -> Tensor | None:
         """Where the model may move the picture; only a picture framed on the face has the face where it is expected."""

@@ -20,11 +20,11 @@ _FOLLOWED_SECONDS = 20.0  # of a source film, for the curve that is shown before
 
 _MODES = [
     ("As the references show it", REST), ("A movement", "redraw"), ("The source video's own", FOLLOW),
-    ("Keep to the source's pictures (SDEdit)", "sdedit"),
+    ("Keep to the source's pictures (SDEdit; not with nano)", "sdedit"),
 ]  # fmt: skip
 _HELP = (
-    "A movement: every finished picture is drawn again as a camera on that path sees it; a fiftieth of a second more "
-    "for each second of film at nano's size. SDEdit: chunks start from the source's own pictures with noise over them; "
+    "A movement: every finished picture is drawn again as a camera on that path sees it, which takes a fifth of a "
+    "second more for each second of film at nano's size. SDEdit: chunks start from the source's own pictures with noise over them; "
     "fewer steps, and colours may shift in a long film."
 )
 
@@ -45,7 +45,7 @@ def panel(c: dict[str, Any]) -> None:
                 )  # fmt: skip
             c["camera_file"] = gr.File(
                 label="Or a path of your own (.json, as `infinitetalk camera` writes it)", file_types=[".json"],
-                height=90, elem_id="camera-file",
+                height=124, elem_id="camera-file",
             )  # fmt: skip
         c["camera_strength"] = gr.Slider(
             0, 1, value=0.3, step=0.05, label="How closely it keeps to the source", visible=False,

@@ -235,9 +235,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     def drawn(source: str | None, state: Any, edit: gr.EventData) -> Any:
         return _named(c, handlers.boxes_drawn(source, state, edit))
 
-    c["camera"].change(
-        updates(camera.chosen), c["camera"], outputs("movement_options", "camera_strength"), **quick
-    )
+    c["camera"].change(updates(camera.chosen), c["camera"], outputs("movement_options", "camera_strength"), **quick)
     gr.on(
         [c[name].change for name in ("source", "framing", *camera.FIELDS)], streamed(camera.shown),
         outputs("source", "framing", *camera.FIELDS), outputs("camera_shown"), trigger_mode="always_last", **private,

@@ -125,18 +125,16 @@ def camera_condition(pictures: np.ndarray, values: np.ndarray, label: str) -> st
     row = pictures.transpose(1, 0, 2, 3).reshape(pictures.shape[1], -1, 3)
     Image.fromarray(row).save(buffer, "JPEG", quality=82)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    kinds = (("sideways", [0, 3]), ("up and down", [1, 4]), ("towards the person", [2]), ("roll", [5]))
     lines = "".join(
-        f'<polyline class="{name}" points="{_polyline(values[:, columns])}"><title>{title}</title></polyline>'
-        for name, title, columns in (
-            ("sideways", "sideways: shift and turn", [0, 3]), ("upright", "up and down: shift and tilt", [1, 4]),
-            ("depth", "towards the person", [2]), ("roll", "roll", [5]),
-        )
-    )  # fmt: skip
+        f'<polyline class="line-{number}" points="{_polyline(values[:, columns])}"/>'
+        for number, (_, columns) in enumerate(kinds)
+    )
+    legend = ", ".join(f'<span class="line-{number}">{name}</span>' for number, (name, _) in enumerate(kinds))
     return (
         f'<figure class="camera-shown"><img src="data:image/jpeg;base64,{data}" alt="{escape(label)}">'
         f'<svg viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label="The path of the camera">{lines}'
-        f"</svg><figcaption>{escape(label)}. Lines: sideways, up and down, towards the person, roll.</figcaption>"
-        "</figure>"
+        f"</svg><figcaption>{escape(label)}; below, how the camera moves {legend}.</figcaption></figure>"
     )
 
 
@@ -303,7 +301,8 @@ def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], runn
         width = f'style="flex-grow:{stop - start:.2f}"'
         if all(chunk.index in done for chunk in members):
             bands.append(
-                f'<button type="button" class="band done{missed}" {width} data-start="{start:.2f}" title="Play {about}" '
+                f'<button type="button" class="band done{missed}" {width} data-start="{start:.2f}" '
+                f'title="Play {about}" '
                 f'aria-label="Play {about}"></button>'
             )
         else:

@@ -33,7 +33,9 @@ WATCH = """() => {
     if (video) {
       const end = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
       const known = window.seen.buffered.at(-1);
-      if (end && (!known || end > known[1] + 0.01)) window.seen.buffered.push([performance.now(), end, video.currentTime]);
+      if (end && (!known || end > known[1] + 0.01)) {
+        window.seen.buffered.push([performance.now(), end, video.currentTime]);
+      }
       if (video.currentTime < last - 0.01) window.seen.back += 1;
       last = video.currentTime;
     }

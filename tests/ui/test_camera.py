@@ -1,0 +1,78 @@
+"""The camera's toggle: what it makes of a form, what it shows before, and a film made with it in a browser."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infinitetalk.control.followed import Followed
+from infinitetalk.events import ChunkFinished
+from infinitetalk.request import Camera
+from infinitetalk.streaming.plan import plan_chunks
+from infinitetalk.ui import camera, rendering
+from infinitetalk.ui.form import Form
+
+from .conftest import REPOSITORY, open_page, write_tone
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [None, Camera(path="orbit", amount=-0.5), Camera(path="follow"), Camera("sdedit", "follow", strength=0.4),
+     Camera(path="/somewhere/mine.json")],
+)  # fmt: skip
+def test_a_form_gives_the_camera_that_filled_it(wanted) -> None:
+    fields = camera.from_camera(wanted, lambda file: file)
+    assert Form(source="a.png", voice="a.wav", **fields).to_request().camera == wanted
+
+
+def test_what_the_camera_will_see_is_shown_before_the_film(text_file: Path) -> None:
+    portrait = str(REPOSITORY / "assets" / "portrait.png")
+    *_, told = camera.shown(portrait, "face", "redraw", "push in", 1.0, None, 0.3)
+    assert "data:image/jpeg" in told["camera_shown"] and told["camera_shown"].count("<polyline") == 4
+    assert list(camera.shown(portrait, "face", "rest", None, 1.0, None, 0.3)) == [{"camera_shown": ""}]
+    *_, refused = camera.shown(portrait, "face", "follow", None, 1.0, None, 0.3)
+    assert "whose camera rests" in refused["camera_shown"]
+    *_, damaged = camera.shown(str(text_file), "face", "redraw", "pan", 1.0, None, 0.3)
+    assert "notice" in damaged["camera_shown"] and "Traceback" not in damaged["camera_shown"]
+
+
+def test_a_chunk_that_did_not_follow_is_marked_and_says_what_to_try() -> None:
+    chunks = plan_chunks(150, source_seconds=6.0)
+    good = Followed(0.97, True, "The camera follows the path.")
+    bad = Followed(0.2, False, "The camera follows the path poorly; ask for a slower movement.")
+    events = [ChunkFinished(i, 2, Path("a.mp4"), 0.0, 1.0, 7, {}, {"camera": one}) for i, one in enumerate((good, bad))]
+    strip = rendering.chunk_strip(chunks, events)
+    assert strip.count("missed") == 1 and "Chunk 2: The camera follows the path poorly" in strip
+    assert "follows the path." in rendering.chunk_strip(chunks, events[:1]), "a good one says so where it is pointed at"
+    assert "notice" not in rendering.chunk_strip(chunks, events[:1])
+
+
+def test_a_path_is_a_line_within_its_picture() -> None:
+    values = np.linspace(-90, 90, 50)[:, None] * np.ones((50, 6))
+    drawn = rendering.camera_condition(np.zeros((3, 8, 8, 3), np.uint8), values, "A path")
+    points = [float(p.split(",")[1]) for p in drawn.split('points="')[1].split('"')[0].split()]
+    assert len(points) == 50 and min(points) >= 0 and max(points) <= 24
+
+
+def test_a_film_with_a_moving_camera(studio_url: str, chromium: str, tmp_path: Path) -> None:
+    with open_page(chromium, studio_url) as page:
+        page.set_input_files("#source input[type=file]", str(REPOSITORY / "assets" / "portrait.png"))
+        page.set_input_files("#voice input[type=file]", str(write_tone(tmp_path / "voice.wav", 4.0)))
+        page.click("#camera-options button")
+        page.get_by_label("A movement", exact=True).check()
+        page.wait_for_selector("#camera-shown img", timeout=60_000)
+        page.wait_for_selector("#plan dl", timeout=90_000)
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=str(Path(folder) / "camera.png"), full_page=True)
+        page.click("#generate")
+        page.wait_for_selector("#download", state="visible", timeout=300_000)
+        titles = page.eval_on_selector_all("#strip .band", "bands => bands.map(band => band.title)")
+        assert len(titles) == 2 and all("The camera follows the path" in title for title in titles), titles
+        assert page.locator("#strip .missed").count() == 0
+        if folder:
+            page.screenshot(path=str(Path(folder) / "camera-done.png"), full_page=True)
+        page.get_by_label("As the references show it", exact=True).check()  # remembered for the next visitor's test
+        page.wait_for_selector("#camera-shown img", state="detached", timeout=30_000)
