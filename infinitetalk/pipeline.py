@@ -306,8 +306,7 @@ def _make_film(
                 end = stream.context_latents, stream.last_frame
                 frames, seconds = to_bytes(pictures.frames[:, chunk.kept]), pictures.seconds
                 del pictures  # four times as large as its bytes
-                frames = inputs.redrawn(chunk, frames)
-                followed = inputs.followed(chunk, frames)
+                frames, followed = inputs.redrawn(chunk, frames)
                 background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over, followed)
                 if models.device.type == "cpu":
                     background.wait()  # both want the same cores; who waits for the chunk sees it sooner

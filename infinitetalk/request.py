@@ -32,11 +32,11 @@ from .settings import (
     quoted,
     text,
 )
-from .steering import Camera
+from .steering import Camera, Head
 
 __all__ = [
     "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Camera", "Framing",
-    "GenerationRequest", "Guide", "Keyframe", "LongSource", "Lora", "Settings", "ShortSource", "Speaker",
+    "GenerationRequest", "Guide", "Head", "Keyframe", "LongSource", "Lora", "Settings", "ShortSource", "Speaker",
     "load_preset", "parse_seed", "preset_names", "read_project",
 ]  # fmt: skip
 
@@ -163,7 +163,7 @@ class GenerationRequest:
     long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
     output_rate: frames per second of the film: 25, as it is made, or the source's own, by repeating or dropping frames.
     background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
-    camera: how it moves beyond what the references show; None = by the references alone.
+    camera, head: how they move beyond what the model makes of references and speech; None = not at all.
     cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
     max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
     """
@@ -183,6 +183,7 @@ class GenerationRequest:
     output_rate: OutputRate = "25"
     background: float = 0.0
     camera: Camera | None = None
+    head: Head | None = None
     cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
     checkpoints_dir: str | None = None
@@ -220,6 +221,7 @@ class GenerationRequest:
         choice("output_rate", self.output_rate, ("25", "source"))
         object.__setattr__(self, "background", float(number("background", self.background, 0, 1)))
         object.__setattr__(self, "camera", Camera.of(self.camera))
+        object.__setattr__(self, "head", Head.of(self.head))
         if self.cuts is not None:
             object.__setattr__(self, "cuts", _instants("cuts", self.cuts))
         if self.max_seconds is not None:

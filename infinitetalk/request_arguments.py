@@ -10,7 +10,7 @@ from typing import Any
 from .errors import InputError
 from .request import ADHERENCES, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
 from .settings import Lora
-from .steering import FOLLOW, MOVEMENTS, Camera
+from .steering import FOLLOW, LIVELY, MOVEMENTS, Camera, Head
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +68,11 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         metavar="MOVEMENT[:AMOUNT]|sdedit[:STRENGTH]|none",
         help=f"{', '.join(MOVEMENTS)}, {FOLLOW} (the source's own) or a path's .json; or sdedit: keep the source's",
     )
+    parser.add_argument(
+        "--head",
+        metavar="lively|follow|FILM[:AMOUNT]|none",
+        help="a head that moves: as people do who talk, as in the source film, or as in another film",
+    )
     for name, text in (
         ("steps", "network steps per chunk"),
         ("shift", "of the time schedule"),
@@ -116,10 +121,10 @@ def _adherences() -> list[str]:
     return [f"{name}: {meaning}" for name, meaning in ADHERENCES.items()]
 
 
-def _in_folder(camera: Camera | None, folder: Path) -> Camera | None:
-    if camera is None or camera.file is None:
-        return camera
-    return dataclasses.replace(camera, path=str(folder / camera.file))
+def _in_folder(choice: Camera | Head | None, folder: Path, name: str) -> Camera | Head | None:
+    if choice is None or choice.file is None:
+        return choice
+    return dataclasses.replace(choice, **{name: str(folder / choice.file)})
 
 
 def _instant(name: str, text: str) -> float:
@@ -159,18 +164,32 @@ def parse_camera(text: str) -> Camera | None:
     Raises:
         InputError: no such movement, or a number out of range.
     """
-    name, _, given = text.rpartition(":")
-    try:
-        value = float(given) if name else None
-    except ValueError:
-        name, value = text, None
-    name = name or text
+    name, value = _with_number(text)
     if name.strip().lower() == "none":
         return None
     if name.strip().lower() == "sdedit":
         return Camera("sdedit", FOLLOW) if value is None else Camera("sdedit", FOLLOW, strength=value)
     path = str(Path(name).absolute()) if Path(name).is_file() else name
     return Camera(path=path) if value is None else Camera(path=path, amount=value)
+
+
+def parse_head(text: str) -> Head | None:
+    """`lively`, `follow:0.5`, `dance.mp4`, or `none`. Raises InputError."""
+    name, value = _with_number(text)
+    if name.strip().lower() == "none":
+        return None
+    word = name.strip().lower()
+    source = word if word in (LIVELY, FOLLOW) else str(Path(name).absolute())
+    return Head(source) if value is None else Head(source, value)
+
+
+def _with_number(text: str) -> tuple[str, float | None]:
+    """`orbit:-0.5` as (orbit, -0.5); what follows the last colon counts if it is a number."""
+    name, _, given = text.rpartition(":")
+    try:
+        return (name, float(given)) if name else (text, None)
+    except ValueError:
+        return text, None
 
 
 def read_request(options: argparse.Namespace) -> GenerationRequest:
@@ -191,7 +210,8 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         data = base.to_dict() | {
             "source": str(folder / base.source),
             "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
-            "camera": _in_folder(base.camera, folder),
+            "camera": _in_folder(base.camera, folder, "path"),
+            "head": _in_folder(base.head, folder, "source"),
             "keyframes": [
                 dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {}) for k in base.keyframes
             ],
@@ -213,6 +233,8 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
     if options.camera is not None:
         data["camera"] = parse_camera(options.camera)
+    if options.head is not None:
+        data["head"] = parse_head(options.head)
     if options.lora is not None:
         data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
     guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]

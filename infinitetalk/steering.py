@@ -1,4 +1,7 @@
-"""How a film's camera is steered: what the user chose, checked when it is made. What it does is in `control/`."""
+"""How a film's camera and the speaker's head are steered: what the user chose, checked when it is made.
+
+What it does is in `control/` and `streaming/redraw.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .errors import InputError
-from .settings import choice, number, path_text
+from .settings import choice, known_keys, number, path_text
 
 CameraMode = Literal["redraw", "sdedit"]
 
@@ -14,7 +17,9 @@ CAMERA_MODES: dict[str, str] = {
     "redraw": "every finished picture is drawn again as a camera on the path sees it; for every model, little time",
     "sdedit": "a chunk starts from the source's own pictures with noise over them, and keeps their camera and pose",
 }
-FOLLOW = "follow"  # a path that is read from the source film
+FOLLOW = "follow"  # read from the source film
+LIVELY = "lively"  # as people move while they talk
+MOST_HEAD = 2.0
 MOVEMENTS = ("push in", "pull out", "pan", "tilt", "orbit", "handheld")
 MOST_AMOUNT = 3.0
 
@@ -62,6 +67,30 @@ class Camera:
     @classmethod
     def of(cls, given: Any) -> Camera | None:
         """A table of a project, or one made already."""
-        from .settings import known_keys
-
         return given if given is None or isinstance(given, cls) else cls(**known_keys(cls, given, "camera"))
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head that moves in a model's finished pictures, which by itself keeps still.
+
+    source: `LIVELY` (slow drifts, and nods with what is stressed), `FOLLOW` (as in the source film), or another film.
+    amount: 1 as it is; 0 to 2.
+    """
+
+    source: str = LIVELY
+    amount: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", path_text(self.source) or LIVELY)
+        number("How far the head moves", self.amount, 0, MOST_HEAD)
+
+    @property
+    def file(self) -> str | None:
+        """The other film, where it is one."""
+        return None if self.source in (LIVELY, FOLLOW) else self.source
+
+    @classmethod
+    def of(cls, given: Any) -> Head | None:
+        """A table of a project, or one made already."""
+        return given if given is None or isinstance(given, cls) else cls(**known_keys(cls, given, "head"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,9 @@ from .camera_path import intrinsics
 from .pose import NUM_BODY, PoseSequence, body_height
 
 POSE_GOOD_PERCENT = 4.0  # of body height; a hand's width on a grown person
-CAMERA_GOOD = 0.8
+CAMERA_GOOD = HEAD_GOOD = 0.8
+_FEWEST_HEADS = 5
+_LEAST_TURN = 0.8  # degrees, spread of what was asked for; the face mesh's own noise is half of that
 _CAMERA_FAR = 0.5  # of the movement asked for, by which the camera must have moved
 _SMOOTHING_FRAMES = 5
 
@@ -74,6 +77,30 @@ def camera_followed(asked_w2c: np.ndarray, result_w2c: np.ndarray) -> Followed:
         f"The camera follows the path poorly (correlation {value:.2f}, good: {CAMERA_GOOD:g}; "
         f"{100 * max(far, 0):.0f} % as far as asked); raise the strength, ask for a slower or smaller movement, or pin "
         "a second reference at its end.",
+    )  # fmt: skip
+
+
+def head_followed(asked: np.ndarray, result: np.ndarray) -> Followed | None:
+    """Correlation of the turns asked for with those of the result, yaw and pitch together; both [frames, 3], degrees.
+
+    None where hardly anything was asked for, or no face is seen.
+    """
+    asked, result = np.asarray(asked, np.float64)[:, :2], np.asarray(result, np.float64)[:, :2]
+    seen = np.isfinite(result).all(axis=1)
+    if seen.sum() < _FEWEST_HEADS:
+        return None
+    asked, result = (each[seen] - each[seen].mean(axis=0) for each in (asked, result))
+    size = float(np.sqrt((asked**2).sum()))
+    if size < _LEAST_TURN * math.sqrt(asked.size):
+        return None
+    value = float((asked * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
+    far = float((asked * result).sum() / size**2)
+    if value >= HEAD_GOOD:
+        return Followed(value, True, f"The head follows (correlation {value:.2f}, {100 * far:.0f} % as far).")
+    return Followed(
+        value, False,
+        f"The head follows poorly (correlation {value:.2f}, good: {HEAD_GOOD:g}; {100 * max(far, 0):.0f} % as far as "
+        "asked); ask for less, or choose a source that looks straight into the camera.",
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ is filled from around, what lies beyond the frame comes from the source picture,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .camera_path import intrinsics
@@ -51,8 +53,13 @@ class LayeredScene:
         self._seam = np.clip((inward + 1) / (_SEAM * max(height, width)), 0, 1).astype(np.float32)
         self._matrix = intrinsics(height, width)
 
-    def moved(self, frames: np.ndarray, w2c: np.ndarray) -> np.ndarray:
-        """uint8 [F, height, width, 3] as cameras `w2c` [F, 4, 4] see them, counted from the reference's own camera."""
+    def moved(
+        self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[tuple[np.ndarray, np.ndarray]] | None = None
+    ) -> np.ndarray:
+        """uint8 [F, height, width, 3] as cameras `w2c` [F, 4, 4] see them, counted from the reference's own camera.
+
+        turns: for each frame where the person's pixels come from, as of `head_turn.HeadTurn.maps`.
+        """
         import cv2
 
         m = self._margin
@@ -62,20 +69,30 @@ class LayeredScene:
         still, plate = (np.ascontiguousarray(each[inner]) for each in (self._canvas, self._plate))
         nothing = np.zeros_like(still)
         front = np.dstack([_mixed(self._canvas, np.zeros_like(self._canvas), self._person), _bytes(255 * self._person)])
+        places = np.meshgrid(np.arange(self.width, dtype=np.float32), np.arange(self.height, dtype=np.float32))
         behind, parted_before = self._canvas.copy(), 0.0
         result = np.empty_like(frames)
         for index, (frame, matrix) in enumerate(zip(frames, w2c, strict=True)):
-            if np.allclose(matrix, np.eye(4), atol=1e-7):
+            turn = None if turns is None else turns[index]
+            if turn is None and np.allclose(matrix, np.eye(4), atol=1e-7):
                 result[index] = frame
                 continue
             planes = [self._homography(matrix, distance) for distance in (_WALL, _PERSON)]
             # As long as the layers lie on each other, what is behind is the picture itself, single hairs included.
-            parted = np.float32(min(1.0, self._apart(*planes) / (_PARTED * max(self.height, self.width))))
+            apart = self._apart(*planes)
+            if turn is not None:
+                apart = max(apart, *(float(np.abs(there - here).max()) for there, here in zip(turn, places)))
+            parted = np.float32(min(1.0, apart / (_PARTED * max(self.height, self.width))))
             if parted != parted_before:
                 behind, parted_before = _mixed(self._plate, self._canvas, parted * self._around), parted
             scene = _mixed(np.ascontiguousarray(frame), still, self._seam)
             behind[inner] = _mixed(plate, scene, parted * around)
-            front[inner][..., :3] = _mixed(scene, nothing, alpha)
+            person, cover = scene, alpha
+            if turn is not None:
+                person = cv2.remap(scene, *turn, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+                cover = cv2.remap(alpha, *turn, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+                front[inner][..., 3] = _bytes(255 * cover)
+            front[inner][..., :3] = _mixed(person, nothing, cover)
             size = self.width, self.height
             far, near = (
                 cv2.warpPerspective(layer, plane @ shift, size, flags=how, borderMode=cv2.BORDER_REFLECT_101)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..control.head_pose import face_points
 from ..streaming.plan import plan_chunks
 from .color import ColorDrift, Regions, cell_colors, color_drift, regions
 from .films import Film
 from .identity import FaceEmbedder, IdentityScale, distances
-from .landmarks import face_points
 from .lipsync import MAX_LAG, lagged_correlation, mouth_openness
 from .report import Figure, at_least, at_most
 from .seams import measure_seams

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..control.head_pose import face_points, head_pose
 from .blinks import eye_opening
-from .head_motion import head_pose, shift_spread, turn_spread
-from .landmarks import face_points
+from .head_motion import shift_spread, turn_spread
 from .lipsync import mouth_openness
 from .sync_net import lip_boxes, mouth_crops
 from .visemes import lip_shapes

@@ -1,4 +1,4 @@
-"""A film's camera path, and its finished frames as the camera on it sees them."""
+"""A film's camera: its path, what may be asked of it, and how well a result follows it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import numpy as np
 
 from ..control.camera_path import CameraPath, load_path, preset_path
 from ..control.followed import Followed, camera_followed
-from ..control.layers import LayeredScene, scene_of
 from ..errors import InputError
-from ..media.faces import Square, cut
-from ..media.framing import resize_and_crop
 from ..media.video import Source
 from ..request import FRAMES_PER_SECOND, GenerationRequest
 from ..steering import FOLLOW, Camera
@@ -40,7 +37,7 @@ def check_camera(request: GenerationRequest, source: Source, title: str, *, sded
 
 
 class FilmCamera:
-    """Serves one film. Its path is read once, its scene once for each reference.
+    """The path of one film, read once.
 
     seed: of a handheld camera's shaking.
     """
@@ -53,7 +50,6 @@ class FilmCamera:
             self.path = load_path(camera.file)
         else:
             self.path = preset_path(camera.path, camera.amount, duration_seconds, seed % 2**32)
-        self._scene: tuple[object, LayeredScene] | None = None
 
     def w2c(self, start_frame: int, num_frames: int, reference_seconds: float | None) -> np.ndarray:
         """Cameras of the film's frames against that of their reference, [num_frames, 4, 4].
@@ -65,50 +61,6 @@ class FilmCamera:
             return cameras
         own = self.path.w2c(1, round(reference_seconds * FRAMES_PER_SECOND))[0]
         return cameras @ np.linalg.inv(own)
-
-    def moved(
-        self, frames: np.ndarray, w2c: np.ndarray, key: object, picture: np.ndarray, square: Square | None
-    ) -> np.ndarray:
-        """uint8 [F, H, W, 3] as those cameras see them.
-
-        key: the same while the reference is. picture: the whole reference, uint8; square: the part that is the frame.
-        """
-        if self._scene is None or self._scene[0] != key:
-            self._scene = key, _scene(picture, square, *frames.shape[1:3])
-        return self._scene[1].moved(frames, w2c)
-
-    def followed(self, frames: np.ndarray, w2c: np.ndarray) -> Followed | None:
-        """How well the frames that `moved` gave follow the cameras; see `measured`."""
-        assert self._scene is not None
-        return measured(frames, w2c, self._scene[1].depth(w2c[0]))
-
-
-def _scene(picture: np.ndarray, square: Square | None, height: int, width: int) -> LayeredScene:
-    from ..control.depth import person_mask
-
-    if square is None:  # the middle of the picture, as `resize_and_crop` takes it
-        scale = min(picture.shape[0] / height, picture.shape[1] / width)
-        tall, wide = scale * height, scale * width
-        place = (picture.shape[0] - tall) / 2, (picture.shape[1] - wide) / 2, tall, wide
-    else:
-        place = square.row, square.column, square.side, square.side
-    return scene_of(picture, person_mask(picture), place, (height, width))
-
-
-def foreseen(
-    camera: Camera, source: Source, square: Square | None, size: tuple[int, int], seconds: float, count: int
-) -> tuple[np.ndarray, CameraPath]:
-    """What that camera will see of the source's first picture: uint8 [count, height, width, 3], evenly over `seconds`.
-
-    Raises:
-        UserError: the path cannot be read.
-    """
-    film = FilmCamera(camera, source, seconds)
-    picture = source.frame_at(0.0)
-    still = resize_and_crop(picture if square is None else cut(picture, square), size)
-    frames = np.linspace(0, max(0, round(FRAMES_PER_SECOND * seconds) - 1), count).round().astype(int)
-    cameras = np.concatenate([film.path.w2c(1, frame) for frame in frames])
-    return film.moved(np.repeat(still[None], count, axis=0), cameras, "", picture, square), film.path
 
 
 def followed_path(source: Source, seconds: float) -> CameraPath:

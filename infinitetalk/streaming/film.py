@@ -25,6 +25,7 @@ from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
 from .camera import check_camera
 from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
+from .redraw import check_head
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,6 +201,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
             )
 
     warnings += check_camera(request, source, spec.title, sdedit=spec.sdedit)
+    check_head(request, source)
     square, found = _frame(settings, source)
     warnings += found
     for keyframe in request.keyframes:

@@ -12,6 +12,7 @@ from ..audio.arrangement import placed
 from ..audio.embeddings import SpeechFeatures
 from ..audio.loudness import loudness_gain, measure_loudness, with_gain
 from ..control.followed import Followed
+from ..media.audio import SPEECH_RATE
 from ..media.faces import Square, centre_square, cut, face_square, find_faces
 from ..media.framing import person_masks, resize_and_crop, to_network_range
 from ..media.images import load_image
@@ -19,10 +20,10 @@ from ..models.audio_encoder import reader_of
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
 from ..request import FRAMES_PER_SECOND
-from .camera import FilmCamera
 from .conditions import TextPair
 from .film import Film, generated_size
 from .plan import Chunk, num_latent_frames, reference_seconds
+from .redraw import Redraw
 from .stream import SPATIAL_STRIDE
 
 LATENT_CHANNELS = 16
@@ -62,10 +63,13 @@ class FilmInputs:
         self._reference: _Reference | None = None
         self.square = film.square
         self._shot_colors: np.ndarray | None = None
-        self.camera: FilmCamera | None = None
-        wanted = film.request.camera
-        if wanted is not None and wanted.mode == "redraw":
-            self.camera = FilmCamera(wanted, film.source, film.plan.duration_seconds, film.request.seed)
+        self.redraw: Redraw | None = None
+        request = film.request
+        camera = request.camera if request.camera is not None and request.camera.mode == "redraw" else None
+        if camera is not None or request.head is not None:
+            self.redraw = Redraw(
+                camera, request.head, film.source, film.plan.duration_seconds, self._loudness, request.seed
+            )
 
     def text(self, prompt: str | None = None) -> TextPair:
         """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all.
@@ -126,14 +130,20 @@ class FilmInputs:
             self._reference = _Reference(key, whole, square, picture, self._pixels(picture))
         return self._reference.pixels
 
-    def redrawn(self, chunk: Chunk, frames: np.ndarray) -> np.ndarray:
-        """The chunk's new frames, uint8 [F, H, W, 3], as the film's camera sees them; `reference` is asked first."""
-        if self.camera is None:
-            return frames
+    def redrawn(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, Followed]]:
+        """The chunk's new frames, uint8 [F, H, W, 3], with camera and head as asked for, and how well they follow.
+
+        `reference` is asked first.
+        """
+        if self.redraw is None:
+            return frames, {}
         reference = self._reference
         assert reference is not None
-        w2c = self._cameras(chunk)
-        return self.camera.moved(frames, w2c, reference.key, reference.whole, reference.square)
+        own = chunk.reference.image is None and self.film.source.kind != "image"
+        seen = chunk.reference.source_seconds if own else None
+        asked = self.redraw.asked(chunk.new_start_frame, chunk.num_new_frames, seen)
+        frames = self.redraw.drawn(frames, asked, reference.key, reference.whole, reference.square)
+        return frames, self.redraw.followed(frames, asked)
 
     def start(self, chunk: Chunk) -> Tensor | None:
         """Those pictures, [1, 3, num_frames, H, W] in [-1, 1]; `reference` is asked first."""
@@ -148,16 +158,6 @@ class FilmInputs:
         pictures = [self._pixels(whole if self.square is None else cut(whole, self.square))
                     for whole in map(source.frame_at, instants)]  # fmt: skip
         return torch.stack(pictures, dim=2)
-
-    def followed(self, chunk: Chunk, frames: np.ndarray) -> dict[str, Followed]:
-        """How well those frames do what was asked for."""
-        found = None if self.camera is None else self.camera.followed(frames, self._cameras(chunk))
-        return {} if found is None else {"camera": found}
-
-    def _cameras(self, chunk: Chunk) -> np.ndarray:
-        wanted, still = chunk.reference, self.film.source.kind == "image"
-        seen = None if still or wanted.image else wanted.source_seconds
-        return self.camera.w2c(chunk.new_start_frame, chunk.num_new_frames, seen)
 
     def second(self, chunk: Chunk) -> Tensor | None:
         """The picture for the chunk's end, as large as `reference`, which is asked first; None where there is none."""
@@ -186,6 +186,17 @@ class FilmInputs:
         windows = [v.window(chunk.start_frame, chunk.stop_frame, mirror_tail=last) for v in self._voices]
         return torch.stack(windows)
 
+    def _loudness(self, start_frame: int, stop_frame: int) -> np.ndarray:
+        """Root mean square of all voices in those frames of the film; silence before and after it."""
+        step = SPEECH_RATE // FRAMES_PER_SECOND
+        first, last = max(0, start_frame), min(stop_frame, self.film.voices[0].placement.total // step)
+        heard = np.zeros(stop_frame - start_frame)
+        if last > first:
+            samples = np.sum([read(first * step, last * step) for read in self._readers], axis=0)
+            powers = np.square(samples.reshape(last - first, step)).mean(axis=1)
+            heard[first - start_frame : last - start_frame] = np.sqrt(powers)
+        return heard
+
     def _listen(self) -> list[SpeechFeatures]:
         """A soundtrack of embeddings per person: each voice brought to -23 LUFS and laid on the film's time line."""
         readers = []
@@ -193,6 +204,7 @@ class FilmInputs:
             read = reader_of(voice.samples)
             gain = loudness_gain(measure_loudness(read, len(voice.samples)))
             readers.append(placed(with_gain(read, gain), voice.placement))
+        self._readers = readers
         if len(readers) > self.film.spec.num_speakers:
             readers = [_sum(readers)]
         num_samples = self.film.voices[0].placement.total

@@ -307,6 +307,11 @@ def _map_files(request: GenerationRequest, change: Any) -> GenerationRequest:
             if request.camera is not None and request.camera.file is not None
             else request.camera
         ),
+        head=(
+            replace(request.head, source=change(request.head.file))
+            if request.head is not None and request.head.file is not None
+            else request.head
+        ),
     )
 
 

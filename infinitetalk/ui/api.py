@@ -25,7 +25,7 @@ from .source_options import SOURCE_OPTIONS
 from .studio import Studio
 
 SETTINGS = (
-    "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera",
+    "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera", "head",
     *SOURCE_OPTIONS,
 )  # fmt: skip
 

@@ -10,8 +10,8 @@ from ..auto import on_this_machine
 from ..errors import InputError
 from ..models.specs import get_spec
 from ..request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
-from .camera import FIELDS as CAMERA_FIELDS
-from .camera import from_camera, to_camera
+from .movement import FIELDS as MOVEMENT_FIELDS
+from .movement import from_request, to_camera, to_head
 from .people.component import boxes_for, to_boxes
 from .source_options import SOURCE_OPTIONS
 from .timeline.component import to_guides, to_keyframes
@@ -41,11 +41,14 @@ class Form:
     adherence: str = "edge"
     background: float = 0.0
     output_rate: str = "25"
-    camera: str | None = None  # how the camera moves: `ui.camera.FIELDS`
+    camera: str | None = None  # how camera and head move: `ui.movement.FIELDS`
     movement: str | None = None
     amount: float = 1.0
     camera_file: str | None = None
     camera_strength: float = 0.3
+    head: str | None = None
+    head_file: str | None = None
+    head_amount: float = 1.0
     boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
     edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
 
@@ -81,6 +84,7 @@ class Form:
             background=self.background,
             output_rate=self.output_rate,
             camera=to_camera(self.camera, self.movement, self.amount, self.camera_file, self.camera_strength),
+            head=to_head(self.head, self.head_file, self.head_amount),
             steps=self.steps,
             audio_scale=self.audio_scale,
             framing=self.framing,
@@ -126,7 +130,9 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "preset": request.preset, "seed": str(request.seed), "prompt": request.prompt, "steps": settings.steps,
         "audio_scale": settings.audio_scale, "framing": settings.framing, "edits": edits,
         "boxes": boxes_for(source, boxes) if len(boxes) == 2 and None not in boxes else None,
-    } | {name: getattr(request, name) for name in SOURCE_OPTIONS} | from_camera(request.camera, serve)  # fmt: skip
+    } | {name: getattr(request, name) for name in SOURCE_OPTIONS} | from_request(
+        request.camera, request.head, serve
+    )  # fmt: skip
 
 
 def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
@@ -138,5 +144,5 @@ def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
 FORM_FIELDS = tuple(field.name for field in fields(Form))
 REMEMBERED = (
     "arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", *SOURCE_OPTIONS,
-    *(name for name in CAMERA_FIELDS if name != "camera_file"),
+    *(name for name in MOVEMENT_FIELDS if name not in ("camera_file", "head_file")),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from gradio import audio_stream_encoder
 from ..errors import InputError, OutputError
 from ..presets import AUTO
 from ..request import load_preset, preset_names
-from . import api, camera, handlers, rendering, retakes, source_options
+from . import api, handlers, movement, rendering, retakes, source_options
 from .compare import panel as compare
 from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED, Form
@@ -92,7 +92,7 @@ def _source_zone(c: dict[str, Any], preset: str) -> None:
                 )
                 c["boxes"] = gr.State(None)
                 c["people"] = people_boxes()
-        camera.panel(c)
+        movement.panel(c)
         with gr.Accordion("Options", open=False, elem_id="options", elem_classes="card"):
             _options(c, preset)
 
@@ -235,10 +235,14 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     def drawn(source: str | None, state: Any, edit: gr.EventData) -> Any:
         return _named(c, handlers.boxes_drawn(source, state, edit))
 
-    c["camera"].change(updates(camera.chosen), c["camera"], outputs("movement_options", "camera_strength"), **quick)
     gr.on(
-        [c[name].change for name in ("source", "framing", *camera.FIELDS)], streamed(camera.shown),
-        outputs("source", "framing", *camera.FIELDS), outputs("camera_shown"), trigger_mode="always_last", **private,
+        [c["camera"].change, c["head"].change], updates(movement.chosen), outputs("camera", "head"),
+        outputs("movement_options", "camera_strength", "head_file", "head_amount"), **quick,
+    )  # fmt: skip
+    moving = ("source", "framing", *movement.FIELDS)
+    gr.on(
+        [c[name].change for name in moving], streamed(movement.shown), outputs(*moving), outputs("movement_shown"),
+        trigger_mode="always_last", **private,
     )  # fmt: skip
     c["preset"].input(
         updates(handlers.preset_changed), c["preset"],

@@ -114,10 +114,10 @@ def source_preview(info: MediaInfo, picture: np.ndarray) -> str:
     )
 
 
-def camera_condition(pictures: np.ndarray, values: np.ndarray, label: str) -> str:
-    """What a camera sees, uint8 [N, height, width, 3] in a row, over the curve of its path.
+def movement_condition(pictures: np.ndarray, values: np.ndarray | None, label: str) -> str:
+    """What camera and head will do to a picture, uint8 [N, height, width, 3] in a row, over the curve of the path.
 
-    values: [n, 6] as of `CameraPath.at`, evenly over the time that the pictures show.
+    values: [n, 6] as of `CameraPath.at`, evenly over the time that the pictures show; None for a camera at rest.
     """
     from PIL import Image
 
@@ -125,16 +125,22 @@ def camera_condition(pictures: np.ndarray, values: np.ndarray, label: str) -> st
     row = pictures.transpose(1, 0, 2, 3).reshape(pictures.shape[1], -1, 3)
     Image.fromarray(row).save(buffer, "JPEG", quality=82)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    kinds = (("sideways", [0, 3]), ("up and down", [1, 4]), ("towards the person", [2]), ("roll", [5]))
-    lines = "".join(
-        f'<polyline class="line-{number}" points="{_polyline(values[:, columns])}"/>'
-        for number, (_, columns) in enumerate(kinds)
-    )
-    legend = ", ".join(f'<span class="line-{number}">{name}</span>' for number, (name, _) in enumerate(kinds))
+    curve, words = "", escape(label)
+    if values is not None:
+        kinds = (("sideways", [0, 3]), ("up and down", [1, 4]), ("towards the person", [2]), ("roll", [5]))
+        lines = "".join(
+            f'<polyline class="line-{number}" points="{_polyline(values[:, columns])}"/>'
+            for number, (_, columns) in enumerate(kinds)
+        )
+        curve = (
+            '<svg viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label="The path of the camera">'
+            f"{lines}</svg>"
+        )
+        legend = ", ".join(f'<span class="line-{number}">{name}</span>' for number, (name, _) in enumerate(kinds))
+        words += f"; below, how the camera moves {legend}"
     return (
-        f'<figure class="camera-shown"><img src="data:image/jpeg;base64,{data}" alt="{escape(label)}">'
-        f'<svg viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label="The path of the camera">{lines}'
-        f"</svg><figcaption>{escape(label)}; below, how the camera moves {legend}.</figcaption></figure>"
+        f'<figure class="movement-shown"><img src="data:image/jpeg;base64,{data}" alt="{escape(label)}">{curve}'
+        f"<figcaption>{words}.</figcaption></figure>"
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from infinitetalk.control.head_pose import NUM_POINTS, head_pose
 from infinitetalk.evaluation.blinks import blink_instants, eye_opening, measure_blinks
-from infinitetalk.evaluation.head_motion import head_pose, shift_spread, turn_spread
+from infinitetalk.evaluation.head_motion import shift_spread, turn_spread
 from infinitetalk.evaluation.landmarks import (
     EYES,
     LEFT_CORNER,
     LEFT_EYE,
     LOWER_LIP,
-    NUM_POINTS,
     OUTER_LEFT_CORNER,
     OUTER_LOWER_LIP,
     OUTER_RIGHT_CORNER,

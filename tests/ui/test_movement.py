@@ -1,4 +1,4 @@
-"""The camera's toggle: what it makes of a form, what it shows before, and a film made with it in a browser."""
+"""Camera and head: what their toggles make of a form, what it shows before, and a film made with it in a browser."""
 
 from __future__ import annotations
 
@@ -9,34 +9,49 @@ import numpy as np
 import pytest
 
 from infinitetalk.control.followed import Followed
+from infinitetalk.errors import InputError
 from infinitetalk.events import ChunkFinished
-from infinitetalk.request import Camera
+from infinitetalk.request import Camera, Head
 from infinitetalk.streaming.plan import plan_chunks
-from infinitetalk.ui import camera, rendering
+from infinitetalk.ui import movement, rendering
 from infinitetalk.ui.form import Form
 
 from .conftest import REPOSITORY, open_page, write_tone
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "camera",
     [None, Camera(path="orbit", amount=-0.5), Camera(path="follow"), Camera("sdedit", "follow", strength=0.4),
      Camera(path="/somewhere/mine.json")],
 )  # fmt: skip
-def test_a_form_gives_the_camera_that_filled_it(wanted) -> None:
-    fields = camera.from_camera(wanted, lambda file: file)
-    assert Form(source="a.png", voice="a.wav", **fields).to_request().camera == wanted
+@pytest.mark.parametrize("head", [None, Head(), Head("follow", 0.5), Head("/somewhere/dance.mp4")])
+def test_a_form_gives_the_movement_that_filled_it(camera, head) -> None:
+    fields = movement.from_request(camera, head, lambda file: file)
+    request = Form(source="a.png", voice="a.wav", **fields).to_request()
+    assert request.camera == camera and request.head == head
 
 
-def test_what_the_camera_will_see_is_shown_before_the_film(text_file: Path) -> None:
+def test_a_head_that_has_no_film_to_follow_is_said() -> None:
+    with pytest.raises(InputError, match="choose one, or let it be lively"):
+        Form(source="a.png", voice="a.wav", head="film").to_request()
+
+
+def shown(source: str, camera: str = "rest", head: str = "rest", path: str = "push in") -> str:
+    *_, told = movement.shown(source, "face", camera, path, 1.0, None, 0.3, head, None, 1.0)
+    return told["movement_shown"]
+
+
+def test_what_will_be_made_is_shown_before_the_film(text_file: Path) -> None:
     portrait = str(REPOSITORY / "assets" / "portrait.png")
-    *_, told = camera.shown(portrait, "face", "redraw", "push in", 1.0, None, 0.3)
-    assert "data:image/jpeg" in told["camera_shown"] and told["camera_shown"].count("<polyline") == 4
-    assert list(camera.shown(portrait, "face", "rest", None, 1.0, None, 0.3)) == [{"camera_shown": ""}]
-    *_, refused = camera.shown(portrait, "face", "follow", None, 1.0, None, 0.3)
-    assert "whose camera rests" in refused["camera_shown"]
-    *_, damaged = camera.shown(str(text_file), "face", "redraw", "pan", 1.0, None, 0.3)
-    assert "notice" in damaged["camera_shown"] and "Traceback" not in damaged["camera_shown"]
+    assert shown(portrait) == ""
+    pushed = shown(portrait, "redraw")
+    assert "data:image/jpeg" in pushed and pushed.count("<polyline") == 4
+    turned = shown(portrait, head="lively")
+    assert "data:image/jpeg" in turned and "<polyline" not in turned and turned != shown(portrait, "redraw", "lively")
+    assert "does not move" in shown(portrait, "follow") and "does not move" in shown(portrait, head="follow")
+    damaged = shown(str(text_file), "redraw")
+    assert "notice" in damaged and "Traceback" not in damaged
+    assert "choose one" in shown(portrait, head="film")
 
 
 def test_a_chunk_that_did_not_follow_is_marked_and_says_what_to_try() -> None:
@@ -52,7 +67,7 @@ def test_a_chunk_that_did_not_follow_is_marked_and_says_what_to_try() -> None:
 
 def test_a_path_is_a_line_within_its_picture() -> None:
     values = np.linspace(-90, 90, 50)[:, None] * np.ones((50, 6))
-    drawn = rendering.camera_condition(np.zeros((3, 8, 8, 3), np.uint8), values, "A path")
+    drawn = rendering.movement_condition(np.zeros((3, 8, 8, 3), np.uint8), values, "A path")
     points = [float(p.split(",")[1]) for p in drawn.split('points="')[1].split('"')[0].split()]
     assert len(points) == 50 and min(points) >= 0 and max(points) <= 24
 
@@ -61,18 +76,22 @@ def test_a_film_with_a_moving_camera(studio_url: str, chromium: str, tmp_path: P
     with open_page(chromium, studio_url) as page:
         page.set_input_files("#source input[type=file]", str(REPOSITORY / "assets" / "portrait.png"))
         page.set_input_files("#voice input[type=file]", str(write_tone(tmp_path / "voice.wav", 4.0)))
-        page.click("#camera-options button")
+        page.click("#movement-options button")
         page.get_by_label("A movement", exact=True).check()
-        page.wait_for_selector("#camera-shown img", timeout=60_000)
+        page.wait_for_selector("#movement-shown svg", timeout=60_000)
         page.wait_for_selector("#plan dl", timeout=90_000)
         if folder := os.environ.get("SCREENSHOTS"):
-            page.screenshot(path=str(Path(folder) / "camera.png"), full_page=True)
+            page.screenshot(path=str(Path(folder) / "movement.png"), full_page=True)
         page.click("#generate")
         page.wait_for_selector("#download", state="visible", timeout=300_000)
         titles = page.eval_on_selector_all("#strip .band", "bands => bands.map(band => band.title)")
         assert len(titles) == 2 and all("The camera follows the path" in title for title in titles), titles
         assert page.locator("#strip .missed").count() == 0
         if folder:
-            page.screenshot(path=str(Path(folder) / "camera-done.png"), full_page=True)
-        page.get_by_label("As the references show it", exact=True).check()  # remembered for the next visitor's test
-        page.wait_for_selector("#camera-shown img", state="detached", timeout=30_000)
+            page.screenshot(path=str(Path(folder) / "movement-done.png"), full_page=True)
+        page.get_by_label("As the references show it", exact=True).check()
+        page.wait_for_selector("#movement-shown img", state="detached", timeout=30_000)
+        page.get_by_label("Lively, as people who talk", exact=True).check()
+        page.wait_for_selector("#movement-shown img", timeout=60_000)
+        if folder:
+            page.screenshot(path=str(Path(folder) / "head.png"), full_page=True)

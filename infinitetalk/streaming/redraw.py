@@ -1,0 +1,159 @@
+"""Finished pictures drawn again, with every model: the camera on its path, the head as it is to move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..control.camera_path import CameraPath
+from ..control.followed import Followed, head_followed
+from ..control.head_motion import HeadMotion, lively, read_head
+from ..control.head_turn import Head as HeadPlace
+from ..control.head_turn import HeadTurn
+from ..control.layers import LayeredScene, scene_of
+from ..errors import InputError
+from ..media.faces import Square, cut
+from ..media.framing import resize_and_crop
+from ..media.video import Source
+from ..request import FRAMES_PER_SECOND, GenerationRequest
+from ..steering import FOLLOW, LIVELY, Camera, Head
+from .camera import FilmCamera, measured
+
+_LEAST_PERSON = 0.02  # share of the picture that must be a person; otherwise all of it is one
+_LOOK_EVERY = 3  # frames between two in which the head is looked for again
+
+Loudness = Callable[[int, int], np.ndarray]  # root mean square of the speech in frames start to stop
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One reference: the scene that the frames are laid into, and how its head turns (None without a face)."""
+
+    key: object
+    scene: LayeredScene
+    turn: HeadTurn | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of one chunk's new frames: cameras [F, 4, 4] and the head's yaw, pitch and roll [F, 3] in degrees."""
+
+    w2c: np.ndarray
+    head: np.ndarray | None
+
+
+def check_head(request: GenerationRequest, source: Source) -> None:
+    """Raises InputError: what the head is to follow cannot be followed."""
+    from ..media.probe import require_source
+
+    head = request.head
+    if head is None:
+        return
+    if head.source == FOLLOW and source.kind == "image":
+        raise InputError("The source is a picture, whose head rests; choose lively, or a film that shows a head.")
+    if head.file is not None and require_source(head.file).kind == "image":
+        raise InputError("What the head follows is a picture, where no head moves; give a film.")
+
+
+class Redraw:
+    """Serves one film. What it follows is read once, a scene is made once for each reference.
+
+    seed: of a handheld camera's and a lively head's movements.
+    """
+
+    def __init__(
+        self, camera: Camera | None, head: Head | None, source: Source, duration_seconds: float, loudness: Loudness,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        self._camera = None if camera is None else FilmCamera(camera, source, duration_seconds, seed)
+        self._head, self._loudness, self._seed = head, loudness, seed % 2**32
+        self._motion: HeadMotion | None = None
+        if head is not None and head.source != LIVELY:
+            self._motion = read_head(head.file or source.path, duration_seconds)
+        self._seen: Seen | None = None
+
+    @property
+    def path(self) -> CameraPath | None:
+        return None if self._camera is None else self._camera.path
+
+    def asked(self, start_frame: int, num_frames: int, reference_seconds: float | None) -> Asked:
+        """Of the film's frames from `start_frame` on.
+
+        reference_seconds: when the source's camera saw the reference; None for another picture.
+        """
+        still = np.tile(np.eye(4), (num_frames, 1, 1))
+        w2c = still if self._camera is None else self._camera.w2c(start_frame, num_frames, reference_seconds)
+        if self._head is None:
+            return Asked(w2c, None)
+        if self._motion is None:
+            turned = lively(self._loudness, start_frame, num_frames, self._seed)
+        else:
+            turned = self._motion.at(start_frame, num_frames)
+            if self._head.source == FOLLOW and reference_seconds is not None:
+                turned = turned - self._motion.at(round(reference_seconds * FRAMES_PER_SECOND), 1)
+        return Asked(w2c, np.float32(self._head.amount) * turned)
+
+    def drawn(
+        self, frames: np.ndarray, asked: Asked, key: object, picture: np.ndarray, square: Square | None
+    ) -> np.ndarray:
+        """uint8 [F, H, W, 3] as asked.
+
+        key: the same while the reference is. picture: the whole reference, uint8; square: the part that is the frame.
+        """
+        height, width = frames.shape[1:3]
+        if self._seen is None or self._seen.key != key:
+            self._seen = Seen(key, _scene(picture, square, height, width), self._turn(picture, square, height, width))
+        turns = None
+        if asked.head is not None and self._seen.turn is not None:
+            turns = [self._seen.turn.maps(*angles) if np.abs(angles).max() > 0.02 else None for angles in asked.head]
+        return self._seen.scene.moved(frames, asked.w2c, turns)
+
+    def followed(self, frames: np.ndarray, asked: Asked) -> dict[str, Followed]:
+        """How well the frames that `drawn` gave do what was asked for."""
+        assert self._seen is not None
+        found = {}
+        if self._camera is not None and asked.head is None:  # a head's own movement hides the camera's
+            found["camera"] = measured(frames, asked.w2c, self._seen.scene.depth(asked.w2c[0]))
+        if asked.head is not None:
+            from ..control.head_pose import face_points, head_pose
+
+            found["head"] = head_followed(asked.head[::_LOOK_EVERY], head_pose(face_points(frames[::_LOOK_EVERY])))
+        return {name: one for name, one in found.items() if one is not None}
+
+    def _turn(self, picture: np.ndarray, square: Square | None, height: int, width: int) -> HeadTurn | None:
+        from ..control.head_pose import face_points
+
+        if self._head is None:
+            return None
+        still = resize_and_crop(picture if square is None else cut(picture, square), (height, width))
+        points = face_points(still[None])[0]
+        return HeadTurn(HeadPlace.of(points), height, width) if np.isfinite(points[0, 0]) else None
+
+
+def _scene(picture: np.ndarray, square: Square | None, height: int, width: int) -> LayeredScene:
+    from ..control.depth import person_mask
+
+    if square is None:  # the middle of the picture, as `resize_and_crop` takes it
+        scale = min(picture.shape[0] / height, picture.shape[1] / width)
+        tall, wide = scale * height, scale * width
+        place = (picture.shape[0] - tall) / 2, (picture.shape[1] - wide) / 2, tall, wide
+    else:
+        place = square.row, square.column, square.side, square.side
+    person = person_mask(picture)
+    if (person > 0.5).mean() < _LEAST_PERSON:
+        person = np.ones_like(person)
+    return scene_of(picture, person, place, (height, width))
+
+
+def foreseen(
+    redraw: Redraw, source: Source, square: Square | None, size: tuple[int, int], frames: np.ndarray
+) -> np.ndarray:
+    """What will be made of the source's first picture at those frames of the film: uint8 [n, height, width, 3]."""
+    picture = source.frame_at(0.0)
+    still = resize_and_crop(picture if square is None else cut(picture, square), size)
+    asked = [redraw.asked(int(frame), 1, 0.0) for frame in frames]
+    w2c = np.concatenate([one.w2c for one in asked])
+    head = None if asked[0].head is None else np.concatenate([one.head for one in asked])
+    return redraw.drawn(np.repeat(still[None], len(frames), axis=0), Asked(w2c, head), "", picture, square)

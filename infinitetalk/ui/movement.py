@@ -1,0 +1,165 @@
+"""How camera and head move: what they are told, what that looks like, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from ..errors import InputError
+from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
+from . import rendering
+from .jobs import failure
+
+CAMERA_FIELDS = ("camera", "movement", "amount", "camera_file", "camera_strength")
+HEAD_FIELDS = ("head", "head_file", "head_amount")
+FIELDS = (*CAMERA_FIELDS, *HEAD_FIELDS)
+REST = "rest"
+_SHOWN_SECONDS, _NUM_PICTURES, _PICTURE_PIXELS, _SOURCE_PIXELS = 6.0, 5, 160, 640
+_FOLLOWED_SECONDS = 12.0  # of a film, for what is shown before the film is made
+
+_CAMERAS = [
+    ("As the references show it", REST), ("A movement", "redraw"), ("The source video's own", FOLLOW),
+    ("Keep to the source's pictures (SDEdit; not with nano)", "sdedit"),
+]  # fmt: skip
+_HEADS = [
+    ("As the model draws it", REST), ("Lively, as people who talk", LIVELY), ("As in the source video", FOLLOW),
+    ("As in another video", "film"),
+]  # fmt: skip
+_CAMERA_HELP = (
+    "A movement: every finished picture is drawn again as a camera on that path sees it. SDEdit: chunks start from the "
+    "source's own pictures with noise over them; fewer steps, and colours may shift in a long film."
+)
+_HEAD_HELP = (
+    "The finished head is turned a little, about its neck. Small models draw a head that keeps still; large ones move "
+    "it by themselves. Camera and head take a fifth of a second each for every second of film at nano's size."
+)
+
+
+def panel(c: dict[str, Any]) -> None:
+    """The components."""
+    with gr.Accordion("Camera and head", open=False, elem_id="movement-options", elem_classes="card"):
+        c["camera"] = gr.Radio(
+            _CAMERAS, value=REST, label="How the camera moves", info=_CAMERA_HELP, elem_id="camera"
+        )
+        with gr.Column(visible=False) as c["movement_options"]:
+            with gr.Row():
+                c["movement"] = gr.Dropdown(
+                    [(name.capitalize(), name) for name in MOVEMENTS], value=MOVEMENTS[0], label="Movement",
+                    elem_id="movement", min_width=140,
+                )  # fmt: skip
+                c["amount"] = gr.Slider(
+                    -MOST_AMOUNT, MOST_AMOUNT, value=1.0, step=0.1, label="Amount", elem_id="amount", min_width=200,
+                    info="1: clear and ordinary. Below 0: the other way.",
+                )  # fmt: skip
+            c["camera_file"] = gr.File(
+                label="Or a path of your own (.json, as `infinitetalk camera` writes it)", file_types=[".json"],
+                height=124, elem_id="camera-file",
+            )  # fmt: skip
+        c["camera_strength"] = gr.Slider(
+            0, 1, value=0.3, step=0.05, label="How closely it keeps to the source", visible=False,
+            elem_id="camera-strength", info="0: not at all. 1: the source itself, whose mouth then says nothing new.",
+        )  # fmt: skip
+        c["head"] = gr.Radio(_HEADS, value=REST, label="How the head moves", info=_HEAD_HELP, elem_id="head")
+        c["head_file"] = gr.File(
+            label="A video of a moving head", file_types=["video"], height=124, visible=False, elem_id="head-file"
+        )
+        c["head_amount"] = gr.Slider(
+            0, MOST_HEAD, value=1.0, step=0.1, label="How far", visible=False, elem_id="head-amount"
+        )
+        c["movement_shown"] = gr.HTML(elem_id="movement-shown")
+
+
+def to_camera(mode: Any, movement: Any, amount: Any, file: Any, strength: Any) -> Camera | None:
+    """Of the fields, in the order of `CAMERA_FIELDS`. Raises InputError."""
+    if mode in (None, REST):
+        return None
+    if mode == "sdedit":
+        return Camera("sdedit", FOLLOW, strength=strength)
+    if mode == FOLLOW:
+        return Camera(path=FOLLOW)
+    return Camera(path=file or movement, amount=1.0 if file else amount)
+
+
+def to_head(mode: Any, file: Any, amount: Any) -> Head | None:
+    """Of the fields, in the order of `HEAD_FIELDS`. Raises InputError."""
+    if mode in (None, REST):
+        return None
+    if mode == "film" and not file:
+        raise InputError("The head is to move as in another video; choose one, or let it be lively.")
+    return Head(file if mode == "film" else mode, amount)
+
+
+def from_request(camera: Camera | None, head: Head | None, serve: Callable[[str], str]) -> dict[str, Any]:
+    """The fields that give these again. serve: from a file of the film to a copy that the browser may have."""
+    values = dict(zip(FIELDS, (REST, MOVEMENTS[0], 1.0, None, 0.3, REST, None, 1.0), strict=True))
+    if camera is not None and camera.mode == "sdedit":
+        values |= {"camera": "sdedit", "camera_strength": camera.strength}
+    elif camera is not None and camera.path == FOLLOW:
+        values |= {"camera": FOLLOW}
+    elif camera is not None and camera.file is not None:
+        values |= {"camera": "redraw", "camera_file": serve(camera.file)}
+    elif camera is not None:
+        values |= {"camera": "redraw", "movement": camera.path, "amount": camera.amount}
+    if head is not None:
+        values |= {"head": head.source if head.file is None else "film", "head_amount": head.amount}
+        values |= {} if head.file is None else {"head_file": serve(head.file)}
+    return values
+
+
+# --- handlers --------------------------------------------------------------------------------------------------------
+
+
+def chosen(camera: str, head: str) -> dict[str, Any]:
+    """Only what the choice needs."""
+    return {
+        "movement_options": gr.update(visible=camera == "redraw"),
+        "camera_strength": gr.update(visible=camera == "sdedit"),
+        "head_file": gr.update(visible=head == "film"),
+        "head_amount": gr.update(visible=head not in (None, REST)),
+    }
+
+
+def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dict[str, Any]]:
+    """What will be made of the source's first picture, before any film is made. values: of `FIELDS`."""
+    camera_values, head_values = values[: len(CAMERA_FIELDS)], values[len(CAMERA_FIELDS) :]
+    try:
+        camera, head = to_camera(*camera_values), to_head(*head_values)
+        camera = None if camera is not None and camera.mode == "sdedit" else camera
+        if not source or (camera is None and head is None):
+            yield {"movement_shown": ""}
+            return
+        if FOLLOW in (camera_values[0], head_values[0]) or head_values[0] == "film":
+            yield {"movement_shown": rendering.meter("Reading the video's movement", "", None)}
+        yield {"movement_shown": _condition(source, framing == "face", camera, head)}
+    except Exception as error:
+        yield {"movement_shown": rendering.notice(failure(error).message, "warning")}
+
+
+def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | None) -> str:
+    from ..media.faces import centre_square, face_square, find_faces
+    from ..media.video import open_source
+    from ..streaming.redraw import Redraw, foreseen
+
+    with open_source(path, _SOURCE_PIXELS) as source:
+        if source.kind == "image" and FOLLOW in (getattr(camera, "path", ""), getattr(head, "source", "")):
+            raise InputError("The source is a picture, which does not move; choose another movement.")
+        read = FOLLOW in (getattr(camera, "path", ""), getattr(head, "source", "")) or getattr(head, "file", None)
+        seconds = min(source.duration_seconds, _FOLLOWED_SECONDS) if read else _SHOWN_SECONDS
+        picture = source.frame_at(0.0)
+        square = None
+        if on_face:
+            faces = find_faces(picture)
+            square = face_square(faces[0]) if faces else centre_square(*picture.shape[:2])
+        height, width = (1, 1) if square is not None else picture.shape[:2]
+        scale = _PICTURE_PIXELS / max(height, width)
+        size = max(2, round(scale * height)), max(2, round(scale * width))
+        redraw = Redraw(camera, head, source, seconds, lambda start, stop: np.zeros(stop - start))
+        last = max(0, round(25 * seconds) - 1)
+        pictures = foreseen(redraw, source, square, size, np.linspace(0, last, _NUM_PICTURES).round())
+        path_values = None if redraw.path is None else redraw.path.at(np.linspace(0, seconds, 120))
+    from_first = f"The first {seconds:.0f} seconds"
+    label = from_first if read or head is not None else "From the film's first to its last picture"
+    return rendering.movement_condition(pictures, path_values, label)
