@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import CommandParser
+from .auto import on_this_machine
 from .errors import InputError, OutputError, UserError
+from .models.specs import get_spec
 from .paths import assets_dir
-from .request import GenerationRequest, Speaker, load_preset, parse_seed, preset_names
+from .request import GenerationRequest, Head, Speaker, load_preset, parse_seed, preset_names
 from .request_arguments import add_request, number_of, read_request
 from .runtime.quiet import quiet_libraries
 from .terminal import checked_output, render
@@ -148,6 +150,7 @@ def _demo(options: argparse.Namespace) -> int:
         source=str(assets_dir() / "portrait.png"),
         speakers=(Speaker(str(assets_dir() / "speech.wav")),),
         preset=options.preset,
+        head=None if get_spec(load_preset(on_this_machine(options.preset)).model).moves_head else Head(),
     )
     options.output = options.output or _free_name(Path("infinitetalk-demo.mp4"))
     return _run(request, options)

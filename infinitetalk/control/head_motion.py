@@ -13,10 +13,10 @@ from .camera_path import FRAMES_PER_SECOND
 from .head_pose import face_points, head_pose
 
 # Degrees of yaw, pitch and roll: slow shifts of attention, and how far a stressed syllable nods.
-_DRIFT = np.array([5.0, 2.4, 2.2])
-_DRIFT_HERTZ = np.array([(0.11, 0.23, 0.41), (0.13, 0.29, 0.47), (0.09, 0.19, 0.37)])
-_DRIFT_SHARE = np.array([0.55, 0.3, 0.15])
-_NOD, _SWAY = -5.5, 2.0
+_DRIFT = np.array([6.0, 2.8, 2.6])
+_DRIFT_HERTZ = np.array([(0.13, 0.29, 0.53), (0.16, 0.34, 0.61), (0.11, 0.24, 0.47)])
+_DRIFT_SHARE = np.array([0.45, 0.33, 0.22])
+_NOD, _SWAY = -8.0, 2.5
 _NOD_SECONDS = 0.28  # over which loudness is taken together
 _LOUD = 0.08  # root mean square of speech at -23 LUFS that nods fully
 _BEGINS_SECONDS = 0.8  # the first picture is the reference itself
@@ -52,8 +52,8 @@ def lively(loudness: Callable[[int, int], np.ndarray], start_frame: int, num_fra
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, _DRIFT_HERTZ.shape)
     waves = np.sin(2 * np.pi * seconds[:, None, None] * _DRIFT_HERTZ + phases)
     values = _DRIFT * (waves * _DRIFT_SHARE).sum(axis=2)
-    values[:, 1] += _NOD * (stress[: num_frames] - 0.3)
-    values[:, 2] += _SWAY * (stress[: num_frames] - 0.3) * np.sin(0.9 * seconds + phases[2, 0])
+    values[:, 1] += _NOD * (stress[:num_frames] - 0.3)
+    values[:, 2] += _SWAY * (stress[:num_frames] - 0.3) * np.sin(0.9 * seconds + phases[2, 0])
     return begun(values, start_frame)
 
 

@@ -12,13 +12,14 @@ import numpy as np
 
 # An ellipsoid has no nose: turned as far as a head it looks turned half as far, to people and to the face mesh.
 _GAIN = np.array([-1.8, -2.4, 1.0])  # of yaw, pitch, roll; negative where the mesh counts the other way
-_MOST = np.array([17.0, 15.0, 10.0])  # degrees of the ellipsoid; it is held there
+_MOST = np.array([14.0, 12.0, 10.0])  # degrees of the ellipsoid; it is held there
 _WIDER, _TALLER = 0.62, 0.78  # half axes of the head, hair included, in widths and heights of the face
 _DEEP = 0.95  # half axis towards the camera, in half widths
 _NECK = 0.75  # below the middle of the head, in half heights
 _ENDS = 1.9  # half axes at which nothing moves any more
 _EDGE = 0.1  # of the picture's longer side, over which movement ends at its border
 _ROUNDS = 3
+_GRID = 128  # places along the picture's longer side
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,26 @@ class HeadTurn:
     def __init__(self, head: Head, height: int, width: int) -> None:
         self._columns, self._rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         self._head = head
+        # Movement is smooth: looked up in a coarser grid, whose middles lie as `cv2.resize` takes them to.
+        step = max(1.0, max(height, width) / _GRID)
+        grid = max(2, round(height / step)), max(2, round(width / step))
+        rows, columns = ((np.arange(n) + 0.5) * size / n - 0.5 for n, size in zip(grid, (height, width)))
+        self._grid = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
         # What goes on beyond the picture stays where it is.
         rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
         self._held = _smooth(np.minimum(rows[:, None], columns[None]) / (_EDGE * max(height, width)))
 
     def maps(self, yaw: float, pitch: float, roll: float) -> tuple[np.ndarray, np.ndarray]:
         """For `cv2.remap`: float32 columns and rows [height, width] of a head turned by degrees as of `head_pose`."""
+        import cv2
+
         turn = np.radians(np.clip(_GAIN * (yaw, pitch, roll), -_MOST, _MOST)).astype(np.float32)
-        x, y = self._columns, self._rows
+        dx = dy = np.float32(0)
         for _ in range(_ROUNDS):  # from where it arrives to where it comes from
-            dx, dy = self._shift(x, y, turn)
-            x, y = self._columns - self._held * dx, self._rows - self._held * dy
-        return x, y
+            dx, dy = self._shift(self._grid[0] - dx, self._grid[1] - dy, turn)
+        height, width = self._held.shape
+        dx, dy = (cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in (dx, dy))
+        return self._columns - self._held * dx, self._rows - self._held * dy
 
     def _shift(self, columns: np.ndarray, rows: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         head = self._head

@@ -70,32 +70,35 @@ class LayeredScene:
         nothing = np.zeros_like(still)
         front = np.dstack([_mixed(self._canvas, np.zeros_like(self._canvas), self._person), _bytes(255 * self._person)])
         places = np.meshgrid(np.arange(self.width, dtype=np.float32), np.arange(self.height, dtype=np.float32))
+        nearby = max(3, round(0.05 * max(self.height, self.width)))
         behind, parted_before = self._canvas.copy(), 0.0
         result = np.empty_like(frames)
         for index, (frame, matrix) in enumerate(zip(frames, w2c, strict=True)):
             turn = None if turns is None else turns[index]
-            if turn is None and np.allclose(matrix, np.eye(4), atol=1e-7):
+            rests = np.allclose(matrix, np.eye(4), atol=1e-7)
+            if turn is None and rests:
                 result[index] = frame
                 continue
             planes = [self._homography(matrix, distance) for distance in (_WALL, _PERSON)]
             # As long as the layers lie on each other, what is behind is the picture itself, single hairs included.
-            apart = self._apart(*planes)
-            if turn is not None:
-                apart = max(apart, *(float(np.abs(there - here).max()) for there, here in zip(turn, places)))
-            parted = np.float32(min(1.0, apart / (_PARTED * max(self.height, self.width))))
+            parted = np.float32(min(1.0, self._apart(*planes) / (_PARTED * max(self.height, self.width))))
             if parted != parted_before:
                 behind, parted_before = _mixed(self._plate, self._canvas, parted * self._around), parted
             scene = _mixed(np.ascontiguousarray(frame), still, self._seam)
-            behind[inner] = _mixed(plate, scene, parted * around)
-            person, cover = scene, alpha
+            person, cover, uncovered = scene, alpha, parted * around
             if turn is not None:
+                moved = cv2.blur(cv2.magnitude(turn[0] - places[0], turn[1] - places[1]), (nearby, nearby))
+                uncovered = np.maximum(parted, np.minimum(moved / (_PARTED * max(self.height, self.width)), 1)) * around
                 person = cv2.remap(scene, *turn, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
                 cover = cv2.remap(alpha, *turn, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
                 front[inner][..., 3] = _bytes(255 * cover)
+            behind[inner] = _mixed(plate, scene, uncovered)
             front[inner][..., :3] = _mixed(person, nothing, cover)
             size = self.width, self.height
             far, near = (
-                cv2.warpPerspective(layer, plane @ shift, size, flags=how, borderMode=cv2.BORDER_REFLECT_101)
+                np.ascontiguousarray(layer[inner])
+                if rests
+                else cv2.warpPerspective(layer, plane @ shift, size, flags=how, borderMode=cv2.BORDER_REFLECT_101)
                 for layer, plane, how in zip((behind, front), planes, (cv2.INTER_LINEAR, cv2.INTER_CUBIC))
             )
             cover = near[..., 3] * np.float32(1 / 255)

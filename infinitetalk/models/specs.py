@@ -28,6 +28,7 @@ class ModelSpec:
     fade_in_frames: of a chunk's new frames, so many come out of the last frame before them little by little; what a
         small network draws may jump where one chunk ends and the next begins.
     second_reference: whether it knows what a picture for a chunk's end means.
+    moves_head: whether a head moves with what it says; one that keeps still looks better turned (`steering.Head`).
     sdedit: whether a chunk can start from the source's own pictures with noise over them.
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
@@ -46,6 +47,7 @@ class ModelSpec:
     fade_in_frames: int = 0
     second_reference: bool = True
     sdedit: bool = True
+    moves_head: bool = True
     picture_scale: int = 1  # pixels of a finished picture per generated one, along each side
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
     sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
@@ -88,6 +90,7 @@ SPECS: dict[str, ModelSpec] = {
             hands_on_latents=True,
             fade_in_frames=7,
             second_reference=False,
+            moves_head=False,
             sdedit=False,  # of a picture framed on the face, all but the mouth fades into the reference
             picture_scale=2,
             any_length=True,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from ..auto import choose
+from ..auto import choose, on_this_machine
 from ..errors import InputError, UserError
 from ..events import ChunkFinished, Finished, Progress
 from ..media.buckets import BUCKETS
@@ -26,6 +26,7 @@ from ..models.specs import get_spec
 from ..paths import assets_dir
 from ..presets import AUTO
 from ..request import FRAMES_PER_SECOND, load_preset, preset_names
+from ..steering import LIVELY
 from ..streaming.job import JobFolder
 from . import rendering
 from .form import NO_EDITS, REMEMBERED, Form
@@ -90,8 +91,8 @@ def put_back(previous: str | None) -> Updates:
     return {"source": previous}
 
 
-def example() -> Updates:
-    """The bundled portrait and sentence, for a first look.
+def example(preset: str) -> Updates:
+    """The bundled portrait and sentence, for a first look; with a head that moves, where the model leaves it still.
 
     Raises:
         InputError: if the package came without them.
@@ -100,7 +101,9 @@ def example() -> Updates:
     for path in (source, voice):
         if not path.is_file():
             raise InputError(f"The example file {path.name} is missing; get the package again or use your own files.")
-    return {"source": served(source, source.name), "voice": served(voice, voice.name), "two_voices": False}
+    files = {"source": served(source, source.name), "voice": served(voice, voice.name)}
+    still = not get_spec(load_preset(on_this_machine(preset)).model).moves_head
+    return files | {"two_voices": False, "head": LIVELY if still else "rest"}
 
 
 def dice() -> Updates:

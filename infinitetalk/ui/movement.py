@@ -41,9 +41,7 @@ _HEAD_HELP = (
 def panel(c: dict[str, Any]) -> None:
     """The components."""
     with gr.Accordion("Camera and head", open=False, elem_id="movement-options", elem_classes="card"):
-        c["camera"] = gr.Radio(
-            _CAMERAS, value=REST, label="How the camera moves", info=_CAMERA_HELP, elem_id="camera"
-        )
+        c["camera"] = gr.Radio(_CAMERAS, value=REST, label="How the camera moves", info=_CAMERA_HELP, elem_id="camera")
         with gr.Column(visible=False) as c["movement_options"]:
             with gr.Row():
                 c["movement"] = gr.Dropdown(

@@ -284,7 +284,8 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     start = streamed(partial(handlers.generate, studio))
     made = [c["mine"], *form]
     c["generate"].click(start, made, running, **film_event)
-    c["example"].click(updates(handlers.example), None, outputs("source", "voice", "two_voices"), **quick).success(
+    shown = outputs("source", "voice", "two_voices", "head")
+    c["example"].click(updates(handlers.example), c["preset"], shown, **quick).success(
         start, made, running, **film_event
     )
     c["cancel"].click(updates(partial(handlers.cancel, studio)), c["job"], outputs("progress"), **quick)

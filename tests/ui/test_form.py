@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infinitetalk.errors import InputError, PresetError
-from infinitetalk.request import GenerationRequest, Guide, Keyframe, Speaker
+from infinitetalk.request import Camera, GenerationRequest, Guide, Head, Keyframe, Speaker
 from infinitetalk.request_arguments import add_request, read_request
 from infinitetalk.ui.form import Form, filled
 
@@ -107,3 +107,30 @@ def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tm
     settings = request.resolve()
     explicit = {"audio_scale": settings.audio_scale, "framing": settings.framing}
     assert json.loads(json.dumps(again.to_dict())) == json.loads(text) | explicit
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--camera", "orbit:-0.5"], {"camera": Camera(path="orbit", amount=-0.5)}),
+        (["--camera", "Push-In"], {"camera": Camera(path="push in")}),
+        (["--camera", "sdedit:0.4"], {"camera": Camera("sdedit", "follow", strength=0.4)}),
+        (["--camera", "none"], {"camera": None}),
+        (["--head", "lively"], {"head": Head()}),
+        (["--head", "follow:0.5"], {"head": Head("follow", 0.5)}),
+        (["--head", "none"], {"head": None}),
+    ],
+)
+def test_camera_and_head_on_the_command_line(picture: Path, voice: Path, flags: list[str], expected: dict) -> None:
+    parser = argparse.ArgumentParser()
+    add_request(parser)
+    request = read_request(parser.parse_args(["--source", str(picture), "--audio", str(voice), *flags]))
+    assert {name: getattr(request, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("flags", [["--camera", "sideways"], ["--camera", "pan:9"], ["--head", "lively:7"]])
+def test_what_is_wrong_with_them_is_said(picture: Path, voice: Path, flags: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_request(parser)
+    with pytest.raises(InputError):
+        read_request(parser.parse_args(["--source", str(picture), "--audio", str(voice), *flags]))
