@@ -74,8 +74,8 @@ class Camera:
 class Head:
     """A head that moves in a model's finished pictures, which by itself keeps still.
 
-    source: `LIVELY` (slow drifts, and nods with what is stressed), `FOLLOW` (as in the source film), or another film.
-    amount: 1 as it is; 0 to 2.
+    source: `LIVELY` (slow drifts, nods with what is stressed, blinks), `FOLLOW` (as in the source film), or another
+    film. amount: of the turns, 1 as they are; 0 to 2.
     """
 
     source: str = LIVELY

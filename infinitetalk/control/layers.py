@@ -54,7 +54,7 @@ class LayeredScene:
         self._matrix = intrinsics(height, width)
 
     def moved(
-        self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[tuple[np.ndarray, np.ndarray]] | None = None
+        self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[tuple[np.ndarray, np.ndarray] | None] | None = None
     ) -> np.ndarray:
         """uint8 [F, height, width, 3] as cameras `w2c` [F, 4, 4] see them, counted from the reference's own camera.
 
@@ -74,7 +74,7 @@ class LayeredScene:
         behind, parted_before = self._canvas.copy(), 0.0
         result = np.empty_like(frames)
         for index, (frame, matrix) in enumerate(zip(frames, w2c, strict=True)):
-            turn = None if turns is None else turns[index]
+            turn = None if turns is None else turns[index]  # None where nobody moves
             rests = np.allclose(matrix, np.eye(4), atol=1e-7)
             if turn is None and rests:
                 result[index] = frame

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..control.blink import Eyelids, closures
 from ..control.camera_path import CameraPath
 from ..control.followed import Followed, head_followed
 from ..control.head_motion import HeadMotion, lively, read_head
@@ -29,19 +30,35 @@ Loudness = Callable[[int, int], np.ndarray]  # root mean square of the speech in
 
 @dataclass(frozen=True)
 class Seen:
-    """One reference: the scene that the frames are laid into, and how its head turns (None without a face)."""
+    """One reference: the scene that the frames are laid into, and its head and eyelids (None without a face)."""
 
     key: object
     scene: LayeredScene
     turn: HeadTurn | None
+    lids: Eyelids | None
+
+    def maps(self, angles: np.ndarray, closure: float) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where the person's pixels come from; None where nothing moves."""
+        if self.turn is None or (np.abs(angles).max() < 0.02 and closure == 0):
+            return None
+        columns, rows = self.turn.maps(*angles)
+        if closure:
+            import cv2
+
+            # The eyes close in the head that is turned afterwards.
+            rows = rows + cv2.remap(self.lids.shift(closure), columns, rows, cv2.INTER_LINEAR)
+        return columns, rows
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Of one chunk's new frames: cameras [F, 4, 4] and the head's yaw, pitch and roll [F, 3] in degrees."""
+    """Of one chunk's new frames: cameras [F, 4, 4]; the head's yaw, pitch and roll [F, 3] in degrees; how far the eyes
+    are closed [F], 0 to 1.
+    """
 
     w2c: np.ndarray
-    head: np.ndarray | None
+    head: np.ndarray | None = None
+    closed: np.ndarray | None = None
 
 
 def check_head(request: GenerationRequest, source: Source) -> None:
@@ -86,14 +103,16 @@ class Redraw:
         still = np.tile(np.eye(4), (num_frames, 1, 1))
         w2c = still if self._camera is None else self._camera.w2c(start_frame, num_frames, reference_seconds)
         if self._head is None:
-            return Asked(w2c, None)
+            return Asked(w2c)
+        closed = np.zeros(num_frames)
         if self._motion is None:
             turned = lively(self._loudness, start_frame, num_frames, self._seed)
+            closed = closures(start_frame, num_frames, self._seed)
         else:
             turned = self._motion.at(start_frame, num_frames)
             if self._head.source == FOLLOW and reference_seconds is not None:
                 turned = turned - self._motion.at(round(reference_seconds * FRAMES_PER_SECOND), 1)
-        return Asked(w2c, np.float32(self._head.amount) * turned)
+        return Asked(w2c, np.float32(self._head.amount) * turned, closed)
 
     def drawn(
         self, frames: np.ndarray, asked: Asked, key: object, picture: np.ndarray, square: Square | None
@@ -104,10 +123,10 @@ class Redraw:
         """
         height, width = frames.shape[1:3]
         if self._seen is None or self._seen.key != key:
-            self._seen = Seen(key, _scene(picture, square, height, width), self._turn(picture, square, height, width))
+            self._seen = Seen(key, _scene(picture, square, height, width), *self._face(picture, square, height, width))
         turns = None
-        if asked.head is not None and self._seen.turn is not None:
-            turns = [self._seen.turn.maps(*angles) if np.abs(angles).max() > 0.02 else None for angles in asked.head]
+        if asked.head is not None:
+            turns = [self._seen.maps(*each) for each in zip(asked.head, asked.closed, strict=True)]
         return self._seen.scene.moved(frames, asked.w2c, turns)
 
     def followed(self, frames: np.ndarray, asked: Asked) -> dict[str, Followed]:
@@ -122,14 +141,16 @@ class Redraw:
             found["head"] = head_followed(asked.head[::_LOOK_EVERY], head_pose(face_points(frames[::_LOOK_EVERY])))
         return {name: one for name, one in found.items() if one is not None}
 
-    def _turn(self, picture: np.ndarray, square: Square | None, height: int, width: int) -> HeadTurn | None:
+    def _face(self, picture: np.ndarray, square: Square | None, height: int, width: int) -> tuple:
         from ..control.head_pose import face_points
 
         if self._head is None:
-            return None
+            return None, None
         still = resize_and_crop(picture if square is None else cut(picture, square), (height, width))
         points = face_points(still[None])[0]
-        return HeadTurn(HeadPlace.of(points), height, width) if np.isfinite(points[0, 0]) else None
+        if not np.isfinite(points[0, 0]):
+            return None, None
+        return HeadTurn(HeadPlace.of(points), height, width), Eyelids(points, height, width)
 
 
 def _scene(picture: np.ndarray, square: Square | None, height: int, width: int) -> LayeredScene:
@@ -156,4 +177,5 @@ def foreseen(
     asked = [redraw.asked(int(frame), 1, 0.0) for frame in frames]
     w2c = np.concatenate([one.w2c for one in asked])
     head = None if asked[0].head is None else np.concatenate([one.head for one in asked])
-    return redraw.drawn(np.repeat(still[None], len(frames), axis=0), Asked(w2c, head), "", picture, square)
+    open_eyes = Asked(w2c, head, np.zeros(len(frames)))
+    return redraw.drawn(np.repeat(still[None], len(frames), axis=0), open_eyes, "", picture, square)

@@ -33,8 +33,9 @@ _CAMERA_HELP = (
     "source's own pictures with noise over them; fewer steps, and colours may shift in a long film."
 )
 _HEAD_HELP = (
-    "The finished head is turned a little, about its neck. Small models draw a head that keeps still; large ones move "
-    "it by themselves. Camera and head take a fifth of a second each for every second of film at nano's size."
+    "The finished head is turned a little, about its neck, and lively eyes blink. Small models draw a head that keeps "
+    "still; large ones move it by themselves. Camera and head take a fifth of a second each for every second of film at "
+    "nano's size."
 )
 
 
