@@ -8,6 +8,7 @@ is filled from around, what lies beyond the frame comes from the source picture,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -60,6 +61,15 @@ class LayeredScene:
 
         turns: for each frame where the person's pixels come from, as of `head_turn.HeadTurn.maps`.
         """
+        turns = [None] * len(frames) if turns is None else turns
+        half = len(frames) // 2
+        parts = [(each[:half], each[half:]) for each in (frames, w2c, turns)]
+        with ThreadPoolExecutor(2) as pool:  # OpenCV and NumPy let go of the interpreter while they work
+            return np.concatenate([part for part in pool.map(self._moved, *parts) if len(part)])
+
+    def _moved(
+        self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[tuple[np.ndarray, np.ndarray] | None]
+    ) -> np.ndarray:
         import cv2
 
         m = self._margin
@@ -73,8 +83,7 @@ class LayeredScene:
         nearby = max(3, round(0.05 * max(self.height, self.width)))
         behind, parted_before = self._canvas.copy(), 0.0
         result = np.empty_like(frames)
-        for index, (frame, matrix) in enumerate(zip(frames, w2c, strict=True)):
-            turn = None if turns is None else turns[index]  # None where nobody moves
+        for index, (frame, matrix, turn) in enumerate(zip(frames, w2c, turns, strict=True)):
             rests = np.allclose(matrix, np.eye(4), atol=1e-7)
             if turn is None and rests:
                 result[index] = frame
@@ -91,7 +100,7 @@ class LayeredScene:
                 uncovered = np.maximum(parted, np.minimum(moved / (_PARTED * max(self.height, self.width)), 1)) * around
                 person = cv2.remap(scene, *turn, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
                 cover = cv2.remap(alpha, *turn, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-                front[inner][..., 3] = _bytes(255 * cover)
+            front[inner][..., 3] = _bytes(255 * cover)
             behind[inner] = _mixed(plate, scene, uncovered)
             front[inner][..., :3] = _mixed(person, nothing, cover)
             size = self.width, self.height

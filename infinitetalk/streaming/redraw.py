@@ -23,7 +23,7 @@ from ..steering import FOLLOW, LIVELY, Camera, Head
 from .camera import FilmCamera, measured
 
 _LEAST_PERSON = 0.02  # share of the picture that must be a person; otherwise all of it is one
-_LOOK_EVERY = 3  # frames between two in which the head is looked for again
+_LOOK_EVERY = 4  # frames between two in which the head is looked for again
 
 Loudness = Callable[[int, int], np.ndarray]  # root mean square of the speech in frames start to stop
 

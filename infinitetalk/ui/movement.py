@@ -34,8 +34,8 @@ _CAMERA_HELP = (
 )
 _HEAD_HELP = (
     "The finished head is turned a little, about its neck, and lively eyes blink. Small models draw a head that keeps "
-    "still; large ones move it by themselves. Camera and head take a fifth of a second each for every second of film at "
-    "nano's size."
+    "still; large ones move it by themselves. Camera and head take a seventh of a second each for every second of film "
+    "at nano's size."
 )
 
 
