@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -306,7 +307,10 @@ def _make_film(
                 end = stream.context_latents, stream.last_frame
                 frames, seconds = to_bytes(pictures.frames[:, chunk.kept]), pictures.seconds
                 del pictures  # four times as large as its bytes
+                redrawing = time.perf_counter()
                 frames, followed = inputs.redrawn(chunk, frames)
+                if inputs.redraw is not None:
+                    seconds = seconds | {"redrawing": time.perf_counter() - redrawing}
                 background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over, followed)
                 if models.device.type == "cpu":
                     background.wait()  # both want the same cores; who waits for the chunk sees it sooner

@@ -25,7 +25,7 @@ from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
 from .camera import check_camera
 from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
-from .redraw import check_head
+from .redraw import check_head, redraw_seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -234,6 +234,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     warnings += shortfalls(needs, this_machine(), settings)
     chunk_seconds = estimate_chunk_seconds(spec, settings)
     work = chunk_seconds * sum(chunk.num_frames for chunk in chunks) / NUM_CHUNK_FRAMES
+    again = redraw_seconds(request, duration, height, width)
     plan = FilmPlan(
         settings=settings,
         chunks=chunks,
@@ -248,9 +249,13 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         tail_seconds=tail,
         frames_per_second=float(output_rate(request, source)),
         disk_mb=2 * num_frames * _SEGMENT_KB_PER_FRAME * (width * height) / 256**2 / 1024 + 0.2 * len(chunks),
-        seconds_low=_LOW * work,
-        seconds_high=_HIGH * work,
-        first_chunk_seconds=chunk_seconds * chunks[0].num_frames / NUM_CHUNK_FRAMES,
+        seconds_low=_LOW * (work + again) if work else 0.0,
+        seconds_high=_HIGH * (work + again) if work else 0.0,
+        first_chunk_seconds=(
+            chunk_seconds * chunks[0].num_frames / NUM_CHUNK_FRAMES + again * chunks[0].num_new_frames / num_frames
+            if work
+            else 0.0
+        ),
     )
     return Film(request, spec, plan, source, voices, square)
 

@@ -98,3 +98,10 @@ def test_where_no_face_is_found_nothing_turns() -> None:
         drawn = redraw.drawn(frames, redraw.asked(40, 3, None), "wall", wall, None)
     assert drawn.shape == frames.shape and not np.array_equal(drawn, frames), "the camera still moves"
     assert isinstance(HeadTurn(HeadPlace(32, 32, 10, 14), 64, 64).maps(1, 1, 1)[0], np.ndarray)
+
+
+def test_the_plan_knows_what_drawing_again_takes(tmp_path) -> None:
+    still = plan(request_for(tmp_path, 4.0))
+    moving = plan(request_for(tmp_path, 4.0, head=Head(), camera=Camera(path="pan")))
+    assert 0.3 < (moving.seconds_high - still.seconds_high) / 4.0 < 1.0
+    assert still.first_chunk_seconds < moving.first_chunk_seconds < still.first_chunk_seconds + 2
