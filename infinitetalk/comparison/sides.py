@@ -104,8 +104,8 @@ def differences(first: Side, second: Side) -> list[tuple[str, str, str]]:
     return [
         (name, values[0].get(name, "-"), values[1].get(name, "-"))
         for name in names
-        if values[0].get(name, "-") != values[1].get(name, "-")
-    ]
+        if (pair := {values[0].get(name, "-"), values[1].get(name, "-")}) != {"null", "-"} and len(pair) == 2
+    ]  # what one leaves out and the other has in several parts is told by the parts
 
 
 def _choices(request: GenerationRequest) -> dict[str, Any]:

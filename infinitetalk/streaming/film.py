@@ -201,7 +201,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
             )
 
     warnings += check_camera(request, source, spec.title, sdedit=spec.sdedit)
-    check_head(request, source)
+    warnings += check_head(request, source, duration)
     if request.head is not None and spec.moves_head:
         warnings.append(f"{spec.title} moves the head by itself; yours is laid over that.")
     square, found = _frame(settings, source)

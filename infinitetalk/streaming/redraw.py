@@ -62,17 +62,34 @@ class Asked:
     closed: np.ndarray | None = None
 
 
-def check_head(request: GenerationRequest, source: Source) -> None:
-    """Raises InputError: what the head is to follow cannot be followed."""
+def check_head(request: GenerationRequest, source: Source, duration_seconds: float) -> list[str]:
+    """What is to be said of the head's movement before the film is made.
+
+    Raises:
+        InputError: what the head is to follow cannot be followed. MediaError: it is damaged.
+    """
+    from ..media.cuts import remembered_cuts
     from ..media.probe import require_source
 
     head = request.head
-    if head is None:
-        return
+    if head is None or head.source == LIVELY:
+        return []
     if head.source == FOLLOW and source.kind == "image":
         raise InputError("The source is a picture, whose head rests; choose lively, or a film that shows a head.")
-    if head.file is not None and require_source(head.file).kind == "image":
+    path = head.file or source.path
+    info = require_source(path)
+    if info.kind == "image":
         raise InputError("What the head follows is a picture, where no head moves; give a film.")
+    notes = []
+    length = info.duration_seconds or 0.0
+    if length < duration_seconds - 0.1:
+        notes.append(
+            f"The head's movement lasts {length:.1f} s and the film {duration_seconds:.1f} s; it then runs backwards "
+            "and forwards."
+        )
+    if head.file is not None and (cuts := remembered_cuts(path, min(length, duration_seconds))):
+        notes.append(f"The film that the head follows cuts at {cuts[0]:.1f} s; the head may jump there.")
+    return notes
 
 
 def redraw_seconds(request: GenerationRequest, duration_seconds: float, height: int, width: int) -> float:

@@ -51,6 +51,16 @@ def test_what_a_head_cannot_follow_is_said_before_the_film(tmp_path) -> None:
             plan(request_for(tmp_path, 1.0, head=head))
 
 
+def test_a_movement_that_is_short_or_cut_is_told_before_the_film(tmp_path, turning_film) -> None:
+    told = plan(request_for(tmp_path, 6.0, head=Head(str(turning_film)))).warnings
+    assert any("movement lasts 4.8 s and the film 6.0 s" in one for one in told), told
+    assert not any("movement" in one for one in plan(request_for(tmp_path, 4.0, head=Head(str(turning_film)))).warnings)
+    dark, bright = (np.full((64, 64, 3), value, np.uint8) for value in (10, 240))
+    film = write_film(tmp_path / "cut.mp4", [dark] * 60 + [bright] * 60)
+    told = plan(request_for(tmp_path, 4.0, head=Head(str(film)))).warnings
+    assert any("cuts at 2.4 s" in one for one in told), told
+
+
 def test_a_head_follows_another_film_which_belongs_to_the_job(tmp_path, turning_film) -> None:
     request = request_for(tmp_path, 4.0, head=Head(str(turning_film)))
     models = load_models(request)
