@@ -19,8 +19,9 @@ from ..events import Finished, Progress
 from ..models.specs import get_spec
 from ..request import GenerationRequest, load_preset, preset_names
 from .form import Form
-from .handlers import film_name, served
+from .handlers import film_name
 from .jobs import Failed, Waiting, failure
+from .served import served
 from .source_options import SOURCE_OPTIONS
 from .studio import Studio
 

@@ -6,17 +6,13 @@ name that is absent stays as it is.
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from ..auto import choose, on_this_machine
 from ..errors import InputError, UserError
@@ -32,6 +28,7 @@ from . import rendering
 from .form import NO_EDITS, REMEMBERED, Form
 from .jobs import Failed, Job, Waiting, failure
 from .people.component import kept, people_state
+from .served import served
 from .studio import Studio
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
@@ -103,7 +100,7 @@ def example(preset: str) -> Updates:
             raise InputError(f"The example file {path.name} is missing; get the package again or use your own files.")
     files = {"source": served(source, source.name), "voice": served(voice, voice.name)}
     still = not get_spec(load_preset(on_this_machine(preset)).model).moves_head
-    return files | {"two_voices": False, "head": LIVELY if still else "rest"}
+    return files | {"two_voices": False, "camera": "rest", "head": LIVELY if still else "rest"}
 
 
 def dice() -> Updates:
@@ -378,23 +375,3 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
 def film_name(name: str) -> str:
     """What the downloaded film of that name is called: anna -> anna-talking.mp4."""
     return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", f"{name}-talking.mp4")
-
-
-def served(path: Path, name: str) -> str:
-    """`path` under `name` where gradio may hand it out.
-
-    A link where the disk allows it, so a long film is not stored twice.
-    """
-    target = new_served(name)
-    try:
-        os.link(path, target)
-    except OSError:
-        shutil.copyfile(path, target)
-    return str(target)
-
-
-def new_served(name: str) -> Path:
-    """A path for a new file that gradio may hand out: in a folder that nobody can guess, with no other file of ours."""
-    folder = Path(get_upload_folder()) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    return folder / name

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
 from . import rendering
 from .jobs import failure
+from .served import new_served
 
 CAMERA_FIELDS = ("camera", "movement", "amount", "camera_file", "camera_strength")
 HEAD_FIELDS = ("head", "head_file", "head_amount")
@@ -69,6 +70,9 @@ def panel(c: dict[str, Any]) -> None:
             0, MOST_HEAD, value=1.0, step=0.1, label="How far", visible=False, elem_id="head-amount"
         )
         c["movement_shown"] = gr.HTML(elem_id="movement-shown")
+        c["path_download"] = gr.DownloadButton(
+            "Save this camera path, to edit it", size="sm", visible=False, elem_id="path-download"
+        )
 
 
 def to_camera(mode: Any, movement: Any, amount: Any, file: Any, strength: Any) -> Camera | None:
@@ -128,16 +132,21 @@ def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dic
         camera, head = to_camera(*camera_values), to_head(*head_values)
         camera = None if camera is not None and camera.mode == "sdedit" else camera
         if not source or (camera is None and head is None):
-            yield {"movement_shown": ""}
+            yield {"movement_shown": "", "path_download": gr.update(visible=False)}
             return
         if FOLLOW in (camera_values[0], head_values[0]) or head_values[0] == "film":
             yield {"movement_shown": rendering.meter("Reading the video's movement", "", None)}
-        yield {"movement_shown": _condition(source, framing == "face", camera, head)}
+        told, path = _condition(source, framing == "face", camera, head)
+        offered = gr.update(value=path, visible=True) if path else gr.update(visible=False)
+        yield {"movement_shown": told, "path_download": offered}
     except Exception as error:
-        yield {"movement_shown": rendering.notice(failure(error).message, "warning")}
+        told = rendering.notice(failure(error).message, "warning")
+        yield {"movement_shown": told, "path_download": gr.update(visible=False)}
 
 
-def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | None) -> str:
+def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | None) -> tuple[str, str | None]:
+    """What is shown, and the camera's path as a file."""
+    from ..control.camera_path import save_path
     from ..media.faces import centre_square, face_square, find_faces
     from ..media.video import open_source
     from ..streaming.redraw import Redraw, foreseen
@@ -161,4 +170,5 @@ def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | Non
         path_values = None if redraw.path is None else redraw.path.at(np.linspace(0, seconds, 120))
     from_first = f"The first {seconds:.0f} seconds"
     label = from_first if read or head is not None else "From the film's first to its last picture"
-    return rendering.movement_condition(pictures, path_values, label)
+    file = None if redraw.path is None else str(save_path(redraw.path, new_served("camera-path.json")))
+    return rendering.movement_condition(pictures, path_values, label), file

@@ -241,7 +241,8 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     )  # fmt: skip
     moving = ("source", "framing", *movement.FIELDS)
     gr.on(
-        [c[name].change for name in moving], streamed(movement.shown), outputs(*moving), outputs("movement_shown"),
+        [c[name].change for name in moving], streamed(movement.shown), outputs(*moving),
+        outputs("movement_shown", "path_download"),
         trigger_mode="always_last", **private,
     )  # fmt: skip
     c["preset"].input(
@@ -284,7 +285,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     start = streamed(partial(handlers.generate, studio))
     made = [c["mine"], *form]
     c["generate"].click(start, made, running, **film_event)
-    shown = outputs("source", "voice", "two_voices", "head")
+    shown = outputs("source", "voice", "two_voices", "camera", "head")
     c["example"].click(updates(handlers.example), c["preset"], shown, **quick).success(
         start, made, running, **film_event
     )

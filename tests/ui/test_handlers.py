@@ -8,6 +8,7 @@ import pytest
 from infinitetalk.request import load_preset
 from infinitetalk.ui import handlers
 from infinitetalk.ui.form import FORM_FIELDS, Form
+from infinitetalk.ui.served import served
 from infinitetalk.ui.timeline.pictures import SourcePictures
 
 
@@ -166,6 +167,13 @@ def test_the_dice_throw_a_seed_that_can_be_used() -> None:
 
 
 def test_a_served_file_keeps_its_name_in_a_folder_nobody_can_guess(picture: Path) -> None:
-    one, two = Path(handlers.served(picture, "face.png")), Path(handlers.served(picture, "face.png"))
+    one, two = Path(served(picture, "face.png")), Path(served(picture, "face.png"))
     assert one.name == "face.png" and one.read_bytes() == picture.read_bytes()
     assert one.parent != two.parent and len(one.parent.name) >= 32
+
+
+def test_the_example_moves_its_head_and_takes_nothing_over_from_the_last_visit() -> None:
+    chosen = handlers.example("nano")
+    assert Path(chosen["source"]).is_file() and Path(chosen["voice"]).is_file()
+    assert (chosen["head"], chosen["camera"], chosen["two_voices"]) == ("lively", "rest", False)
+    assert handlers.example("final+24gb-int8")["head"] == "rest", "a large model moves it by itself"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infinitetalk.control.camera_path import load_path
 from infinitetalk.control.followed import Followed
 from infinitetalk.errors import InputError
 from infinitetalk.events import ChunkFinished
@@ -80,6 +81,10 @@ def test_a_film_with_a_moving_camera(studio_url: str, chromium: str, tmp_path: P
         page.get_by_label("A movement", exact=True).check()
         page.wait_for_selector("#movement-shown svg", timeout=60_000)
         page.wait_for_selector("#plan dl", timeout=90_000)
+        with page.expect_download() as download:
+            page.click("#path-download")
+        download.value.save_as(tmp_path / "mine.json")
+        assert len(load_path(tmp_path / "mine.json").points) == 9, "ready to be edited and given back"
         if folder := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=str(Path(folder) / "movement.png"), full_page=True)
         page.click("#generate")

@@ -12,8 +12,8 @@ from ...errors import InputError, UserError
 from ...request import FRAMES_PER_SECOND
 from ...streaming.job_queue import job_state
 from .. import rendering
-from ..handlers import new_served, served
 from ..jobs import Job
+from ..served import new_served, served
 from ..studio import Studio
 
 FILM, SOURCE, UPLOAD = "film", "source", "upload"

@@ -17,6 +17,7 @@ from .. import handlers, rendering
 from ..form import FORM_FIELDS, Form, filled
 from ..handlers import Updates
 from ..jobs import Job, failure
+from ..served import served
 from ..studio import Studio
 from ..timeline.state import with_work
 from .rows import film_list
@@ -133,7 +134,7 @@ def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updat
 
 def _form(path: Path, work: Sequence[str] = ()) -> Updates:
     """The form that makes this film again. work: the status of each chunk, shown until the timeline is edited."""
-    form = filled(JobFolder.open(path).request, lambda file: handlers.served(Path(file), given_name(file)))
+    form = filled(JobFolder.open(path).request, lambda file: served(Path(file), given_name(file)))
     form["edits"]["work"] = list(work)
     return form | {"preset_help": handlers.model_panel(form["preset"])}
 
