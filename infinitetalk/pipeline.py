@@ -3,8 +3,8 @@
     for event in generate(request, load_models(request), job_dir="jobs/a"):
         ...                               # Progress | ChunkFinished | Finished
 
-The work runs in a thread of its own and a second one encodes each finished chunk while the next is denoised, so that
-events arrive when they happen.
+The work runs in a thread of its own, so that events arrive when they happen. A second one encodes each finished chunk
+while the next is denoised on a graphics card; on a processor the next one waits for it.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ def _make_film(
                 if chunk.num_frames == NUM_CHUNK_FRAMES:
                     remember_chunk_seconds(spec, settings, sum(pictures.seconds.values()))
 
-                # 5. Append: encoded and stored beside the next chunk's denoising.
+                # 5. Append: drawn again if asked for, then encoded and stored.
                 over = takes.faded_into(chunk)
                 if over is not None:
                     stream.carry_on(reference, *takes.end_of(chunk, over))

@@ -32,10 +32,10 @@ class HeadMotion:
     values: np.ndarray
 
     def at(self, start_frame: int, num_frames: int) -> np.ndarray:
-        """[num_frames, 3]; after its end it runs backwards and forwards."""
+        """[num_frames, 3]; after its end it runs backwards and forwards. For another person, let it begin (`begun`)."""
         last = max(1, len(self.values) - 1)
         frames = (start_frame + np.arange(num_frames)) % (2 * last)
-        return begun(self.values[np.minimum(frames, 2 * last - frames)], start_frame)
+        return self.values[np.minimum(frames, 2 * last - frames)]
 
 
 def lively(loudness: Callable[[int, int], np.ndarray], start_frame: int, num_frames: int, seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ is filled from around, what lies beyond the frame comes from the source picture,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,6 +21,14 @@ _SOFT_EDGE = 0.008
 _PARTED = 0.012  # of the longer side, by which the layers must have parted before the invented wall is shown
 _AROUND_PERSON = 0.03  # by which the wall is invented beyond the person's outline, where single hairs are
 _FILL_SIDE = 160  # pixels of the picture in which the uncovered is invented; it is out of focus anyway
+
+
+# Columns and rows as of `head_turn.HeadTurn.maps`; None where nobody moves.
+Turn = Callable[[], tuple[np.ndarray, np.ndarray] | None]
+
+
+def _rests() -> None:
+    return None
 
 
 def margin_pixels(height: int, width: int) -> int:
@@ -54,22 +62,18 @@ class LayeredScene:
         self._seam = np.clip((inward + 1) / (_SEAM * max(height, width)), 0, 1).astype(np.float32)
         self._matrix = intrinsics(height, width)
 
-    def moved(
-        self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[tuple[np.ndarray, np.ndarray] | None] | None = None
-    ) -> np.ndarray:
+    def moved(self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[Turn] | None = None) -> np.ndarray:
         """uint8 [F, height, width, 3] as cameras `w2c` [F, 4, 4] see them, counted from the reference's own camera.
 
-        turns: for each frame where the person's pixels come from, as of `head_turn.HeadTurn.maps`.
+        turns: for each frame what tells where the person's pixels come from; asked one by one, as the maps are large.
         """
-        turns = [None] * len(frames) if turns is None else turns
+        turns = [_rests] * len(frames) if turns is None else turns
         half = len(frames) // 2
         parts = [(each[:half], each[half:]) for each in (frames, w2c, turns)]
         with ThreadPoolExecutor(2) as pool:  # OpenCV and NumPy let go of the interpreter while they work
             return np.concatenate([part for part in pool.map(self._moved, *parts) if len(part)])
 
-    def _moved(
-        self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[tuple[np.ndarray, np.ndarray] | None]
-    ) -> np.ndarray:
+    def _moved(self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[Turn]) -> np.ndarray:
         import cv2
 
         m = self._margin
@@ -83,7 +87,8 @@ class LayeredScene:
         nearby = max(3, round(0.05 * max(self.height, self.width)))
         behind, parted_before = self._canvas.copy(), 0.0
         result = np.empty_like(frames)
-        for index, (frame, matrix, turn) in enumerate(zip(frames, w2c, turns, strict=True)):
+        for index, (frame, matrix, look_up) in enumerate(zip(frames, w2c, turns, strict=True)):
+            turn = look_up()
             rests = np.allclose(matrix, np.eye(4), atol=1e-7)
             if turn is None and rests:
                 result[index] = frame

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..control.blink import Eyelids, closures
 from ..control.camera_path import CameraPath
 from ..control.followed import Followed, head_followed
-from ..control.head_motion import HeadMotion, lively, read_head
+from ..control.head_motion import HeadMotion, begun, lively, read_head
 from ..control.head_turn import Head as HeadPlace
 from ..control.head_turn import HeadTurn
 from ..control.layers import LayeredScene, scene_of
@@ -136,7 +137,10 @@ class Redraw:
         else:
             turned = self._motion.at(start_frame, num_frames)
             if self._head.source == FOLLOW and reference_seconds is not None:
+                # The reference is turned already as the source was then.
                 turned = turned - self._motion.at(round(reference_seconds * FRAMES_PER_SECOND), 1)
+            else:
+                turned = begun(turned, start_frame)
         return Asked(w2c, np.float32(self._head.amount) * turned, closed)
 
     def drawn(
@@ -151,7 +155,7 @@ class Redraw:
             self._seen = Seen(key, _scene(picture, square, height, width), *self._face(picture, square, height, width))
         turns = None
         if asked.head is not None:
-            turns = [self._seen.maps(*each) for each in zip(asked.head, asked.closed, strict=True)]
+            turns = [partial(self._seen.maps, *each) for each in zip(asked.head, asked.closed, strict=True)]
         return self._seen.scene.moved(frames, asked.w2c, turns)
 
     def followed(self, frames: np.ndarray, asked: Asked) -> dict[str, Followed]:

@@ -93,11 +93,15 @@ def test_a_lively_head_moves_where_a_still_one_rests_and_lips_go_on(tmp_path) ->
 
 
 def test_a_followed_head_is_turned_against_its_reference(turning_film) -> None:
+    """At the film's very beginning too, where the source is turned already."""
     with open_source(turning_film) as source:
         redraw = Redraw(None, Head("follow"), source, 4.0, lambda start, stop: np.zeros(stop - start))
         asked = redraw.asked(50, 10, 2.0).head
         other = redraw.asked(50, 10, None).head
+        first = redraw.asked(0, 30, 0.0).head
     assert np.abs(asked[0]).max() < 1e-4 < np.abs(other[0]).max()
+    raw = redraw._motion.values
+    np.testing.assert_allclose(first, raw[:30] - raw[0], atol=1e-5)
 
 
 def test_where_no_face_is_found_nothing_turns() -> None:

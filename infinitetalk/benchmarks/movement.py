@@ -1,0 +1,78 @@
+"""How camera and head follow, what they cost, what they do to lips: `python -m infinitetalk.benchmarks.movement`.
+
+Nano's film of the bundled portrait and sentence without them, then with each. A last figure is of reading poses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..control.head_pose import face_points
+from ..control.pose_extract import read_pose
+from ..events import ChunkFinished
+from ..media.video import open_source
+from ..models.loading import Models
+from ..paths import assets_dir
+from ..pipeline import generate, load_models
+from ..request import Camera, GenerationRequest, Head, Speaker
+from ..steering import MOVEMENTS
+
+_UPPER_LIP, _LOWER_LIP = 13, 14  # points of the face mesh
+
+
+def measure(seconds: float | None = None) -> dict[str, Any]:
+    """For each movement: scores of its chunks, seconds for a second of film, and how the lips' opening correlates with
+    that of the film without. seconds: of the film; None for the whole sentence.
+    """
+    choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}}
+    choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="infinitetalk-bench-") as folder:
+        models, still = None, None
+        for name, choice in choices.items():
+            request = GenerationRequest(
+                str(assets_dir() / "portrait.png"), (Speaker(str(assets_dir() / "speech.wav")),), max_seconds=seconds,
+                **choice,
+            )  # fmt: skip
+            models = models or load_models(request)
+            scores, cost, opening = _film(request, models, Path(folder) / name.replace(" ", "-"))
+            still = opening if still is None else still
+            found[name] = scores | {
+                "seconds_per_second": round(cost, 3),
+                "lips": round(float(np.corrcoef(opening, still)[0, 1]), 3),
+            }
+        started = time.perf_counter()
+        read = read_pose(Path(folder) / "still" / "output.mp4").sequence
+        found["pose_frames_per_second"] = round(len(read) / (time.perf_counter() - started), 1)
+    return found
+
+
+def _film(request: GenerationRequest, models: Models, folder: Path) -> tuple[dict[str, Any], float, np.ndarray]:
+    """Its chunks' scores, what drawing again costs for a second of it, and the opening of the lips in each frame."""
+    scores: dict[str, list[float]] = {}
+    redrawing = length = 0.0
+    for event in generate(request, models, folder):
+        if isinstance(event, ChunkFinished):
+            redrawing += event.seconds.get("redrawing", 0.0)
+            length = event.stop_seconds
+            for name, one in event.followed.items():
+                scores.setdefault(name, []).append(round(one.value, 3))
+    with open_source(folder / "output.mp4") as source:
+        points = face_points(np.stack(list(source.frames(0.0, round(25 * length)))))
+    return scores, redrawing / length, np.linalg.norm(points[:, _UPPER_LIP] - points[:, _LOWER_LIP], axis=1)
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    print(json.dumps(measure(), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The figures of camera, head and retakes come from commands; here on films as short as they can be."""
+
+from __future__ import annotations
+
+from infinitetalk.benchmarks import movement, retake
+from infinitetalk.steering import MOVEMENTS
+
+
+def test_every_movement_has_its_figures() -> None:
+    found = movement.measure(seconds=2.0)
+    assert found["still"]["lips"] == 1 and found["still"]["seconds_per_second"] == 0
+    for name in MOVEMENTS:
+        figures = found[f"camera {name}"]
+        assert figures["camera"][0] > 0.8 and figures["lips"] > 0.9 and figures["seconds_per_second"] > 0
+    assert found["pose_frames_per_second"] > 0
+
+
+def test_a_retake_costs_about_its_chunk() -> None:
+    found = retake.measure(num_chunks=2, times=1)
+    assert found["chunks"] == 2 and 0 < found["chunk_seconds"][0] < found["retake_seconds"][0]
