@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
+from .control import Control
+
 
 @dataclass(frozen=True)
 class ConditionInputs:
@@ -87,6 +89,7 @@ class Condition:
         speaker_tokens: [B, 3, rows * columns], each mask divided by its area; None for one speaker.
         tokens: the projected inputs, kept so that another condition can share them.
         inputs: what was encoded; lets another condition reuse what it shares with this one.
+        control: what steers the branch from outside.
     """
 
     reference_tokens: torch.Tensor
@@ -96,6 +99,7 @@ class Condition:
     speaker_tokens: torch.Tensor | None = None
     tokens: ConditionTokens | None = None
     inputs: ConditionInputs | None = None
+    control: Control | None = None
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Condition:
         """Apply `change` to every tensor once; what was shared stays shared, `inputs` and `tokens` are let go."""
@@ -133,6 +137,7 @@ def stack_conditions(conditions: Sequence[Condition]) -> Condition:
     first = conditions[0]
     for other in conditions[1:]:
         assert other.shape == first.shape and other.num_speakers == first.num_speakers, "branches differ in geometry"
+        assert other.control is first.control, "branches are steered differently"
         assert other.reference_tokens.shape == first.reference_tokens.shape, "branches differ in batch size"
         batch = first.reference_tokens.shape[0]
 

@@ -1,13 +1,13 @@
 """What steers the transformer from outside, and the pose network of UniAnimate-DiT that makes one part of it.
 
-`Control` reaches the transformer with an evaluation: tokens added to those of the patches, and residuals added after
-its blocks. UniAnimate gives tokens (`PoseEmbedding`), Uni3C residuals (`models/uni3c.py`).
+A branch's `Condition` carries a `Control`: tokens added to those of the patches, and residuals added after the blocks.
+UniAnimate gives tokens (`PoseEmbedding`), Uni3C residuals (`models/uni3c.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +16,47 @@ POSE_PREFIXES = ("dwpose_embedding.", "randomref_embedding_pose.")
 _REPEATS = 3  # of the first pose frame, so that 81 frames become 21 groups of four
 
 
+# (noisy latents [B, 16, T, h, w], embedding of the time [B, dim]) -> residuals of one evaluation.
+MakesResiduals = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+
 @dataclass(frozen=True)
 class Control:
-    """Of one branch at one evaluation.
+    """Of one branch.
 
-    tokens: [B, N, dim], added to the embedded patches. residuals: [B, N, dim] each, the i-th added after block i.
-    strength: factor of the residuals.
+    tokens: [B, N, dim], added to the embedded patches. residuals: [B, N, dim] each, the i-th added after block i, asked
+    for in order; or what makes them for an evaluation. strength: factor of the residuals.
+    tokens_between, residuals_between: (low, high), the times in 0..1000 at which they act; None for all.
     """
 
     tokens: Tensor | None = None
-    residuals: Sequence[Tensor] = field(default=())
+    residuals: Sequence[Tensor] | MakesResiduals = field(default=())
     strength: float = 1.0
+    tokens_between: tuple[float, float] | None = None
+    residuals_between: tuple[float, float] | None = None
+
+    def at(self, latents: Tensor, timestep: Tensor, embedding: Tensor, made: dict[int, Sequence[Tensor]]) -> Control:
+        """Of one evaluation: what acts then, residuals made.
+
+        made: of this evaluation, by the identity of what makes them; branches that share it share its residuals.
+        """
+        tokens = self.tokens if _within(timestep, self.tokens_between) else None
+        residuals = self.residuals if _within(timestep, self.residuals_between) else ()
+        if callable(residuals):
+            if id(residuals) not in made:
+                made[id(residuals)] = residuals(latents, embedding)
+            residuals = made[id(residuals)]
+        return replace(self, tokens=tokens, residuals=residuals, tokens_between=None, residuals_between=None)
+
+    def after(self, index: int, tokens: Tensor) -> Tensor:
+        """[B, n, dim], the last n tokens that block `index` gave, steered."""
+        if self.strength == 0 or index >= len(self.residuals):
+            return tokens
+        return tokens + self.strength * self.residuals[index][:, -tokens.shape[1] :].to(tokens.dtype)
+
+
+def _within(timestep: Tensor, between: tuple[float, float] | None) -> bool:
+    return between is None or between[0] <= float(timestep.flatten()[0]) <= between[1]
 
 
 class PoseEmbedding(nn.Module):

@@ -77,6 +77,8 @@ class InfiniteTalkBlock(nn.Module):
         num_speakers: Sequence[int] = (),
         skip_tokens: int = 0,
         known: Sequence[str] = (),
+        steering: Sequence[Control | None] = (),
+        place: int = 0,
     ) -> list[torch.Tensor] | torch.Tensor | BlockKeys:
         """One [B, N, dim] per branch -> the same; or, without `hidden_states`, the keys and values of one condition.
 
@@ -89,6 +91,8 @@ class InfiniteTalkBlock(nn.Module):
             num_frames: latent frames of the tokens that come out.
             skip_tokens: leave out that many first tokens of the result; the others still attend to them.
             known: which of text, image and audio need not be encoded; they come back as None.
+            steering: per branch, what is added to the result; place: the block's own, by which its share is found.
+                Added here and not between blocks, so that a cache that stands in for the block stands in for both.
         """
         if hidden_states is None:
             return self._encode(conditions[0], num_speakers[0], dict.fromkeys(known))
@@ -121,7 +125,9 @@ class InfiniteTalkBlock(nn.Module):
                 self.norm_audio(tokens), condition.audio, num_frames, speaker_map if speakers == 2 else None
             )
             mixed = self.ffn(modulated_norm(tokens, shift_out, scale_out, self.eps))
-            results.append(gated_sum(tokens, mixed, gate_out))
+            tokens = gated_sum(tokens, mixed, gate_out)
+            control = steering[index] if steering else None
+            results.append(tokens if control is None else control.after(place, tokens))
             del tokens, mixed
         return results[0] if alone else results
 
@@ -380,7 +386,6 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         *,
         skip_frames: int = 0,
         around_blocks: AroundBlocks | None = None,
-        control: Mapping[str, Control] | Control | None = None,
         reuse: Sequence[Condition] = (),
         keep_keys: bool = True,
         keys_device: torch.device | str | None = None,
@@ -390,12 +395,12 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         Args:
             latents: [B, 16, T, h, w], noisy, context latents already in place.
             timestep: [B] (or [1]) in 0..1000.
-            condition: of one branch, or of several by name, which are then evaluated side by side.
+            condition: of one branch, or of several by name, which are then evaluated side by side; each may carry what
+                steers it from outside.
             skip_frames: first latent frames whose output nobody will read, as context frames are overwritten: the
                 last block leaves them out, and they come back as zeros.
             around_blocks: decides for which branches the blocks are walked and stands in for them in the others; a
                 step cache, for instance (`sampling/teacache.py`).
-            control: what steers a branch from outside, by its name; those without stay as they are.
 
         Returns:
             [B, 16, T, h, w], the network's own output (of the published weights: noise minus clean); with several
@@ -414,7 +419,11 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         summed = {key: embedded + tokens for key, tokens in references.items()}
         tokens = {name: summed[id(c.reference_tokens)] for name, c in branches.items()}
         del embedded, references, summed
-        controls = {"": control} if isinstance(control, Control) else dict(control or {})
+        made: dict[int, Sequence[torch.Tensor]] = {}
+        controls = {
+            name: c.control.at(latents, timestep, embedding, made)
+            for name, c in branches.items() if c.control is not None
+        }  # fmt: skip
         for name, steering in controls.items():
             if steering.tokens is not None:
                 tokens[name] = tokens[name] + steering.tokens.to(tokens[name].dtype)
@@ -455,12 +464,12 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         for index, block in enumerate(self.blocks):
             skip = skip_frames if index == len(self.blocks) - 1 else 0
             keys = [c.blocks[index] for c in conditions]
-            arguments = (tokens, keys, time, rotary, masks, frames - skip, num_speakers, skip * tokens_per_frame)
+            arguments = (tokens, keys, time, rotary, masks, frames - skip, num_speakers, skip * tokens_per_frame, (),
+                         controls, index)  # fmt: skip
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 tokens = self._gradient_checkpointing_func(block, *arguments)
             else:
                 tokens = block(*arguments)
-            tokens = _with_residuals(tokens, controls, index)
         results = [tokens] if isinstance(tokens, torch.Tensor) else tokens
         if self.shares is not None:
             results = [self.shares.collect(each, frames - skip_frames) for each in results]
@@ -473,18 +482,3 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         # [B, T, rows, columns, pt, ph, pw, C] -> [B, C, T, pt, rows, ph, columns, pw]
         patches = patches.unflatten(1, shape).unflatten(-1, (*self.config.patch_size, -1))
         return patches.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
-
-
-def _with_residuals(
-    tokens: torch.Tensor | list[torch.Tensor], controls: Sequence[Control | None], index: int
-) -> torch.Tensor | list[torch.Tensor]:
-    """What was asked for after block `index`, added branch by branch; tokens may be those of the last frames only."""
-    if not any(c is not None and index < len(c.residuals) for c in controls):
-        return tokens
-    alone = isinstance(tokens, torch.Tensor)
-    steered = [
-        part if c is None or index >= len(c.residuals)
-        else part + c.strength * c.residuals[index][:, -part.shape[1] :].to(part.dtype)
-        for part, c in zip([tokens] if alone else tokens, controls, strict=True)
-    ]  # fmt: skip
-    return steered[0] if alone else steered

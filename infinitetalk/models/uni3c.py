@@ -8,6 +8,7 @@ camera is given, the rays of every pixel (`control/rays.py`).
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -54,8 +55,8 @@ class Uni3CControl(ModelMixin, ConfigMixin):
 
     def forward(
         self, latents: Tensor, mask: Tensor, rendering: Tensor, ray_tokens: Tensor, time_embedding: Tensor
-    ) -> list[Tensor]:
-        """Residuals [B, N, out_dim] of the first blocks.
+    ) -> Residuals:
+        """Residuals [B, N, out_dim] of the first blocks, each made when it is asked for.
 
         Args:
             latents: noisy, [B, 16, T, h, w]. mask: the four mask channels of `y`.
@@ -66,11 +67,35 @@ class Uni3CControl(ModelMixin, ConfigMixin):
         shape = tuple(embedded.shape[2:])
         tokens = self.controlnet["proj_in"](embedded.flatten(2).transpose(1, 2) + ray_tokens)
         rotary = latent_table(shape, self.config.dim // self.config.num_heads, tokens.device)
-        residuals = []
+        return Residuals(self._walk(tokens, time_embedding, rotary), len(self.controlnet["proj_out"]))
+
+    def _walk(self, tokens: Tensor, time_embedding: Tensor, rotary: Tensor) -> Iterator[Tensor]:
         for block, project in zip(self.controlnet["controlnet_blocks"], self.controlnet["proj_out"], strict=True):
             tokens = block(tokens, time_embedding, rotary)
-            residuals.append(project(tokens))
-        return residuals
+            yield project(tokens)
+
+
+class Residuals(Sequence[Tensor]):
+    """Of one evaluation, to be asked for in order: all 20 at once would be 7 GB at 480p in bfloat16.
+
+    The one asked for last stays, because several branches take it.
+    """
+
+    def __init__(self, made: Iterator[Tensor], length: int) -> None:
+        self._made, self._length = made, length
+        self._index, self._last = -1, None
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Tensor:
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        assert index >= self._index, "residuals are made in order, once"
+        while self._index < index:
+            self._last = next(self._made)
+            self._index += 1
+        return self._last
 
 
 class _RayEmbedding(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -40,7 +42,7 @@ def test_nothing_added_changes_nothing(network, given) -> None:
     zeros = [torch.zeros(1, 4 * FRAMES, DIM)] * LAYERS
     residuals = [torch.randn(1, 4 * FRAMES, DIM) for _ in range(LAYERS)]
     for control in (Control(), Control(zeros[0], zeros), Control(residuals=residuals, strength=0.0)):
-        steered = network(latents, time, conditions, control={"cond": control})
+        steered = network(latents, time, conditions | {"cond": replace(conditions["cond"], control=control)})
         assert all(torch.equal(plain[branch], steered[branch]) for branch in conditions)
 
 
@@ -48,9 +50,10 @@ def test_each_branch_has_its_own_steering(network, given) -> None:
     latents, time, conditions = given
     control = Control(torch.randn(1, 4 * FRAMES, DIM), [torch.randn(1, 4 * FRAMES, DIM)])
     plain = network(latents, time, conditions)
-    steered = network(latents, time, conditions, control={"drop_audio": control})
+    own = replace(conditions["drop_audio"], control=control)
+    steered = network(latents, time, conditions | {"drop_audio": own})
     assert torch.equal(plain["cond"], steered["cond"])
-    alone = network(latents, time, conditions["drop_audio"], control=control)
+    alone = network(latents, time, own)
     torch.testing.assert_close(steered["drop_audio"], alone, atol=1e-5, rtol=1e-5)
     assert (alone - plain["drop_audio"]).abs().mean() > 0.01
 
@@ -59,9 +62,60 @@ def test_frames_that_nobody_reads_may_be_left_out_of_a_steered_evaluation(networ
     """The last block sees the last frames only; its residual is cut with them."""
     latents, time, conditions = given
     control = Control(residuals=[torch.randn(1, 4 * FRAMES, DIM) for _ in range(LAYERS)], strength=0.7)
-    whole = network(latents, time, conditions["cond"], control=control)
-    part = network(latents, time, conditions["cond"], control=control, skip_frames=1)
+    steered = replace(conditions["cond"], control=control)
+    whole, part = network(latents, time, steered), network(latents, time, steered, skip_frames=1)
     torch.testing.assert_close(part[:, :, 1:], whole[:, :, 1:], atol=1e-5, rtol=1e-5)
+
+
+def test_residuals_are_made_once_for_branches_that_share_them_and_only_at_their_times(network, given) -> None:
+    latents, time, conditions = given
+    evaluations, pattern = [], torch.randn(1, 4 * FRAMES, DIM)
+
+    def made(noisy: torch.Tensor, embedding: torch.Tensor) -> list[torch.Tensor]:
+        evaluations.append(embedding)
+        return [0.5 * pattern] * LAYERS
+
+    control = Control(residuals=made, residuals_between=(600.0, 800.0))
+    steered = {name: replace(condition, control=control) for name, condition in conditions.items()}
+    plain, now = network(latents, time, conditions), network(latents, time, steered)
+    assert len(evaluations) == 1 and all((plain[name] - now[name]).abs().mean() > 0.01 for name in plain)
+    later = torch.tensor([599.0])
+    plain, now = network(latents, later, conditions), network(latents, later, steered)
+    assert len(evaluations) == 1 and all(torch.equal(plain[name], now[name]) for name in plain)
+
+
+@pytest.mark.parametrize("kind", ["first-block", "teacache"])
+def test_a_step_that_a_cache_answers_makes_no_residuals(network, given, kind) -> None:
+    """What the cache remembers holds the steering already; adding it again would steer twice as hard."""
+    from infinitetalk.sampling.block_caches import FirstBlockCache
+    from infinitetalk.sampling.teacache import TeaCache, TeaCacheConfig
+
+    latents, time, conditions = given
+    evaluations, blocks, pattern = [], [], torch.randn(1, 4 * FRAMES, DIM)
+
+    def made(noisy: torch.Tensor, embedding: torch.Tensor) -> list[torch.Tensor]:
+        evaluations.append(embedding)
+
+        class Noted(list):
+            def __getitem__(self, index):
+                blocks.append(index)
+                return super().__getitem__(index)
+
+        return Noted([0.5 * pattern] * LAYERS)
+
+    steered = {name: replace(condition, control=Control(residuals=made)) for name, condition in conditions.items()}
+    cache = {
+        "first-block": FirstBlockCache(100.0),
+        "teacache": TeaCache(TeaCacheConfig(100.0, (1.0, 0.0), first_steps=1), 4),
+    }[kind]
+    with cache.attached(network) as evaluate:
+        outputs = [evaluate(latents, time, steered, skip_frames=0) for _ in range(4)]
+    assert cache.skipped == 6
+    per_evaluation = [blocks.count(index) for index in range(LAYERS)]
+    walked = cache.evaluations - cache.skipped
+    assert per_evaluation[1:] == [walked] * (LAYERS - 1), (per_evaluation, walked)
+    for branch in conditions:
+        torch.testing.assert_close(outputs[3][branch], outputs[0][branch], atol=1e-4, rtol=1e-4)
 
 
 def test_sizes_of_both_networks_follow_the_pictures() -> None:
@@ -75,7 +129,9 @@ def test_sizes_of_both_networks_follow_the_pictures() -> None:
         assert tokens.shape == (1, 3 * 4 * 6, 16)
         latents, mask = torch.randn(2, 1, 16, 3, 8, 12)[0], torch.ones(1, 4, 3, 8, 12)
         residuals = control(latents, mask, latents, tokens, torch.randn(1, 20))
-    assert [residual.shape for residual in residuals] == [(1, 72, 20)] * 2
+        assert [residual.shape for residual in residuals] == [(1, 72, 20)] * 2
+        with pytest.raises(AssertionError, match="in order"):
+            residuals[0]
 
 
 def test_a_file_without_the_pose_network_is_refused() -> None:

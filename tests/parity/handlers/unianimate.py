@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -43,11 +44,11 @@ def run(folder: Path) -> None:
     model = build_transformer(case["config"]["dit"], weights["dit"], source=source)
     latents, time = tensor("x")[None], torch.tensor([case["run"]["t"]])
     plain = condition_of(model, case, tensors)
-    posed = condition_of(model, case, tensors, y)
+    posed = replace(condition_of(model, case, tensors, y), control=Control(tokens))
     close("out.without_pose", model(latents, time, plain)[0])
-    close("out.with_pose", model(latents, time, posed, control=Control(tokens))[0])
+    close("out.with_pose", model(latents, time, posed)[0])
     # Beside a branch that gets no pose tokens, as the official sampler's negative evaluation.
-    both = model(latents, time, {"cond": posed, "drop_text": plain}, control={"cond": Control(tokens)})
+    both = model(latents, time, {"cond": posed, "drop_text": plain})
     close("out.with_pose", both["cond"][0])
     close("out.without_pose", both["drop_text"][0])
 
@@ -57,5 +58,5 @@ def run(folder: Path) -> None:
     for name in tensors:
         if name.startswith("merged/"):
             close(name, merged[name.removeprefix("merged/")])
-    posed = condition_of(model, case, tensors, y)
-    close("out.with_pose_and_adapter", model(latents, time, posed, control=Control(tokens))[0])
+    posed = replace(condition_of(model, case, tensors, y), control=Control(tokens))
+    close("out.with_pose_and_adapter", model(latents, time, posed)[0])
