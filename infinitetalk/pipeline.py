@@ -70,6 +70,7 @@ def load_models(request: GenerationRequest) -> Models:
         settings.device if settings.offload == "none" else "cpu",
         quantization=settings.quantization,
         loras=settings.loras,
+        controls=request.controls,
     )
     return fit(models, settings)
 
@@ -278,6 +279,7 @@ def _make_film(
                 prompt = chunk.prompt if recipe is None or recipe.prompt is None else recipe.prompt
 
                 # 4. Denoise and decode.
+                shown = inputs.shown(chunk)
                 try:
                     pictures = stream.generate_chunk(
                         chunk,
@@ -291,6 +293,7 @@ def _make_film(
                         text=None if prompt is None else inputs.text(prompt),
                         second=inputs.second(chunk),
                         start=inputs.start(chunk),
+                        shown=shown,
                     )
                 except Cancelled:
                     cancelled = True
@@ -308,7 +311,9 @@ def _make_film(
                 frames, seconds = to_bytes(pictures.frames[:, chunk.kept]), pictures.seconds
                 del pictures  # four times as large as its bytes
                 redrawing = time.perf_counter()
+                steered = inputs.steered_followed(chunk, frames, shown)
                 frames, followed = inputs.redrawn(chunk, frames)
+                followed |= steered
                 if inputs.redraw is not None:
                     seconds = seconds | {"redrawing": time.perf_counter() - redrawing}
                 background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over, followed)

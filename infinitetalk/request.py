@@ -32,12 +32,12 @@ from .settings import (
     quoted,
     text,
 )
-from .steering import Camera, Head
+from .steering import MOST_STRENGTH, Camera, Head, Pose
 
 __all__ = [
     "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Camera", "Framing",
-    "GenerationRequest", "Guide", "Head", "Keyframe", "LongSource", "Lora", "Settings", "ShortSource", "Speaker",
-    "load_preset", "parse_seed", "preset_names", "read_project",
+    "GenerationRequest", "Guide", "Head", "Keyframe", "LongSource", "Lora", "Pose", "Settings", "ShortSource",
+    "Speaker", "load_preset", "parse_seed", "preset_names", "read_project",
 ]  # fmt: skip
 
 FRAMES_PER_SECOND = 25  # of the model; films are decoded to it by timestamps
@@ -124,13 +124,15 @@ class Keyframe:
 class Guide:
     """How the chunks whose middle lies in a span of the film are guided otherwise than the rest; None: not otherwise.
 
-    prompt: what happens there, where the model reads one. adherence: see `ADHERENCES`. Of several, the last one counts.
+    prompt: what happens there, where the model reads one. adherence: see `ADHERENCES`. steering: factor of a pose's and
+    of a Uni3C camera's strength. Of several, the last one counts.
     """
 
     start_seconds: float
     stop_seconds: float
     prompt: str | None = None
     adherence: Adherence | None = None
+    steering: float | None = None
 
     def __post_init__(self) -> None:
         number("The start of a guide", self.start_seconds, 0, 1e6)
@@ -143,6 +145,8 @@ class Guide:
             text("The prompt of a guide", self.prompt)
         if self.adherence is not None:
             choice("adherence", self.adherence, tuple(ADHERENCES))
+        if self.steering is not None:
+            number("The steering of a guide", self.steering, 0, MOST_STRENGTH)
 
 
 _FORMER = ("detail_size",)  # written by earlier versions; of no effect
@@ -159,11 +163,11 @@ class GenerationRequest:
     source: a picture or film. speakers: one or two. preset: a name from `preset_names()`; `auto` becomes the name that
     fits this machine. seed: of the noise; each chunk draws from its own generator (seed, chunk, take). keyframes: pins,
     in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
-    adherence: how close the film keeps to a source film (`ADHERENCES`). guides: prompt and adherence of single spans.
+    adherence: how close the film keeps to a source film (`ADHERENCES`). guides: what is otherwise in single spans.
     long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
     output_rate: frames per second of the film: 25, as it is made, or the source's own, by repeating or dropping frames.
     background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
-    camera, head: how they move beyond what the model makes of references and speech; None = not at all.
+    camera, head, pose: how they move beyond what the model makes of references and speech; None = not at all.
     cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
     max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
     """
@@ -184,6 +188,7 @@ class GenerationRequest:
     background: float = 0.0
     camera: Camera | None = None
     head: Head | None = None
+    pose: Pose | None = None
     cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
     checkpoints_dir: str | None = None
@@ -222,6 +227,7 @@ class GenerationRequest:
         object.__setattr__(self, "background", float(number("background", self.background, 0, 1)))
         object.__setattr__(self, "camera", Camera.of(self.camera))
         object.__setattr__(self, "head", Head.of(self.head))
+        object.__setattr__(self, "pose", Pose.of(self.pose))
         if self.cuts is not None:
             object.__setattr__(self, "cuts", _instants("cuts", self.cuts))
         if self.max_seconds is not None:
@@ -241,6 +247,12 @@ class GenerationRequest:
         """
         overrides = {name: getattr(self, name) for name in OVERRIDABLE if getattr(self, name) is not None}
         return replace(load_preset(self.preset, self.size), **overrides)
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Names of the networks beside the model's that steer it (`checkpoints.files.CONTROLS`)."""
+        camera = ("uni3c",) if self.camera is not None and self.camera.mode == "uni3c" else ()
+        return camera if self.pose is None else (*camera, self.pose.mode)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

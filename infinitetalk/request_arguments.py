@@ -10,7 +10,7 @@ from typing import Any
 from .errors import InputError
 from .request import ADHERENCES, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
 from .settings import Lora
-from .steering import FOLLOW, LIVELY, MOVEMENTS, Camera, Head
+from .steering import FOLLOW, LIVELY, MOVEMENTS, Camera, Head, Pose
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +69,29 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(MOVEMENTS)}, {FOLLOW} (the source's own) or a path's .json; or sdedit: keep the source's",
     )
     parser.add_argument(
+        "--uni3c",
+        metavar="STRENGTH[@FIRST-LAST]",
+        help="the camera's path is shown to the network Uni3C (1 as trained, 0 to 2), in all steps or in a share of "
+        "them, instead of drawing finished pictures again; not with nano",
+    )
+    parser.add_argument(
+        "--pose",
+        metavar="follow|FILM|SEQUENCE.npz[:STRENGTH]|none",
+        help="the body moves as in the source film, another film, or what `infinitetalk pose` recorded, through the "
+        "network UniAnimate (1 as trained, 0 to 2); not with nano",
+    )
+    parser.add_argument("--pose-start", metavar="SECONDS", help="where in that movement the film begins")
+    parser.add_argument("--pose-speed", metavar="NUMBER", help="of that movement, 0.25 to 4")
+    parser.add_argument("--pose-steps", metavar="FIRST-LAST", help="steps in which the pose acts, as shares: 0-0.7")
+    parser.add_argument("--pose-person", metavar="N|X,Y", help="whom of several people to follow")
+    parser.add_argument(
+        "--steering-at",
+        metavar="START-STOP=FACTOR",
+        action="append",
+        default=None,
+        help="of the strength of pose and Uni3C in that span of seconds, 0 to 2; repeatable",
+    )
+    parser.add_argument(
         "--head",
         metavar="lively|follow|FILM[:AMOUNT]|none",
         help="a head that moves: as people do who talk, as in the source film, or as in another film",
@@ -121,7 +144,7 @@ def _adherences() -> list[str]:
     return [f"{name}: {meaning}" for name, meaning in ADHERENCES.items()]
 
 
-def _in_folder(choice: Camera | Head | None, folder: Path, name: str) -> Camera | Head | None:
+def _in_folder(choice: Camera | Head | Pose | None, folder: Path, name: str) -> Camera | Head | Pose | None:
     if choice is None or choice.file is None:
         return choice
     return dataclasses.replace(choice, **{name: str(folder / choice.file)})
@@ -141,6 +164,13 @@ def _guide(text: str, name: str, key: str) -> dict[str, Any]:
         return {"start_seconds": float(start), "stop_seconds": float(stop), key: value}
     except ValueError:
         raise InputError(f"--{name} is {text!r}; give START-STOP=VALUE in seconds, such as 3-7.5=...") from None
+
+
+def _factor(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--steering-at gives the factor {text!r}; give a number from 0 to 2.") from None
 
 
 def parse_lora(text: str) -> Lora:
@@ -183,6 +213,52 @@ def parse_head(text: str) -> Head | None:
     return Head(source) if value is None else Head(source, value)
 
 
+def with_uni3c(camera: Camera | None, text: str) -> Camera:
+    """`1` or `0.8@0-0.6` laid over the camera's path. Raises InputError."""
+    if camera is None or camera.mode == "sdedit":
+        raise InputError("--uni3c needs a path to show; add --camera with a movement, follow or a path's .json.")
+    strength, _, steps = text.partition("@")
+    first, last = _shares("uni3c", steps) if steps else (0.0, 1.0)
+    try:
+        value = float(strength)
+    except ValueError:
+        raise InputError(f"--uni3c is {text!r}; give a strength such as 1, or 0.8@0-0.6.") from None
+    return Camera("uni3c", camera.path, camera.amount, value, first, last)
+
+
+def parse_pose(text: str) -> Pose | None:
+    """`follow`, `dance.mp4:0.8`, `walk.npz`, or `none`. Raises InputError."""
+    name, value = _with_number(text)
+    word = name.strip().lower()
+    if word == "none":
+        return None
+    source = word if word == FOLLOW else str(Path(name).absolute())
+    return Pose(source=source) if value is None else Pose(source=source, strength=value)
+
+
+def _shares(name: str, text: str) -> tuple[float, float]:
+    first, _, last = text.partition("-")
+    try:
+        return float(first), float(last)
+    except ValueError:
+        raise InputError(f"--{name} names the steps {text!r}; give FIRST-LAST as shares, such as 0-0.7.") from None
+
+
+def _over_pose(pose: Pose | None, options: argparse.Namespace) -> Pose | None:
+    """With the flags that say more of a movement. Raises InputError."""
+    told: dict[str, Any] = {}
+    for name, field in (("pose_start", "offset_seconds"), ("pose_speed", "speed")):
+        if (value := number_of(options, name)) is not None:
+            told[field] = value
+    if options.pose_steps is not None:
+        told["first"], told["last"] = _shares("pose-steps", options.pose_steps)
+    if options.pose_person is not None:
+        told["person"] = options.pose_person
+    if told and pose is None:
+        raise InputError("Where a movement starts, its speed, steps and person say nothing without one; add --pose.")
+    return dataclasses.replace(pose, **told) if told else pose
+
+
 def _with_number(text: str) -> tuple[str, float | None]:
     """`orbit:-0.5` as (orbit, -0.5); what follows the last colon counts if it is a number."""
     name, _, given = text.rpartition(":")
@@ -212,6 +288,7 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
             "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
             "camera": _in_folder(base.camera, folder, "path"),
             "head": _in_folder(base.head, folder, "source"),
+            "pose": _in_folder(base.pose, folder, "source"),
             "keyframes": [
                 dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {}) for k in base.keyframes
             ],
@@ -235,9 +312,17 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         data["camera"] = parse_camera(options.camera)
     if options.head is not None:
         data["head"] = parse_head(options.head)
+    if options.uni3c is not None:
+        data["camera"] = with_uni3c(Camera.of(data.get("camera")), options.uni3c)
+    if options.pose is not None:
+        data["pose"] = parse_pose(options.pose)
+    data["pose"] = _over_pose(Pose.of(data.get("pose")), options)
     if options.lora is not None:
         data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
     guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]
+    for text in options.steering_at or ():
+        guide = _guide(text, "steering-at", "steering")
+        guides.append(guide | {"steering": _factor(guide["steering"])})
     for text in options.adherence or ():
         if "=" in text:
             guides.append(_guide(text, "adherence", "adherence"))

@@ -1,6 +1,6 @@
-"""How a film's camera and the speaker's head are steered: what the user chose, checked when it is made.
+"""How a film's camera and its person are steered: what the user chose, checked when it is made.
 
-What it does is in `control/` and `streaming/redraw.py`.
+What it does is in `control/`, `streaming/redraw.py` (finished pictures) and `streaming/steered.py` (networks).
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ from typing import Any, Literal
 from .errors import InputError
 from .settings import choice, known_keys, number, path_text
 
-CameraMode = Literal["redraw", "sdedit"]
+CameraMode = Literal["redraw", "uni3c", "sdedit"]
+PoseMode = Literal["unianimate"]
 
 CAMERA_MODES: dict[str, str] = {
     "redraw": "every finished picture is drawn again as a camera on the path sees it; for every model, little time",
+    "uni3c": "a network beside the model's is shown the scene along the path; large models only, its weights are extra",
     "sdedit": "a chunk starts from the source's own pictures with noise over them, and keeps their camera and pose",
 }
+POSE_MODES: tuple[PoseMode, ...] = ("unianimate",)
 FOLLOW = "follow"  # read from the source film
 LIVELY = "lively"  # as people move while they talk
 MOST_HEAD = 2.0
 MOVEMENTS = ("push in", "pull out", "pan", "tilt", "orbit", "handheld")
 MOST_AMOUNT = 3.0
+MOST_STRENGTH = 2.0
+_USUAL_STRENGTH = {"redraw": 0.3, "uni3c": 1.0, "sdedit": 0.3}  # redraw has none; what is stored stays as it was
+SLOWEST, FASTEST = 0.25, 4.0
+_LATEST_OFFSET = 4 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -30,25 +37,32 @@ class Camera:
 
     mode: see `CAMERA_MODES`. path: `FOLLOW`, one of `MOVEMENTS`, or a file written by `infinitetalk camera`; of no
     meaning for sdedit. amount: of a ready-made movement, 1 is ordinary, negative goes the other way.
-    strength: of sdedit, 0 to 1: the share of the way from noise that the source's own pictures spare.
+    strength: of sdedit, 0 to 1: the share of the way from noise that the source's own pictures spare; of uni3c, 0 to 2:
+    factor of what its network adds. None is usual: 0.3 and 1.
+    first, last: of uni3c, the steps in which it adds, as shares of a chunk's steps.
     """
 
     mode: CameraMode = "redraw"
     path: str = "push in"
     amount: float = 1.0
-    strength: float = 0.3
+    strength: float | None = None
+    first: float = 0.0
+    last: float = 1.0
 
     def __post_init__(self) -> None:
         choice("The camera's mode", self.mode, tuple(CAMERA_MODES))
         path = path_text(self.path)
         name = path.replace("-", " ").lower()
         object.__setattr__(self, "path", name if name in (*MOVEMENTS, FOLLOW) else path)
-        if self.mode == "redraw" and not self.is_named and not self.path.lower().endswith(".json"):
+        if self.mode != "sdedit" and not self.is_named and not self.path.lower().endswith(".json"):
             raise InputError(
                 f"The camera's path is {self.path!r}; give {', '.join(MOVEMENTS)}, {FOLLOW}, or a path's .json file."
             )
         number("The camera's amount", self.amount, -MOST_AMOUNT, MOST_AMOUNT)
-        number("The camera's strength", self.strength, 0, 1)
+        strength = _USUAL_STRENGTH[self.mode] if self.strength is None else self.strength
+        most = MOST_STRENGTH if self.mode == "uni3c" else 1
+        object.__setattr__(self, "strength", number("The camera's strength", strength, 0, most))
+        _check_steps("camera", self.first, self.last)
 
     @property
     def is_named(self) -> bool:
@@ -94,3 +108,56 @@ class Head:
     def of(cls, given: Any) -> Head | None:
         """A table of a project, or one made already."""
         return given if given is None or isinstance(given, cls) else cls(**known_keys(cls, given, "head"))
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A body that moves as a skeleton does, drawn for a network beside the model's (UniAnimate).
+
+    source: `FOLLOW` (the source film's person), another film, or a sequence recorded by `infinitetalk pose` (.npz).
+    strength: factor of what the network adds, 1 as trained. first, last: the steps in which it adds, as shares.
+    offset_seconds: where in the movement the film begins. speed: of the movement.
+    person: which of several people in a film: the number from the left, or `x,y` as shares of its picture.
+    """
+
+    mode: PoseMode = "unianimate"
+    source: str = FOLLOW
+    strength: float = 1.0
+    first: float = 0.0
+    last: float = 1.0
+    offset_seconds: float = 0.0
+    speed: float = 1.0
+    person: str | None = None
+
+    def __post_init__(self) -> None:
+        choice("The pose's mode", self.mode, POSE_MODES)
+        object.__setattr__(self, "source", path_text(self.source) or FOLLOW)
+        number("The pose's strength", self.strength, 0, MOST_STRENGTH)
+        _check_steps("pose", self.first, self.last)
+        number("Where the movement begins", self.offset_seconds, 0, _LATEST_OFFSET)
+        number("The movement's speed", self.speed, SLOWEST, FASTEST)
+        object.__setattr__(self, "person", path_text(self.person) or None)
+
+    @property
+    def file(self) -> str | None:
+        """The other film or the sequence, where it is one."""
+        return None if self.source == FOLLOW else self.source
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the movement was read before."""
+        return self.source.lower().endswith(".npz")
+
+    @classmethod
+    def of(cls, given: Any) -> Pose | None:
+        """A table of a project, or one made already."""
+        return given if given is None or isinstance(given, cls) else cls(**known_keys(cls, given, "pose"))
+
+
+def _check_steps(what: str, first: Any, last: Any) -> None:
+    number(f"The first step of the {what}", first, 0, 1)
+    number(f"The last step of the {what}", last, 0, 1)
+    if not first < last:
+        raise InputError(
+            f"The {what} acts from {first:g} to {last:g} of the steps; let it end after it starts, 0 to 1 for all."
+        )

@@ -11,7 +11,7 @@ from ..errors import CheckpointError, InputError
 from ..models.specs import SPECS, ModelSpec, get_spec
 from ..presets import load_preset, preset_names
 from . import locate
-from .files import LORAS, QUANTIZED, RemoteFile, bundle, kind_of, published_lora
+from .files import CONTROLS, LORAS, QUANTIZED, RemoteFile, bundle, kind_of, published_lora
 from .lora_keys import match_keys
 from .sources import in_folder
 from .tensor_files import open_tensors
@@ -55,12 +55,15 @@ class Need:
 
 @dataclass(frozen=True)
 class Target:
-    """What a name on the command line stands for: a model with the LoRAs of a preset, or a published LoRA alone."""
+    """What a name on the command line stands for: a model with the LoRAs of a preset, or a published LoRA or control
+    network alone.
+    """
 
     name: str
     spec: ModelSpec | None
     loras: tuple[str, ...] = ()
     quantization: str = "none"
+    controls: tuple[str, ...] = ()
 
     def files(self, quantized: str | None = None) -> tuple[RemoteFile, ...]:
         """Every published file of it.
@@ -69,7 +72,8 @@ class Target:
             InputError: the model has none of that kind.
         """
         if self.spec is None:
-            return tuple(file for name in self.loras if (file := published_lora(name)))
+            adapters = (file for name in self.loras if (file := published_lora(name)))
+            return (*adapters, *(CONTROLS[name] for name in self.controls))
         if self.spec.shipped_in is not None:
             return ()
         if quantized is not None and (kind_of(self.spec.name), quantized) not in QUANTIZED:
@@ -81,7 +85,7 @@ class Target:
 
 
 def target(name: str) -> Target:
-    """A preset, a model or a published LoRA by its name.
+    """A preset, a model, a published LoRA or a control network by its name.
 
     Raises:
         InputError: there is none of that name.
@@ -94,8 +98,12 @@ def target(name: str) -> Target:
         return Target(name, get_spec(name))
     if published_lora(name) is not None:
         return Target(name, None, (name,))
-    known = ", ".join([*SPECS, *LORAS])
-    raise InputError(f"There is no model, preset or LoRA {name!r}; known are {known}, and every preset's name.")
+    if name in CONTROLS:
+        return Target(name, None, controls=(name,))
+    known = ", ".join([*SPECS, *LORAS, *CONTROLS])
+    raise InputError(
+        f"There is no model, preset, LoRA or control network {name!r}; known are {known}, and every preset's name."
+    )
 
 
 def need_of(wanted: Target, checkpoints_dir: str | Path | None) -> Need:
@@ -105,6 +113,7 @@ def need_of(wanted: Target, checkpoints_dir: str | Path | None) -> Need:
     if wanted.spec is not None:
         located = locate.find(wanted.spec, checkpoints_dir, quantization=wanted.quantization, need_all=False)
     adapters = tuple(file for name in wanted.loras if (file := published_lora(name)))
+    adapters += tuple(CONTROLS[name] for name in wanted.controls)
     networks = () if located is None or located.folder is not None else (*located.files, *located.missing)
     states = [_state(file, folders) for file in (*networks, *adapters)]
     missing = [state for state in states if not state.present]
@@ -130,10 +139,10 @@ def _state(file: RemoteFile, folders: Sequence[Path]) -> FileState:
 
 
 def all_needs(checkpoints_dir: str | Path | None) -> list[Need]:
-    """Of every preset, then of every model that no preset uses."""
+    """Of every preset, then of every model that no preset uses, then of every control network."""
     targets = [target(name) for name in preset_names()]
     used = {one.spec.name for one in targets if one.spec is not None}
-    targets += [target(name) for name in SPECS if name not in used]
+    targets += [target(name) for name in (*SPECS, *CONTROLS) if name not in used]
     return [need_of(one, checkpoints_dir) for one in targets]
 
 
@@ -156,8 +165,34 @@ def check_loras(loras: Sequence[Lora], spec: ModelSpec, checkpoints_dir: str | P
             continue
         with open_tensors(path) as file:
             shapes = {key: info.shape for key, info in file.infos.items()}
-        match = match_keys(shapes, _network_shapes(spec), source=path.name)
+        match = match_keys(shapes, _network_shapes(spec, checkpoints_dir), source=path.name)
         notes.append(f"The LoRA {path.name} changes {len(match.parts)} weights at scale {lora.scale:g}.")
+    return notes
+
+
+def check_controls(names: Sequence[str], spec: ModelSpec, checkpoints_dir: str | Path | None) -> list[str]:
+    """Whether networks can steer a model from beside it, from names and shapes alone, before any weight is read.
+
+    Returns:
+        a note for each that is still to be fetched.
+    Raises:
+        CheckpointError: a file cannot be read, or belongs to a model of other sizes.
+    """
+    from .controls import read_pose_adapter, read_pose_network, read_uni3c
+
+    notes = []
+    for name in names:
+        try:
+            path = locate.find_control(name, checkpoints_dir)
+        except CheckpointError as error:
+            notes.append(str(error))
+            continue
+        shapes = _network_shapes(spec, checkpoints_dir)
+        if name == "uni3c":
+            read_uni3c(path, width=shapes["scale_shift_table"][-1])
+        else:
+            read_pose_network(path, width=shapes["scale_shift_table"][-1])
+            read_pose_adapter(path, shapes)
     return notes
 
 
@@ -169,9 +204,12 @@ def weights_note(spec: ModelSpec, checkpoints_dir: str | Path | None, quantizati
     return locate.describe_missing(located, spec.title, locate.folders_to_search(checkpoints_dir))
 
 
-def _network_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
-    """Shapes of a model's transformer by our names: from its own header where it ships, else from the manifests."""
-    if spec.shipped_in is None:
+def _network_shapes(spec: ModelSpec, checkpoints_dir: str | Path | None) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's transformer by our names: from its header where it ships or was converted, else from the
+    manifests.
+    """
+    located = locate.find(spec, checkpoints_dir, need_all=False)
+    if located.folder is None:
         return published_shapes()
-    weights = in_folder(spec.weights_dir(None) / "transformer")
+    weights = in_folder(located.folder / "transformer")
     return {name: info.shape for name, info in weights.infos.items()}

@@ -23,8 +23,9 @@ _BY_ITS_PAGE = "as stated on its page"
 class RemoteFile:
     """One file of a repository.
 
-    component: which network it belongs to, or `tokenizer` or `lora`. bytes_about: its size as far as it is known (from
-    the number of weights, or as reported; 0 where it is not; the download asks the hub). manifest: what it must hold.
+    component: which network it belongs to, or `tokenizer`, `lora` or (what steers from beside) `control`. bytes_about:
+    its size as far as it is known (from the number of weights, or as reported; 0 where it is not; the download asks the
+    hub). manifest: what it must hold.
     """
 
     repository: str
@@ -96,6 +97,15 @@ LORAS = {
         "Kijai/WanVideo_comfy", "Wan21_T2V_14B_lightx2v_cfg_step_distill_lora_rank32.safetensors", "lora",
         307_000_000, _BY_ITS_PAGE,
     ),
+}  # fmt: skip
+
+
+# Networks that steer a model from beside it, by the names that a request gives them (`GenerationRequest.controls`).
+CONTROLS = {
+    "uni3c": RemoteFile("ewrfcas/Uni3C", "controlnet.pth", "control", 4 * 1_165_741_824, _BY_ITS_PAGE,
+                        manifest="uni3c"),
+    "unianimate": RemoteFile("ZheWang123/UniAnimate-DiT", "UniAnimate-Wan2.1-14B-Lora-12000.ckpt", "control", 0,
+                             _BY_ITS_PAGE),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from ..paths import cache_dir
-from .files import INFINITETALK, QUANTIZED, WAN, WAV2VEC2, RemoteFile, bundle, kind_of, published_lora
+from .files import CONTROLS, INFINITETALK, QUANTIZED, WAN, WAV2VEC2, RemoteFile, bundle, kind_of, published_lora
 
 if TYPE_CHECKING:
     from ..models.specs import ModelSpec
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE = "INFINITETALK_CHECKPOINTS"
 LORA_FOLDER = "loras"
 _FILES_NAMED = 3
-_COMMON_NAMES = frozenset({"config.json", "model.safetensors", "preprocessor_config.json", "infinitetalk.safetensors"})
+_COMMON_NAMES = frozenset({
+    "config.json", "model.safetensors", "preprocessor_config.json", "infinitetalk.safetensors", "controlnet.pth",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,22 @@ def find_lora(name: str, checkpoints_dir: str | Path | None) -> Path:
     raise CheckpointError(
         f"The LoRA {name} does not exist, nor in {folders[0]}; give the path of its .safetensors file."
     )
+
+
+def find_control(name: str, checkpoints_dir: str | Path | None) -> Path:
+    """The file of a network that steers from beside a model, by its name in `CONTROLS`.
+
+    Raises:
+        CheckpointError: it is not there; says what to do.
+    """
+    folders, file = folders_to_search(checkpoints_dir), CONTROLS[name]
+    path = find_file(file, folders)
+    if path is None:
+        raise CheckpointError(
+            f"The control network {name} ({file.repository}/{file.path}) was not found in {folders[0]} and the hub's "
+            f"cache; fetch it with `{_download_command(name, folders)}`, or choose another way to steer."
+        )
+    return path
 
 
 def gigabytes(num_bytes: float) -> str:

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .camera_path import CameraPath, intrinsics
+from .camera_path import intrinsics
 from .point_cloud import render_path
 from .pose import PoseSequence
 from .pose_draw import draw_skeletons
-from .pose_edit import retime
 
 
 @dataclass(frozen=True)
 class CameraCondition:
     """One chunk along a camera path.
 
-    render: uint8 [frames, height, width, 3], the reference's points as each camera sees them, the first frame the
-    reference itself. holes: uint8 [frames, height, width], 1 where there is no point, the first frame all 0.
+    render: uint8 [frames, height, width, 3], the reference's points as each camera sees them. holes: uint8 [frames,
+    height, width], 1 where there is no point. Where the first camera is the reference's own, the first frame is the
+    reference itself, without holes.
     intrinsic: float64 [3, 3] in pixels. w2c: float64 [frames, 4, 4]; `rays.ray_embedding` turns both into rays.
     """
 
@@ -28,26 +28,22 @@ class CameraCondition:
     w2c: np.ndarray
 
 
-def camera_condition(
-    reference: np.ndarray, depth: np.ndarray, path: CameraPath, num_frames: int, start_frame: int = 0
-) -> CameraCondition:
-    """The path's frames from `start_frame` on, as seen from the camera of that frame.
-
-    The chunk's reference was taken by the camera that the path has reached there, so cameras count from it.
+def camera_condition(reference: np.ndarray, depth: np.ndarray, w2c: np.ndarray) -> CameraCondition:
+    """The reference as cameras see it.
 
     Args:
         reference: uint8 [height, width, 3], at the size that is generated.
         depth: float32 [height, width] of it, as `depth.scene_depth` gives.
+        w2c: [frames, 4, 4], against the camera that took the reference.
     """
     height, width = reference.shape[:2]
-    intrinsic = intrinsics(height, width)
-    w2c = path.w2c(num_frames, start_frame)
-    w2c = w2c @ np.linalg.inv(w2c[0])
-    render = np.empty((num_frames, height, width, 3), np.uint8)
-    holes = np.empty((num_frames, height, width), np.uint8)
+    intrinsic, w2c = intrinsics(height, width), np.asarray(w2c, np.float64)
+    render = np.empty((len(w2c), height, width, 3), np.uint8)
+    holes = np.empty((len(w2c), height, width), np.uint8)
     for index, (frame, hole) in enumerate(render_path(reference, depth, intrinsic, w2c)):
         render[index], holes[index] = frame, hole
-    render[0], holes[0] = reference, 0
+    if np.allclose(w2c[0], np.eye(4), atol=1e-6):
+        render[0], holes[0] = reference, 0
     return CameraCondition(render, holes, intrinsic, w2c)
 
 
@@ -62,25 +58,14 @@ class PoseCondition:
     reference: np.ndarray
 
 
-def pose_condition(
-    sequence: PoseSequence,
-    reference: PoseSequence,
-    height: int,
-    width: int,
-    num_frames: int,
-    *,
-    start_frame: int = 0,
-    offset_seconds: float = 0.0,
-    speed: float = 1.0,
-) -> PoseCondition:
-    """The movement's frames for the chunk that begins at `start_frame` of the film.
+def pose_condition(sequence: PoseSequence, reference: PoseSequence | None, height: int, width: int) -> PoseCondition:
+    """The skeletons of a chunk's frames.
 
     Args:
-        sequence: already in the reference picture's pixels (`pose_edit.retarget`).
-        reference: one frame, the reference person.
-        offset_seconds: where in the movement the film begins. speed: of the movement.
+        sequence: of those frames, in the pictures' place (`pose_edit.retarget`, `PoseSequence.framed`).
+        reference: one frame, the reference person; None where nobody is seen in it.
     """
-    start = offset_seconds + speed * start_frame / 25
-    chunk = retime(sequence, num_frames, start_seconds=start, speed=speed)
-    skeletons = np.stack(list(draw_skeletons(chunk, height, width)))
+    skeletons = np.stack(list(draw_skeletons(sequence, height, width)))
+    if reference is None:
+        return PoseCondition(skeletons, np.zeros((height, width, 3), np.uint8))
     return PoseCondition(skeletons, next(draw_skeletons(reference, height, width)))

@@ -11,6 +11,7 @@ from .camera_path import intrinsics
 from .pose import NUM_BODY, PoseSequence, body_height
 
 POSE_GOOD_PERCENT = 4.0  # of body height; a hand's width on a grown person
+NOT_FOUND = 100.0  # percent, where no joint was found again
 CAMERA_GOOD = HEAD_GOOD = 0.8
 _FEWEST_HEADS = 5
 _LEAST_TURN = 0.8  # degrees, spread of what was asked for; the face mesh's own noise is half of that
@@ -40,7 +41,7 @@ def pose_followed(asked: PoseSequence, result: PoseSequence) -> Followed:
     tall = float(np.median([height for height in heights if height > 0] or [0]))
     if not both.any() or tall == 0:
         return Followed(
-            float("inf"), False,
+            NOT_FOUND, False,
             "No joint of the skeleton was found again in the result; look whether the person is in the picture, raise "
             "the strength, or use a skeleton that fits the picture (retarget).",
         )  # fmt: skip

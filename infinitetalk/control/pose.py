@@ -73,10 +73,24 @@ class PoseSequence:
     def seconds(self) -> float:
         return len(self) / 25
 
+    def part(self, frames: slice) -> PoseSequence:
+        """Those of its frames."""
+        parts = {name: getattr(self, name)[frames] for name in ("joints", "confidence", "filled")}
+        return dataclasses.replace(self, **parts)
+
     def resized(self, width: int, height: int) -> PoseSequence:
         """The same in a picture of another size, stretched if the shape differs."""
         scale = np.array([width / self.width, height / self.height], np.float32)
         return dataclasses.replace(self, joints=self.joints * scale, width=width, height=height)
+
+    def framed(self, place: tuple[float, float, float, float], width: int, height: int) -> PoseSequence:
+        """As seen in a part of the picture that is scaled to width x height.
+
+        place: the part's top, left, height and width in pixels.
+        """
+        top, left, tall, wide = place
+        joints = (self.joints - np.array([left, top], np.float32)) * np.array([width / wide, height / tall], np.float32)
+        return dataclasses.replace(self, joints=joints, width=width, height=height)
 
     def cropped(self, left: float, top: float, width: int, height: int) -> PoseSequence:
         """As seen in a cut of the picture, in pixels; what lies outside stays known but is not drawn there."""

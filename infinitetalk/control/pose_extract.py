@@ -20,6 +20,7 @@ from .pose_edit import LONGEST_GAP, fill_gaps, smooth
 
 MAX_SIDE = 640  # pixels that the model is shown; it scales the body to 256 itself
 _PEOPLE_EVERY = 12  # frames between two looks at where the others are
+_LOOKS = 4  # pictures of a film that are looked at before all of it is read
 _TRUST = 0.6  # mediapipe is surer of hidden joints than DWPose; 0.5 of its visibility is just seen
 _LEAST_SHOULDERS = 0.5  # share of frames that must show both shoulders
 _MOST_FILLED = 0.1  # share of joints that may be guesses without a word
@@ -181,6 +182,46 @@ def read_picture_pose(picture: np.ndarray, name: str, person: Choice = None) -> 
     return sequence
 
 
+def read_frames_pose(frames: np.ndarray, name: str) -> PoseSequence:
+    """The pose in pictures that follow each other, uint8 [F, height, width, 3]; frames without a person stay empty."""
+    shrunk = [_shrunk(frame) for frame in frames]
+    reader = HolisticReader()
+    try:
+        read = [reader(frame, None) for frame in shrunk]
+    finally:
+        reader.close()
+    height, width = shrunk[0].shape[:2]
+    joints, confidence = (np.stack(part) for part in zip(*read, strict=True))
+    return PoseSequence(joints, confidence, np.zeros(confidence.shape, bool), width, height, name)
+
+
+def look_at_people(
+    path: str | os.PathLike, *, person: Choice = None, start_seconds: float = 0.0, max_seconds: float | None = None
+) -> list[str]:
+    """What reading a film's pose will say of its person, from a few of its pictures.
+
+    Raises:
+        MediaError: nobody is seen. InputError: several people and none chosen.
+    """
+    from ..media.video import FRAMES_PER_SECOND, open_source
+
+    name = Path(path).name
+    with open_source(path, MAX_SIDE) as source:
+        still = source.kind == "image"
+        seconds = 0.0 if still else max(0.0, source.duration_seconds - start_seconds)
+        total = max(1, round(min(seconds, max_seconds or seconds) * FRAMES_PER_SECOND))
+        chosen, count = _chosen_person(source, start_seconds, total, person, name)
+        instants = [start_seconds + part * total / _LOOKS / FRAMES_PER_SECOND for part in range(_LOOKS)]
+        pictures = [source.frame_at(instant) for instant in instants[: 1 if still else _LOOKS]]
+    if count > 1:  # pictures far apart are no film in which one of several could be followed
+        return []
+    looks = [read_frames_pose(picture[None], name) for picture in pictures]
+    confidence = np.concatenate([look.confidence for look in looks])
+    joints = np.concatenate([look.joints for look in looks])
+    few = PoseSequence(joints, confidence, np.zeros(confidence.shape, bool), looks[0].width, looks[0].height, name)
+    return [warning for warning in judge(few, name) if "cropped" in warning]
+
+
 def judge(sequence: PoseSequence, name: str) -> list[str]:
     """What a user should know about a movement that was read.
 
@@ -228,8 +269,8 @@ def _chosen_person(source, start_seconds: float, total: int, choice: Choice, nam
     from ..media.video import FRAMES_PER_SECOND
 
     fullest: list[Person] = []
-    for part in range(4 if total > 3 else 1):
-        people = find_people(source.frame_at(start_seconds + part * total / 4 / FRAMES_PER_SECOND))
+    for part in range(_LOOKS if total >= _LOOKS else 1):
+        people = find_people(source.frame_at(start_seconds + part * total / _LOOKS / FRAMES_PER_SECOND))
         if len(people) > len(fullest):
             fullest = people
     return (choose(fullest, choice, name) if fullest else None), len(fullest)

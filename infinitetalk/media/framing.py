@@ -54,6 +54,12 @@ def resize_and_crop(picture: np.ndarray | Image.Image, target: tuple[int, int]) 
     return np.asarray(image)[top : top + target[0], left : left + target[1]]
 
 
+def middle_of(height: int, width: int, tall: int, wide: int) -> tuple[float, float, float, float]:
+    """Top, left, height and width of the part of a picture that `resize_and_crop` brings to tall x wide."""
+    scale = min(height / tall, width / wide)
+    return (height - scale * tall) / 2, (width - scale * wide) / 2, scale * tall, scale * wide
+
+
 def to_network_range(pixels: np.ndarray) -> np.ndarray:
     """Bytes [H,W,3] → float32 [3,H,W] in [-1,1]."""
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)

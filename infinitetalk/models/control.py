@@ -6,13 +6,12 @@ UniAnimate gives tokens (`PoseEmbedding`), Uni3C residuals (`models/uni3c.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
-POSE_PREFIXES = ("dwpose_embedding.", "randomref_embedding_pose.")
 _REPEATS = 3  # of the first pose frame, so that 81 frames become 21 groups of four
 
 
@@ -88,20 +87,3 @@ class PoseEmbedding(nn.Module):
         """uint8 [B, 3, H, W] → [B, 20, 1, H/8, W/8], to be added to every latent frame of `y`."""
         weight = self.randomref_embedding_pose[0].weight
         return self.randomref_embedding_pose(pose.to(weight) / 255)[:, :, None]
-
-    @classmethod
-    def from_file(cls, tensors: Mapping[str, Tensor]) -> PoseEmbedding:
-        """From a published file's tensors, whatever stands before the names; those of its LoRA are passed over.
-
-        Raises:
-            KeyError: one of the network's tensors is missing.
-        """
-        own = {}
-        for name, value in tensors.items():
-            for prefix in POSE_PREFIXES:
-                if prefix in name:
-                    own[name[name.index(prefix) :]] = value
-        last, first = own["dwpose_embedding.12.weight"], own["randomref_embedding_pose.10.weight"]
-        module = cls(last.shape[0], last.shape[1], first.shape[0])
-        module.load_state_dict(own, strict=True)
-        return module.eval()

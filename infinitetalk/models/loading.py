@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..checkpoints.fill import build_empty, expected_shapes, fill
-from ..checkpoints.locate import find, find_lora, folders_to_search
+from ..checkpoints.locate import find, find_control, find_lora, folders_to_search
 from ..checkpoints.official import Component
 from ..checkpoints.sources import Streamed, in_folder
 from ..errors import CheckpointError
@@ -34,7 +34,10 @@ FLOAT32_COMPONENTS = ("vae", "audio_encoder")
 
 @dataclass(frozen=True)
 class Models:
-    """The networks of one spec, ready to run on `device`."""
+    """The networks of one spec, ready to run on `device`.
+
+    camera, pose: what steers the transformer from beside it, `uni3c.Uni3CControl` and `control.PoseEmbedding`.
+    """
 
     spec: ModelSpec
     transformer: nn.Module
@@ -43,6 +46,8 @@ class Models:
     audio_encoder: nn.Module
     text_encoder: nn.Module | None = None
     tokenizer: object | None = None
+    camera: nn.Module | None = None
+    pose: nn.Module | None = None
 
     @property
     def device(self) -> torch.device:
@@ -62,15 +67,19 @@ def load(
     *,
     quantization: str = "none",
     loras: Sequence[Lora] = (),
+    controls: Sequence[str] = (),
 ) -> Models:
     """Every network of `spec`, wherever its files lie: shipped, converted, as published, or in the hub's cache.
+
+    Args:
+        controls: names of networks that steer from beside it (`checkpoints.files.CONTROLS`).
 
     Raises:
         CheckpointError: files are missing (what to do is said), damaged, or do not fit; names the file and the key.
     """
     located = find(spec, checkpoints_dir, quantization=quantization)
     components = {name: located.component(name) for name in spec.components if name != "tokenizer"}
-    return _load(spec, components, located.tokenizer, dtype, device, quantization, loras, checkpoints_dir)
+    return _load(spec, components, located.tokenizer, dtype, device, quantization, loras, checkpoints_dir, controls)
 
 
 def load_folder(
@@ -103,6 +112,7 @@ def _load(
     quantization: str,
     loras: Sequence[Lora],
     checkpoints_dir: str | Path | None,
+    controls: Sequence[str] = (),
 ) -> Models:
     networks: dict[str, object] = {}
     # Everything that can be refused is refused before the first large file is read.
@@ -111,6 +121,8 @@ def _load(
         if component.quantized is None:
             component.weights.check(expected_shapes(empty[name], component.weights), title=type(empty[name]).__name__)
     adapters = _adapters(empty["transformer"], loras, checkpoints_dir)
+    beside, more = _controls(empty["transformer"], controls, checkpoints_dir)
+    adapters += more
     for name, component in components.items():
         wanted = torch.float32 if name in FLOAT32_COMPONENTS else dtype
         if name == "transformer":
@@ -121,6 +133,9 @@ def _load(
             fill(empty[name], component.weights, wanted, device)
             getattr(empty[name], "arrange_weights", lambda: None)()
         networks[name] = empty[name]
+    for name, component in beside.items():
+        networks[name] = build_empty(component.build)
+        fill(networks[name], component.weights, dtype, device)
     if "tokenizer" in spec.components:
         networks["tokenizer"] = load_tokenizer(tokenizer_folder)
     return Models(spec=spec, **networks)
@@ -168,13 +183,30 @@ def fill_transformer(
         save_quantized(network, kept, mark)
 
 
-def _adapters(transformer: nn.Module, loras: Sequence[Lora], checkpoints_dir: str | Path | None) -> Adapters:
+def _adapters(transformer: nn.Module, loras: Sequence[Lora], checkpoints_dir: str | Path | None) -> list:
     if not loras:
         return []
     from .lora import read_adapter
 
     shapes = expected_shapes(transformer)
     return [(read_adapter(find_lora(lora.file, checkpoints_dir), shapes), lora.scale) for lora in loras]
+
+
+def _controls(
+    transformer: nn.Module, names: Sequence[str], checkpoints_dir: str | Path | None
+) -> tuple[dict[str, Component], Adapters]:
+    """The networks beside the transformer by their names in `Models`, and what they lay over it."""
+    from ..checkpoints.controls import read_pose_adapter, read_pose_network, read_uni3c
+
+    found, adapters = {}, []
+    for name in names:
+        path, width = find_control(name, checkpoints_dir), transformer.config.dim
+        if name == "uni3c":
+            found["camera"] = read_uni3c(path, width=width)
+        else:
+            found["pose"] = read_pose_network(path, width=width)
+            adapters.append((read_pose_adapter(path, expected_shapes(transformer)), 1.0))
+    return found, adapters
 
 
 def _classes() -> dict[str, type]:

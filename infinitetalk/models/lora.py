@@ -9,7 +9,7 @@ distilled LoRAs hold, and not every quantized layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,16 +86,23 @@ def match_adapter(
     return _adapter(match, tensors, source)
 
 
-def read_adapter(path: str | Path, network: Mapping[str, Sequence[int]], *, rules: Rules = "complete") -> Adapter:
+def read_adapter(
+    path: str | Path,
+    network: Mapping[str, Sequence[int]],
+    *,
+    rules: Rules = "complete",
+    passed_over: Callable[[str], bool] | None = None,
+) -> Adapter:
     """Read a LoRA file; its factors stay on the mapped file until they are used.
 
+    Args:
+        passed_over: of a key, whether it belongs to something else that is kept in the same file.
     Raises:
         CheckpointError: the file cannot be read, or does not fit; see `match_adapter`.
     """
     with open_tensors(path) as file:
-        match = match_keys(
-            {key: info.shape for key, info in file.infos.items()}, network, source=Path(path).name, rules=rules
-        )
+        shapes = {key: info.shape for key, info in file.infos.items() if not (passed_over and passed_over(key))}
+        match = match_keys(shapes, network, source=Path(path).name, rules=rules)
         used = {key for parts in match.parts.values() for key in (parts.down, parts.up, parts.alpha, parts.diff) if key}
         return replace(_adapter(match, {key: file.map(key) for key in used}, Path(path).name), path=Path(path))
 

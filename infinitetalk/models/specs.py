@@ -30,6 +30,7 @@ class ModelSpec:
     second_reference: whether it knows what a picture for a chunk's end means.
     moves_head: whether a head moves with what it says; one that keeps still looks better turned (`steering.Head`).
     sdedit: whether a chunk can start from the source's own pictures with noise over them.
+    control_networks: whether networks beside it can steer it (`checkpoints.files.CONTROLS`).
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
     evaluation_seconds, other_chunk_seconds: on two laptop cores, one evaluation of the transformer, and everything else
@@ -47,6 +48,7 @@ class ModelSpec:
     fade_in_frames: int = 0
     second_reference: bool = True
     sdedit: bool = True
+    control_networks: bool = True
     moves_head: bool = True
     picture_scale: int = 1  # pixels of a finished picture per generated one, along each side
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
@@ -92,6 +94,7 @@ SPECS: dict[str, ModelSpec] = {
             second_reference=False,
             moves_head=False,
             sdedit=False,  # of a picture framed on the face, all but the mouth fades into the reference
+            control_networks=False,
             picture_scale=2,
             any_length=True,
             sizes=NANO_SIZES,

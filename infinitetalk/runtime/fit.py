@@ -44,6 +44,13 @@ def fit(models: Models, settings: Settings) -> Models:
             pinned_gb=settings.pinned_gb,
             resident_gb=settings.resident_gb,
         )
+    for network in (models.camera, models.pose):
+        if network is None:
+            continue
+        if settings.offload == "none":
+            network.to(device)
+        else:
+            visit(network, device)
     models.vae.to(device)
     if settings.tile_vae and hasattr(models.vae, "enable_tiling"):
         models.vae.enable_tiling()

@@ -8,6 +8,7 @@ from ..control.camera_path import CameraPath, load_path, preset_path
 from ..control.followed import Followed, camera_followed
 from ..errors import InputError
 from ..media.video import Source
+from ..models.specs import ModelSpec
 from ..request import FRAMES_PER_SECOND, GenerationRequest
 from ..steering import FOLLOW, Camera
 
@@ -15,7 +16,7 @@ _LOOK_EVERY = 3  # frames between two that are measured
 _FOLLOW_SIDE = 512  # pixels of the source's pictures in which its camera is looked for
 
 
-def check_camera(request: GenerationRequest, source: Source, title: str, *, sdedit: bool) -> list[str]:
+def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec) -> list[str]:
     """What is to be said of the film's camera before it is made.
 
     Raises:
@@ -25,8 +26,8 @@ def check_camera(request: GenerationRequest, source: Source, title: str, *, sded
     if camera is None:
         return []
     if camera.mode == "sdedit":
-        if not sdedit:
-            raise InputError(f"{title} cannot start from the source's own pictures; choose another camera for it.")
+        if not spec.sdedit:
+            raise InputError(f"{spec.title} cannot start from the source's own pictures; choose another camera for it.")
         notes = [] if source.kind != "image" else ["The source is a picture: SDEdit then holds its pose, too."]
         return [*notes, "With SDEdit colours may shift little by little in a long film."]
     if camera.path == FOLLOW and source.kind == "image":

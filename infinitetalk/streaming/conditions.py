@@ -6,7 +6,7 @@ Shapes: B = 1, T latent frames, h x w latent pixels, S speakers, L audio layers,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from ..models.loading import Models
 from ..models.vae import encode_reference
 from ..sampling.guidance import Branch
 from ..settings import Keys
+from .beside import Beside
 from .plan import VAE_TIME_STRIDE
 
 _MOTION_EDGE = 1.5  # times the motion region's size
@@ -83,13 +84,14 @@ def branch_conditions(
     speaker_masks: Tensor | None,
     image_tokens: Tensor,
     keys: Keys = "device",
+    beside: Beside | None = None,
 ) -> Mapping[Branch, Condition]:
     """What the transformer needs for each guidance branch, with everything that does not change between steps done.
 
     A branch without audio hears one stream of zeros, as in the reference, even with two speakers.
 
     y: of `reference_latents`. audio: [S, num_frames, 5, L, C]. image_tokens: the image encoder's view of the reference.
-    keys: where the encoded conditions wait (`Settings.keys`).
+    keys: where the encoded conditions wait (`Settings.keys`). beside: what steers the branches from outside.
     """
     dtype, device = models.dtype, models.device
     image, y, audio = (tensor.to(device, dtype) for tensor in (image_tokens, y, audio))
@@ -98,14 +100,15 @@ def branch_conditions(
     conditions: dict[Branch, Condition] = {}
     for branch in branches:
         heard = branch in ("cond", "drop_text")
-        conditions[branch] = models.transformer.encode_condition(
+        condition = models.transformer.encode_condition(
             text=positive if branch in ("cond", "drop_audio") else negative,
             image=image,
             audio=audio if heard else silence,
-            reference=y,
+            reference=y if beside is None else beside.y(branch, y),
             speaker_masks=speaker_masks if len(audio) == 2 and heard else None,
             reuse=tuple(conditions.values()),  # branches share what is equal
             keep_keys=keys != "recompute",
             keys_device="cpu" if keys == "host" else None,
         )
+        conditions[branch] = condition if beside is None else replace(condition, control=beside.control(branch))
     return conditions

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..audio.arrangement import Placement, place_speakers
-from ..checkpoints.catalogue import check_loras, weights_note
+from ..checkpoints.catalogue import check_controls, check_loras, weights_note
 from ..errors import InputError, PresetError
 from ..machine import this_machine
 from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
@@ -25,6 +25,7 @@ from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
 from .camera import check_camera
 from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
+from .pose import check_pose
 from .redraw import check_head, redraw_seconds
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class FilmPlan:
             notes += "" if chunk.adherence is None else f", {chunk.adherence}"
             notes += "" if chunk.second is None else f" with {chunk.second.source_seconds:.2f} s at its end"
             notes += "" if chunk.prompt is None else f", {chunk.prompt!r}"
+            notes += "" if chunk.steering is None else f", steered {chunk.steering:g} times"
             span = f"{chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s"
             lines.append(f"  {chunk.index:4d}  {span}  {picture}{notes}")
         return "\n".join(lines + [f"Note: {warning}" for warning in self.warnings])
@@ -200,7 +202,9 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
                 "remove it."
             )
 
-    warnings += check_camera(request, source, spec.title, sdedit=spec.sdedit)
+    warnings += check_camera(request, source, spec)
+    warnings += check_pose(request, source, duration)
+    warnings += _check_controls(request, settings, spec)
     warnings += check_head(request, source, duration)
     if request.head is not None and spec.moves_head:
         warnings.append(f"{spec.title} moves the head by itself; yours is laid over that.")
@@ -298,6 +302,26 @@ def _frame(settings: Settings, source: Source) -> tuple[Square | None, list[str]
     if settings.framing == "whole":
         return None, warnings
     return (face_square(faces[0]) if faces else centre_square(*picture.shape[:2])), warnings
+
+
+def _check_controls(request: GenerationRequest, settings: Settings, spec: ModelSpec) -> list[str]:
+    """What is to be said of the networks that steer from beside the model's.
+
+    Raises:
+        InputError: the model cannot be steered by them. CheckpointError: a file is damaged or for another model.
+    """
+    if not request.controls:
+        return []
+    if not spec.control_networks:
+        what, instead = "a camera", "have finished pictures drawn again along the path (camera mode redraw)"
+        if request.pose is not None:
+            what, instead = "a pose", "turn the finished head instead (head: lively, follow or another film)"
+        raise InputError(
+            f"{spec.title} has no network beside it that steers {what}; {instead}, or choose a preset of the 14B model."
+        )
+    if settings.framing != "whole":
+        raise InputError("Pose and camera networks see whole pictures; set framing to whole.")
+    return check_controls(request.controls, spec, request.checkpoints_dir)
 
 
 def _shape_warning(path: str, shape: tuple[int, ...], source: Source) -> list[str]:

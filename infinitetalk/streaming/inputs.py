@@ -14,7 +14,7 @@ from ..audio.loudness import loudness_gain, measure_loudness, with_gain
 from ..control.followed import Followed
 from ..media.audio import SPEECH_RATE
 from ..media.faces import Square, centre_square, cut, face_square, find_faces
-from ..media.framing import person_masks, resize_and_crop, to_network_range
+from ..media.framing import middle_of, person_masks, resize_and_crop, to_network_range
 from ..media.images import load_image
 from ..models.audio_encoder import reader_of
 from ..models.loading import Models
@@ -24,6 +24,7 @@ from .conditions import TextPair
 from .film import Film, generated_size
 from .plan import Chunk, num_latent_frames, reference_seconds
 from .redraw import Redraw
+from .steered import Shown, Steered
 from .stream import SPATIAL_STRIDE
 
 LATENT_CHANNELS = 16
@@ -70,6 +71,10 @@ class FilmInputs:
             self.redraw = Redraw(
                 camera, request.head, film.source, film.plan.duration_seconds, self._loudness, request.seed
             )
+
+        self.steered: Steered | None = None
+        if request.controls:
+            self.steered = Steered(request, film.source, film.plan.duration_seconds, self.height, self.width)
 
     def text(self, prompt: str | None = None) -> TextPair:
         """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all.
@@ -144,6 +149,27 @@ class FilmInputs:
         asked = self.redraw.asked(chunk.new_start_frame, chunk.num_new_frames, seen)
         frames = self.redraw.drawn(frames, asked, reference.key, reference.whole, reference.square)
         return frames, self.redraw.followed(frames, asked)
+
+    def shown(self, chunk: Chunk) -> Shown | None:
+        """What camera and pose networks are shown for the chunk; None without them. `reference` is asked first."""
+        if self.steered is None:
+            return None
+        if self.steered.needs_first:
+            first = self.film.plan.chunks[0].reference
+            whole = self.film.source.frame_at(first.source_seconds) if first.image is None else load_image(first.image)
+            self.steered.fit(resize_and_crop(whole, (self.height, self.width)))
+        reference = self._reference
+        assert reference is not None and reference.square is None, "networks beside the model's see whole pictures"
+        own = chunk.reference.image is None and self.film.source.kind != "image"
+        seen = chunk.reference.source_seconds if own else None
+        picture = resize_and_crop(reference.picture, (self.height, self.width))
+        source = self.film.source
+        place = middle_of(source.height, source.width, self.height, self.width)
+        return self.steered.shown(chunk, reference.key, picture, place, seen)
+
+    def steered_followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown | None) -> dict[str, Followed]:
+        """How well the chunk's new frames do what was shown, before anything is drawn over them."""
+        return {} if self.steered is None or shown is None else self.steered.followed(chunk, frames, shown)
 
     def start(self, chunk: Chunk) -> Tensor | None:
         """Those pictures, [1, 3, num_frames, H, W] in [-1, 1]; `reference` is asked first."""

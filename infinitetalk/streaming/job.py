@@ -312,6 +312,11 @@ def _map_files(request: GenerationRequest, change: Any) -> GenerationRequest:
             if request.head is not None and request.head.file is not None
             else request.head
         ),
+        pose=(
+            replace(request.pose, source=change(request.pose.file))
+            if request.pose is not None and request.pose.file is not None
+            else request.pose
+        ),
     )
 
 

@@ -54,6 +54,7 @@ class Chunk:
     new_start_frame .. new_stop_frame: what is kept, clipped to the film.
     prompt: its own, None for the film's. adherence: its own or the film's, None where it is as published.
     second: the picture for the chunk's end, where it has two references; a chunk that goes on after its shot has one.
+    steering: factor of the strengths of pose and camera networks, None where it is 1.
     """
 
     index: int
@@ -66,6 +67,7 @@ class Chunk:
     prompt: str | None = None
     adherence: Adherence | None = None
     second: Reference | None = None
+    steering: float | None = None
 
     @property
     def stop_frame(self) -> int:
@@ -170,7 +172,7 @@ def plan_chunks(
 
     chunks = []
     for k, (start, length, num_context, (kept_start, kept_stop), shot) in enumerate(spans):
-        prompt, own = _guided((kept_start + kept_stop) / 2 / FRAMES_PER_SECOND, guides)
+        prompt, own, steering = _guided((kept_start + kept_stop) / 2 / FRAMES_PER_SECOND, guides)
         chunk_adherence = own or adherence
         if k in pins:
             pin = keyframes[pins[k]]
@@ -185,7 +187,8 @@ def plan_chunks(
         reaches_end = start + length - kept_stop < VAE_TIME_STRIDE
         if chunk_adherence == "ends" and reaches_end and not math.isinf(source_seconds):
             second = Reference(reference_seconds((kept_stop - 1) / FRAMES_PER_SECOND, source_seconds, short_source))
-        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told, second))
+        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told, second,
+                            steering))  # fmt: skip
     return tuple(chunks)
 
 
@@ -205,12 +208,12 @@ def reference_frame(start: int, kept: tuple[int, int], shot: tuple[int, int], ad
     return start
 
 
-def _guided(middle_seconds: float, guides: Sequence[Guide]) -> tuple[str | None, Adherence | None]:
-    """Prompt and adherence of the chunk with this middle."""
+def _guided(middle_seconds: float, guides: Sequence[Guide]) -> tuple[str | None, Adherence | None, float | None]:
+    """Prompt, adherence and factor of steering of the chunk with this middle."""
     here = [guide for guide in guides if guide.start_seconds <= middle_seconds < guide.stop_seconds]
-    prompts = [guide.prompt for guide in here if guide.prompt is not None]
-    adherences = [guide.adherence for guide in here if guide.adherence is not None]
-    return prompts[-1] if prompts else None, adherences[-1] if adherences else None
+    told = ([value for guide in here if (value := getattr(guide, name)) is not None]
+            for name in ("prompt", "adherence", "steering"))  # fmt: skip
+    return tuple(values[-1] if values else None for values in told)
 
 
 def _whole_groups(num_frames: int) -> int:

@@ -17,7 +17,7 @@ from ..control.head_turn import HeadTurn
 from ..control.layers import LayeredScene, scene_of
 from ..errors import InputError
 from ..media.faces import Square, cut
-from ..media.framing import resize_and_crop
+from ..media.framing import middle_of, resize_and_crop
 from ..media.video import Source
 from ..request import FRAMES_PER_SECOND, GenerationRequest
 from ..steering import FOLLOW, LIVELY, Camera, Head
@@ -186,9 +186,7 @@ def _scene(picture: np.ndarray, square: Square | None, height: int, width: int) 
     from ..control.depth import person_mask
 
     if square is None:  # the middle of the picture, as `resize_and_crop` takes it
-        scale = min(picture.shape[0] / height, picture.shape[1] / width)
-        tall, wide = scale * height, scale * width
-        place = (picture.shape[0] - tall) / 2, (picture.shape[1] - wide) / 2, tall, wide
+        place = middle_of(*picture.shape[:2], height, width)
     else:
         place = square.row, square.column, square.side, square.side
     person = person_mask(picture)

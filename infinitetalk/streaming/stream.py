@@ -20,8 +20,10 @@ from ..sampling.cache import make_step_cache, one_by_one
 from ..sampling.denoise import denoise
 from ..sampling.guidance import branches_for, make_guidance
 from ..sampling.schedule import add_noise, timesteps, timesteps_from
+from .beside import beside
 from .conditions import LatentSpace, TextPair, branch_conditions, motion_weights, reference_latents
 from .plan import NUM_CONTEXT_FRAMES, Chunk, num_latent_frames
+from .steered import Shown
 
 SPATIAL_STRIDE = 8
 
@@ -111,6 +113,7 @@ class FilmStream:
         text: TextPair | None = None,
         second: Tensor | None = None,
         start: Tensor | None = None,
+        shown: Shown | None = None,
     ) -> ChunkPictures:
         """One turn of the loop; leaves the state ready for the next chunk.
 
@@ -122,6 +125,7 @@ class FilmStream:
         settings, text: of this chunk alone, instead of the film's.
         second: a second reference for the chunk's end, as large as the first; the image encoder does not see it.
         start: [1, 3, F, H, W] in [-1, 1], the chunk's pictures to start from where `spared` is not 0.
+        shown: what camera and pose networks are shown, where the models have them.
 
         Raises:
             Cancelled: if `should_stop` said so; the state is as before the call.
@@ -135,6 +139,8 @@ class FilmStream:
         space = LatentSpace(y[:, -16:, :1], spec.reference_scale, self._motion(*y.shape[-2:]))
         context = space.reference if self.context_latents is None else self.context_latents
         branches = branches_for(settings.text_scale, settings.audio_scale)
+        times = chunk_times(settings, self.spared)
+        steering = None if shown is None else beside(models, shown, y, times)
         conditions = branch_conditions(
             models,
             branches,
@@ -144,11 +150,13 @@ class FilmStream:
             speaker_masks=self.speaker_masks,
             image_tokens=image_tokens,
             keys=settings.keys,
+            beside=steering,
         )
+        del steering
         clock.lap("conditioning")
 
         # 2. From noise to latents.
-        times, noise = chunk_times(settings, self.spared), noise.to(device, dtype)
+        noise = noise.to(device, dtype)
         if start is not None:
             film = space.enter(encode_video(models.vae, as_encoded(models.vae, start)).to(device))
             noise = add_noise(film.to(dtype), noise, times[0])

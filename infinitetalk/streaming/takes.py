@@ -20,7 +20,7 @@ from ..media.fade import faded_into
 from ..media.soundtrack import Soundtrack
 from ..media.writer import SegmentWriter
 from ..models.loading import Models
-from ..steering import Camera, Head
+from ..steering import Camera, Head, Pose
 from .film import Film
 from .job import JobFolder, file_digest, write_json
 from .plan import Chunk
@@ -61,7 +61,7 @@ class Takes:
         self._shown: dict[int, int] = {}  # number of each chunk's take, as far as the film has got
         self._over: dict | None = None  # record of the take that the current one fades into
         # What is not chosen means what it meant before it could be.
-        steering = [_steered(one) for one in (request.camera, request.head) if one is not None]
+        steering = [_steered(one) for one in (request.camera, request.head, request.pose) if one is not None]
         self._digest = hashlib.sha256(
             json.dumps(
                 [
@@ -223,8 +223,14 @@ def _described(chunk: Chunk) -> dict:
     return {name: value for name, value in asdict(chunk).items() if value is not None}
 
 
-def _steered(choice: Camera | Head) -> dict:
-    described = {"kind": type(choice).__name__, **asdict(choice)}
+_ADDED = {"Camera": {"first": 0.0, "last": 1.0}}  # later than films that are to be continued; left out as they were
+
+
+def _steered(choice: Camera | Head | Pose) -> dict:
+    kind = type(choice).__name__
+    added = _ADDED.get(kind, {})
+    own = {name: value for name, value in asdict(choice).items() if added.get(name, ...) != value}
+    described = {"kind": kind, **own}
     if choice.file is not None:
         described = {name: file_digest(value) if value == choice.file else value for name, value in described.items()}
     return described

@@ -391,7 +391,9 @@ class Studio:
         from ..pipeline import load_models
 
         settings = request.resolve()
-        wanted = (request.checkpoints_dir, *(getattr(settings, name) for name in _SHAPES_NETWORKS))
+        wanted = (
+            request.checkpoints_dir, request.controls, *(getattr(settings, name) for name in _SHAPES_NETWORKS)
+        )  # fmt: skip
         with self._loading:
             if self._models is None or self._models[0] != wanted:
                 self._models = None  # let go of the old ones first: both together may not fit

@@ -69,7 +69,7 @@ def test_convert_and_use_what_was_converted(pristine: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["download", "sdxl"], "There is no model, preset or LoRA 'sdxl'; known are nano, infinitetalk-14b-single"),
+        (["download", "sdxl"], "There is no model, preset, LoRA or control network 'sdxl'; known are nano,"),
         (["download", "infinitetalk-14b-multi", "--quantized", "fp8"], "two speakers is not published as 'fp8'"),
         (["convert", "nano", "--output", "x"], "nano needs no converting"),
         (["convert", "infinitetalk-14b-single", "--output", "x", "--dtype", "int3"], "--dtype is 'int3'"),

@@ -7,26 +7,39 @@ import numpy as np
 from infinitetalk.control.camera_path import preset_path
 from infinitetalk.control.conditions import camera_condition, pose_condition
 from infinitetalk.control.pose_draw import draw_skeletons
+from infinitetalk.media.framing import middle_of
 
 from .test_pose import standing
 
 
-def test_camera_of_a_chunk_starts_at_its_own_reference(photo, scene):
+def test_only_a_chunk_that_starts_at_its_references_camera_starts_with_the_reference(photo, scene):
     small, depth = np.ascontiguousarray(photo[::3, ::3]), np.ascontiguousarray(scene.depth[::3, ::3])
-    path = preset_path("pan", 1.0, 4.0)
-    chunk = camera_condition(small, depth, path, 5, start_frame=40)
-    assert chunk.render.shape == (5, 128, 128, 3) and chunk.holes.shape == (5, 128, 128)
-    assert np.array_equal(chunk.render[0], small) and not chunk.holes[0].any()
-    assert np.allclose(chunk.w2c[0], np.eye(4)) and chunk.holes[4].any()
-    assert set(np.unique(chunk.holes)) == {0, 1} and (chunk.render[chunk.holes == 1] == 0).all()
-    whole = path.w2c(45)
-    assert np.allclose(chunk.w2c[4] @ whole[40], whole[44])
+    w2c = preset_path("pan", 1.0, 4.0).w2c(45)
+    first = camera_condition(small, depth, w2c[:5])
+    assert first.render.shape == (5, 128, 128, 3) and first.holes.shape == (5, 128, 128)
+    assert np.array_equal(first.render[0], small) and not first.holes[0].any()
+    later = camera_condition(small, depth, w2c[40:])
+    assert not np.array_equal(later.render[0], small) and later.holes[0].any()
+    assert set(np.unique(later.holes)) == {0, 1} and (later.render[later.holes == 1] == 0).all()
+    own = camera_condition(small, depth, w2c[40:] @ np.linalg.inv(w2c[40]))
+    assert np.array_equal(own.render[0], small) and own.holes[4].any()
 
 
 def test_pose_of_a_chunk():
-    sequence = standing(100)
-    sequence.joints[:, :, 0] += np.arange(100)[:, None]
-    chunk = pose_condition(sequence, standing(), 96, 64, 5, start_frame=20, offset_seconds=0.4, speed=2)
+    sequence = standing(8)
+    sequence.joints[:, :, 0] += np.arange(8)[:, None]
+    chunk = pose_condition(sequence.part(slice(2, 7)), standing(), 96, 64)
     assert chunk.skeletons.shape == (5, 96, 64, 3) and chunk.reference.shape == (96, 64, 3)
     expected = list(draw_skeletons(sequence, 96, 64))
-    assert np.array_equal(chunk.skeletons[0], expected[50]) and np.array_equal(chunk.skeletons[3], expected[56])
+    assert np.array_equal(chunk.skeletons[0], expected[2]) and np.array_equal(chunk.skeletons[4], expected[6])
+    assert pose_condition(sequence, None, 96, 64).reference.max() == 0
+
+
+def test_a_pose_lies_in_the_part_of_the_picture_that_is_shown():
+    place = middle_of(768, 512, 64, 64)  # the middle square of a tall picture
+    assert place == (128, 0, 512, 512)
+    framed = standing().framed(place, 64, 64)
+    assert np.allclose(framed.joints[0, 0], ((256 - 0) / 8, (120 - 128) / 8)) and (framed.width, framed.height) == (
+        64,
+        64,
+    )

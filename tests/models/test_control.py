@@ -132,8 +132,3 @@ def test_sizes_of_both_networks_follow_the_pictures() -> None:
         assert [residual.shape for residual in residuals] == [(1, 72, 20)] * 2
         with pytest.raises(AssertionError, match="in order"):
             residuals[0]
-
-
-def test_a_file_without_the_pose_network_is_refused() -> None:
-    with pytest.raises(KeyError, match="dwpose_embedding"):
-        PoseEmbedding.from_file({"pipe.dit.blocks.0.ffn.0.lora_A.default.weight": torch.zeros(4, 8)})

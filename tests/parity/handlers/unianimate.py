@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from infinitetalk.checkpoints.controls import read_pose_adapter, read_pose_network
+from infinitetalk.checkpoints.fill import build_empty, fill
 from infinitetalk.checkpoints.transformer_keys import to_official
-from infinitetalk.models.control import Control, PoseEmbedding
-from infinitetalk.models.lora import match_adapter, merge_into, shapes_of
+from infinitetalk.models.control import Control
+from infinitetalk.models.lora import merge_into, shapes_of
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer
 from tests.parity.handlers.uni3c import condition_of
@@ -30,9 +34,17 @@ def run(folder: Path) -> None:
 
     # A published file holds the pose network under any prefix, beside its LoRA.
     own = {f"pipe.{name}": torch.from_numpy(value) for name, value in weights["unianimate"].items()}
-    adapter_file = {name.removeprefix("lora/"): torch.from_numpy(value)
-                    for name, value in tensors.items() if name.startswith("lora/")}  # fmt: skip
-    poses = PoseEmbedding.from_file(own | adapter_file)
+    lora = {name.removeprefix("lora/"): torch.from_numpy(value)
+            for name, value in tensors.items() if name.startswith("lora/")}  # fmt: skip
+    model = build_transformer(case["config"]["dit"], weights["dit"], source=source)
+    with tempfile.TemporaryDirectory() as published:
+        file = Path(published) / "UniAnimate.ckpt"
+        torch.save(own | lora, file)
+        component = read_pose_network(file, width=model.config.dim)
+        poses = build_empty(component.build)
+        fill(poses, component.weights, torch.float32)
+        adapter = read_pose_adapter(file, shapes_of(model))
+        poses, adapter = copy.deepcopy((poses, adapter))  # off the file
     tokens = poses.tokens(tensor("pose_u8")[None])
     recorded = tensor("pose_embedding")
     close("pose_embedding", tokens[0].transpose(0, 1).reshape(recorded.shape))
@@ -41,7 +53,6 @@ def run(folder: Path) -> None:
     y = tensor("y") + reference
     close("y_with_reference_pose", y[0])
 
-    model = build_transformer(case["config"]["dit"], weights["dit"], source=source)
     latents, time = tensor("x")[None], torch.tensor([case["run"]["t"]])
     plain = condition_of(model, case, tensors)
     posed = replace(condition_of(model, case, tensors, y), control=Control(tokens))
@@ -52,7 +63,6 @@ def run(folder: Path) -> None:
     close("out.with_pose", both["cond"][0])
     close("out.without_pose", both["drop_text"][0])
 
-    adapter = match_adapter(adapter_file, shapes_of(model), source=source, rules="complete")
     merge_into(model, [(adapter, case["run"]["lora_alpha"])])
     merged = {to_official(name): value for name, value in model.named_parameters()}
     for name in tensors:

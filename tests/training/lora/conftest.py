@@ -8,18 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import CLIPVisionModel, UMT5EncoderModel
 
 from infinitetalk.media.writer import SegmentWriter
-from infinitetalk.models.audio_encoder import SpeechEncoder, speech_encoder_config
-from infinitetalk.models.image_encoder import image_encoder_config
 from infinitetalk.models.specs import SPECS, ModelSpec
-from infinitetalk.models.text_encoder import text_encoder_config
-from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.models.vae import wan_vae
 from infinitetalk.training.lora.config import LoraConfig
 from infinitetalk.training.lora.run import train_lora
+from tests.tiny_model import write_tiny_model
 
 from .toy_lora import TINY, tiny_config
 
@@ -44,42 +38,7 @@ def write_film(path: Path, num_frames: int, *, seed: int = 0, cut_at: int | None
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
     """A folder that holds `tiny`, in the layout that generation reads."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
-    torch.manual_seed(0)
-    InfiniteTalkTransformer(
-        text_len=8, dim=32, ffn_dim=64, freq_dim=16, text_dim=24, num_heads=2, num_layers=2, audio_blocks=2,
-        audio_channels=32, intermediate_dim=32, output_dim=24, context_tokens=4, image_dim=16,
-    ).save_pretrained(folder / "transformer")  # fmt: skip
-    wan_vae({"dim": 8, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}).save_pretrained(folder / "vae")
-    CLIPVisionModel(
-        image_encoder_config(hidden_size=16, num_layers=2, num_heads=2, image_size=28, patch_size=14)
-    ).save_pretrained(folder / "image_encoder")
-    SpeechEncoder(
-        speech_encoder_config(
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            conv_dim=[16] * 7,
-            num_conv_pos_embeddings=32,
-            num_conv_pos_embedding_groups=8,
-        )  # fmt: skip
-    ).save_pretrained(folder / "audio_encoder")
-    UMT5EncoderModel(
-        text_encoder_config(vocab_size=16, hidden_size=24, attention_size=16, feed_forward_size=32, num_heads=2,
-                            num_layers=1)
-    ).save_pretrained(folder / "text_encoder")  # fmt: skip
-    vocabulary = {"[pad]": 0, "[unk]": 1, "a": 2, "person": 3, "speaks": 4, "</s>": 5}
-    words = Tokenizer(models.WordLevel(vocabulary, unk_token="[unk]"))
-    words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 5)])
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[pad]", unk_token="[unk]").save_pretrained(
-        folder / "tokenizer"
-    )
-    return folder.parent
+    return write_tiny_model(tmp_path_factory.mktemp("weights") / "tiny").parent
 
 
 @pytest.fixture(scope="session")
