@@ -456,7 +456,8 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         num_speakers = [c.num_speakers for c in conditions]
         tokens_per_frame = rows * columns
         if self.shares is not None:
-            assert not any(c is not None and c.residuals for c in controls), "residuals are not shared out"
+            controls = [c and replace(c, residuals=self.shares.residuals(c.residuals, tokens_per_frame))
+                        for c in controls]  # fmt: skip
             hidden[:], rotary = self.shares.take(hidden, rotary, shape)
             tokens_per_frame //= self.shares.members.size
         tokens = list(hidden) if len(hidden) > 1 else hidden[0]

@@ -8,7 +8,7 @@ networks that were really built and run.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ FRAGMENTATION = 1.05  # of a card's memory, for what the allocator cannot use
 
 # Parameters of the encoders beside the published transformer (checkpoints' manifests), and the width of the VAE.
 TEXT_ENCODER, IMAGE_ENCODER, AUDIO_ENCODER, VAE = 5_680_910_336, 632_076_800, 94_395_008, 126_892_531
+CONTROLS = {"uni3c": 1_165_741_824, "unianimate": 381_380}  # what steers from beside, and Uni3C's blocks
+UNI3C_BLOCKS, UNI3C_DIM, UNI3C_FFN = 20, 1024, 8192
 VAE_WIDTH = 96
 _LARGEST_TEXT_PART = 256_384 * 4096  # the vocabulary, which visits as a whole
 
@@ -130,11 +132,14 @@ class Estimate:
         return asdict(self)
 
 
-def needs_of(spec: ModelSpec, settings: Settings, height: int, width: int, speakers: int = 1) -> Estimate:
+def needs_of(
+    spec: ModelSpec, settings: Settings, height: int, width: int, speakers: int = 1, controls: Sequence[str] = ()
+) -> Estimate:
     """What making films of height x width takes; for a shipped model its own measured peak of memory."""
     if spec.memory_mb:
         return Estimate(0, spec.memory_mb, 0, {})
-    return estimate(settings, height, width, shape=transformer_shape(spec), speakers=speakers)
+    shape = transformer_shape(spec)
+    return estimate(settings, height, width, shape=shape, speakers=speakers, controls=controls)
 
 
 def shortfalls(needs: Estimate, machine: Machine, settings: Settings) -> list[str]:
@@ -188,10 +193,12 @@ def estimate(
     encoders: bool = True,
     vae_width: int = VAE_WIDTH,
     num_frames: int = 81,
+    controls: Sequence[str] = (),
 ) -> Estimate:
     """Peaks of making chunks of `num_frames` frames of height x width pixels.
 
     encoders: count text, image and audio encoder of the published model; False for a transformer and VAE alone.
+    controls: networks that steer from beside it (`checkpoints.files.CONTROLS`).
     """
     shape = shape or Shape()
     wide = BYTES[settings.dtype]
@@ -229,6 +236,10 @@ def estimate(
     parts["activations"] = _activations(shape, grid, at_a_time, wide) + unpacked
     if settings.cache != "none":  # what the blocks added, of each branch, and the tokens before them
         parts["activations"] += (branches + 1) * grid[0] * grid[1] * grid[2] * shape.dim * wide
+    control_weights = sum(CONTROLS[name] for name in controls) * wide
+    if controls:
+        part = 1.0 if settings.offload == "none" else 1 / UNI3C_BLOCKS  # visiting, block by block
+        parts["control networks"] = control_weights * part + _beside(shape, grid, controls, wide)
     parts["pictures"] = _pictures(height, width, num_frames, vae_width, settings)
     vae_weights = VAE * (vae_width / VAE_WIDTH) ** 2 * 4
     parts["autoencoder weights"] = vae_weights
@@ -239,10 +250,11 @@ def estimate(
         visiting = 0 if settings.encoders == "keep" else _LARGEST_TEXT_PART * wide
         parts["encoders"] = resident
     # Steps, pictures and a visiting encoder come one after the other; conditions end with the steps.
-    at_once = max(parts["conditions"] + parts["activations"], parts["pictures"], visiting)
+    steps = parts["conditions"] + parts["activations"] + parts.get("control networks", 0)
+    at_once = max(steps, parts["pictures"], visiting)
     device = parts["transformer weights"] + vae_weights + resident + at_once
 
-    waiting = weights if settings.offload != "none" else 0.0
+    waiting = weights + control_weights if settings.offload != "none" else 0.0
     waiting += all_keys if settings.keys == "host" and on_card else 0.0
     if on_card:
         # Visiting encoders lie on their mapped files; one tensor at a time passes through the host.
@@ -270,6 +282,17 @@ def _activations(shape: Shape, grid: tuple[int, int, int], branches: int, wide: 
     attention = 6 * one * wide
     mlp = 3 * one * wide + 2 * hidden * wide
     return carried + max(attention, mlp, 2 * one * wide + passing)
+
+
+def _beside(shape: Shape, grid: tuple[int, int, int], controls: Sequence[str], wide: int) -> float:
+    """Bytes that control networks hold while a chunk is denoised: tokens of each, and of Uni3C, which walks a block for
+    every block that it steers, its own stream, a block's widest place and the residual.
+    """
+    tokens = grid[0] * grid[1] * grid[2]
+    held = len(controls) * tokens * shape.dim
+    if "uni3c" in controls:
+        held += tokens * (UNI3C_DIM + max(6 * UNI3C_DIM, 2 * UNI3C_FFN) + 2 * shape.dim)
+    return held * wide
 
 
 def _pictures(height: int, width: int, num_frames: int, vae_width: int, settings: Settings) -> float:

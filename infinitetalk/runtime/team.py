@@ -146,6 +146,10 @@ class TokenShares:
         own = {id(each): self._own(each, 1, per_frame) for each in tokens}
         return [own[id(each)] for each in tokens], self._own(rotary, 0, per_frame)
 
+    def residuals(self, made: Sequence[Tensor], per_frame: int) -> Sequence[Tensor]:
+        """Of residuals [B,N,dim], which every process makes whole, own tokens each."""
+        return _OwnResiduals(self, made, per_frame)
+
     def collect(self, tokens: Tensor, num_frames: int) -> Tensor:
         """Everyone's tokens [B,N/size,dim] of `num_frames` frames together, [B,N,dim]."""
         import torch
@@ -158,3 +162,16 @@ class TokenShares:
     def _own(self, values: Tensor, axis: int, per_frame: int) -> Tensor:
         frames = values.unflatten(axis, (-1, per_frame))
         return frames.chunk(self.members.size, dim=axis + 1)[self.members.rank].flatten(axis, axis + 1)
+
+
+@dataclass(frozen=True)
+class _OwnResiduals(Sequence):
+    shares: TokenShares
+    made: Sequence[Tensor]
+    per_frame: int
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.shares._own(self.made[index], 1, self.per_frame)

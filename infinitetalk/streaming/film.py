@@ -234,7 +234,8 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         trim_last=spec.any_length,
     )
     height, width = output_size(settings, spec, source)
-    needs = needs_of(spec, settings, *generated_size(settings, spec, source), speakers=len(voices))
+    size = generated_size(settings, spec, source)
+    needs = needs_of(spec, settings, *size, speakers=len(voices), controls=request.controls)
     warnings += shortfalls(needs, this_machine(), settings)
     chunk_seconds = estimate_chunk_seconds(spec, settings)
     work = chunk_seconds * sum(chunk.num_frames for chunk in chunks) / NUM_CHUNK_FRAMES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 
@@ -15,6 +16,7 @@ from ..control.pose_edit import retarget, retime
 from ..control.pose_file import load_pose
 from ..errors import InputError, MediaError
 from ..media.cuts import remembered_cuts
+from ..media.framing import middle_of, resize_and_crop
 from ..media.probe import require_source
 from ..media.video import Source
 from ..request import FRAMES_PER_SECOND, GenerationRequest
@@ -173,3 +175,58 @@ def followed(frames: np.ndarray, asked: PoseSequence) -> Followed:
 
     result = read_frames_pose(frames[::_LOOK_EVERY], "the result")
     return pose_followed(asked.part(slice(None, None, _LOOK_EVERY)), result)
+
+
+def foreseen_pose(
+    request_pose: Pose, source: Source, seconds: float, size: tuple[int, int], count: int
+) -> tuple[np.ndarray, int]:
+    """The skeletons at `count` moments of a film, drawn over what it will be made of, and how many show a person.
+
+    Of a film only those moments are read, so a preview takes a second or two and is not smoothed.
+
+    Returns:
+        uint8 [count, height, width, 3].
+    """
+    from ..control.pose_draw import draw_skeletons
+    from ..control.pose_extract import MAX_SIDE, read_picture_pose
+    from ..media.video import open_source
+
+    height, width = size
+    person = parse_choice(request_pose.person)
+    still = source.frame_at(0.0)
+    instants = request_pose.offset_seconds + request_pose.speed * np.linspace(0, seconds, count)
+    if request_pose.recorded:
+        recorded = load_pose(request_pose.file)
+        poses = [retime(recorded, 1, start_seconds=float(instant)) for instant in instants]
+        under = [still] * count
+    else:
+        path = request_pose.file or source.path
+        with open_source(path, MAX_SIDE) as film:
+            last = max(0.0, film.duration_seconds - 1 / FRAMES_PER_SECOND)
+            frames = [film.frame_at(float(min(instant, last))) for instant in instants]
+        poses = []
+        for frame in frames:
+            try:
+                poses.append(read_picture_pose(frame, os.path.basename(path), person))
+            except MediaError:
+                poses.append(None)
+        under = frames if request_pose.file is None else [still] * count
+    known = [pose for pose in poses if pose is not None]
+    if not known:
+        raise MediaError("No person was found at any of the moments that were looked at; choose another film or start.")
+    empty = known[0].part(slice(0, 1))
+    empty = dataclasses.replace(empty, confidence=np.zeros_like(empty.confidence))
+    poses = [empty if pose is None else pose for pose in poses]
+    movement = dataclasses.replace(
+        poses[0], **{name: np.concatenate([getattr(pose, name) for pose in poses])
+                     for name in ("joints", "confidence", "filled")}
+    )  # fmt: skip
+    if request_pose.file is None:
+        movement = movement.resized(source.width, source.height)
+    else:
+        movement = retarget(movement, read_picture_pose(still, os.path.basename(source.path), (0.5, 0.5)))
+        movement = movement.resized(source.width, source.height)
+    movement = movement.framed(middle_of(source.height, source.width, height, width), width, height)
+    pictures = np.stack([resize_and_crop(picture, size) for picture in under])
+    drawn = np.stack(list(draw_skeletons(movement, height, width)))
+    return np.maximum(pictures // 2, drawn), len(known)

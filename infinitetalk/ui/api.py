@@ -24,10 +24,11 @@ from .jobs import Failed, Waiting, failure
 from .served import served
 from .source_options import SOURCE_OPTIONS
 from .studio import Studio
+from .timeline.component import was_uploaded
 
 SETTINGS = (
     "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera", "head",
-    *SOURCE_OPTIONS,
+    "pose", *SOURCE_OPTIONS,
 )  # fmt: skip
 
 
@@ -121,7 +122,12 @@ def request_from(
     for key in settings:
         if key not in SETTINGS:
             raise InputError(f"settings has the unknown key {key!r}; known are {', '.join(SETTINGS)}.")
-    return GenerationRequest.from_dict(request.to_dict() | settings)
+    steered = GenerationRequest.from_dict(request.to_dict() | settings)
+    for name in ("camera", "head", "pose"):
+        choice = getattr(steered, name)
+        if choice is not None and choice.file is not None and not was_uploaded(choice.file):
+            raise InputError(f"The file of {name} is not one of this page's uploads; upload it and give its path here.")
+    return steered
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from ..auto import on_this_machine
 from ..errors import InputError
 from ..models.specs import get_spec
 from ..request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
+from .movement import CAMERA_FIELDS, from_request, to_camera, to_head
 from .movement import FIELDS as MOVEMENT_FIELDS
-from .movement import from_request, to_camera, to_head
 from .people.component import boxes_for, to_boxes
+from .pose import FIELDS as POSE_FIELDS
+from .pose import from_pose, to_pose
 from .source_options import SOURCE_OPTIONS
 from .timeline.component import to_guides, to_keyframes
 
@@ -46,9 +48,19 @@ class Form:
     amount: float = 1.0
     camera_file: str | None = None
     camera_strength: float = 0.3
+    camera_by: str | None = "redraw"
+    uni3c_strength: float = 1.0
+    uni3c_last: float = 1.0
     head: str | None = None
     head_file: str | None = None
     head_amount: float = 1.0
+    pose: str | None = None  # how the body moves: `ui.pose.FIELDS`
+    pose_file: str | None = None
+    pose_strength: float = 1.0
+    pose_last: float = 1.0
+    pose_start: float | None = 0.0
+    pose_speed: float = 1.0
+    pose_person: str | None = ""
     boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
     edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
 
@@ -83,8 +95,9 @@ class Form:
             adherence=self.adherence,
             background=self.background,
             output_rate=self.output_rate,
-            camera=to_camera(self.camera, self.movement, self.amount, self.camera_file, self.camera_strength),
+            camera=to_camera(*(getattr(self, name) for name in CAMERA_FIELDS)),
             head=to_head(self.head, self.head_file, self.head_amount),
+            pose=to_pose(*(getattr(self, name) for name in POSE_FIELDS)),
             steps=self.steps,
             audio_scale=self.audio_scale,
             framing=self.framing,
@@ -121,7 +134,7 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "pins": [_pin(keyframe, serve) for keyframe in request.keyframes],
         "spans": [
             {"start": guide.start_seconds, "stop": guide.stop_seconds, "prompt": guide.prompt,
-             "adherence": guide.adherence} for guide in request.guides
+             "adherence": guide.adherence, "steering": guide.steering} for guide in request.guides
         ],
     }  # fmt: skip
     return {
@@ -132,7 +145,7 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "boxes": boxes_for(source, boxes) if len(boxes) == 2 and None not in boxes else None,
     } | {name: getattr(request, name) for name in SOURCE_OPTIONS} | from_request(
         request.camera, request.head, serve
-    )  # fmt: skip
+    ) | from_pose(request.pose, serve)  # fmt: skip
 
 
 def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
@@ -144,5 +157,5 @@ def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
 FORM_FIELDS = tuple(field.name for field in fields(Form))
 REMEMBERED = (
     "arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", *SOURCE_OPTIONS,
-    *(name for name in MOVEMENT_FIELDS if name not in ("camera_file", "head_file")),
+    *(name for name in (*MOVEMENT_FIELDS, *POSE_FIELDS) if not name.endswith(("_file", "_person", "_start"))),
 )  # fmt: skip

@@ -9,15 +9,20 @@ import gradio as gr
 import numpy as np
 
 from ..errors import InputError
-from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
+from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOST_STRENGTH, MOVEMENTS, Camera, Head
+from . import pose as pose_panel
 from . import rendering
 from .jobs import failure
 from .served import new_served
 
-CAMERA_FIELDS = ("camera", "movement", "amount", "camera_file", "camera_strength")
-HEAD_FIELDS = ("head", "head_file", "head_amount")
-FIELDS = (*CAMERA_FIELDS, *HEAD_FIELDS)
 REST = "rest"
+CAMERA_FIELDS = (
+    "camera", "movement", "amount", "camera_file", "camera_strength", "camera_by", "uni3c_strength", "uni3c_last",
+)  # fmt: skip
+CAMERA_DEFAULTS = (REST, MOVEMENTS[0], 1.0, None, 0.3, "redraw", 1.0, 1.0)
+HEAD_FIELDS = ("head", "head_file", "head_amount")
+HEAD_DEFAULTS = (REST, None, 1.0)
+FIELDS = (*CAMERA_FIELDS, *HEAD_FIELDS)
 _SHOWN_SECONDS, _NUM_PICTURES, _PICTURE_PIXELS, _SOURCE_PIXELS = 6.0, 5, 160, 640
 _FOLLOWED_SECONDS = 12.0  # of a film, for what is shown before the film is made
 
@@ -29,6 +34,11 @@ _HEADS = [
     ("As the model draws it", REST), ("Lively, as people who talk", LIVELY), ("As in the source video", FOLLOW),
     ("As in another video", "film"),
 ]  # fmt: skip
+_MAKERS = [("Finished pictures are drawn again (every model)", "redraw"), ("The network Uni3C (14B models)", "uni3c")]
+_MAKERS_HELP = (
+    "Uni3C is shown the scene along the path while a chunk is made, so that the model draws what comes into view. Its "
+    "weights are extra: `infinitetalk checkpoints download uni3c`."
+)
 _CAMERA_HELP = (
     "A movement: every finished picture is drawn again as a camera on that path sees it. SDEdit: chunks start from the "
     "source's own pictures with noise over them; fewer steps, and colours may shift in a long film."
@@ -42,7 +52,7 @@ _HEAD_HELP = (
 
 def panel(c: dict[str, Any]) -> None:
     """The components."""
-    with gr.Accordion("Camera and head", open=False, elem_id="movement-options", elem_classes="card"):
+    with gr.Accordion("Camera, head and pose", open=False, elem_id="movement-options", elem_classes="card"):
         c["camera"] = gr.Radio(_CAMERAS, value=REST, label="How the camera moves", info=_CAMERA_HELP, elem_id="camera")
         with gr.Column(visible=False) as c["movement_options"]:
             with gr.Row():
@@ -58,6 +68,19 @@ def panel(c: dict[str, Any]) -> None:
                 label="Or a path of your own (.json, as `infinitetalk camera` writes it)", file_types=[".json"],
                 height=124, elem_id="camera-file",
             )  # fmt: skip
+        with gr.Column(visible=False) as c["camera_maker"]:
+            c["camera_by"] = gr.Radio(
+                _MAKERS, value="redraw", label="The movement is made by", info=_MAKERS_HELP, elem_id="camera-by"
+            )
+            with gr.Row(visible=False) as c["uni3c_options"]:
+                c["uni3c_strength"] = gr.Slider(
+                    0, MOST_STRENGTH, value=1.0, step=0.05, label="Strength", elem_id="uni3c-strength", min_width=160,
+                    info="1: as trained. Stretches of the timeline can have their own.",
+                )  # fmt: skip
+                c["uni3c_last"] = gr.Slider(
+                    0.05, 1, value=1.0, step=0.05, label="Up to this share of the steps", elem_id="uni3c-last",
+                    min_width=160, info="Below 1 the last steps are free to draw details.",
+                )  # fmt: skip
         c["camera_strength"] = gr.Slider(
             0, 1, value=0.3, step=0.05, label="How closely it keeps to the source", visible=False,
             elem_id="camera-strength", info="0: not at all. 1: the source itself, whose mouth then says nothing new.",
@@ -73,17 +96,23 @@ def panel(c: dict[str, Any]) -> None:
         c["path_download"] = gr.DownloadButton(
             "Save this camera path, to edit it", size="sm", visible=False, elem_id="path-download"
         )
+        pose_panel.panel(c)
 
 
-def to_camera(mode: Any, movement: Any, amount: Any, file: Any, strength: Any) -> Camera | None:
+def to_camera(
+    mode: Any, movement: Any, amount: Any, file: Any, strength: Any, maker: Any = "redraw", beside: Any = 1.0,
+    last: Any = 1.0,
+) -> Camera | None:  # fmt: skip
     """Of the fields, in the order of `CAMERA_FIELDS`. Raises InputError."""
     if mode in (None, REST):
         return None
     if mode == "sdedit":
         return Camera("sdedit", FOLLOW, strength=strength)
-    if mode == FOLLOW:
-        return Camera(path=FOLLOW)
-    return Camera(path=file or movement, amount=1.0 if file else amount)
+    path = FOLLOW if mode == FOLLOW else file or movement
+    amount = 1.0 if file or mode == FOLLOW else amount
+    if maker == "uni3c":
+        return Camera("uni3c", path, amount, beside, last=last)
+    return Camera(path=path, amount=amount)
 
 
 def to_head(mode: Any, file: Any, amount: Any) -> Head | None:
@@ -97,7 +126,9 @@ def to_head(mode: Any, file: Any, amount: Any) -> Head | None:
 
 def from_request(camera: Camera | None, head: Head | None, serve: Callable[[str], str]) -> dict[str, Any]:
     """The fields that give these again. serve: from a file of the film to a copy that the browser may have."""
-    values = dict(zip(FIELDS, (REST, MOVEMENTS[0], 1.0, None, 0.3, REST, None, 1.0), strict=True))
+    values = dict(zip(FIELDS, (*CAMERA_DEFAULTS, *HEAD_DEFAULTS), strict=True))
+    if camera is not None and camera.mode == "uni3c":
+        values |= {"camera_by": "uni3c", "uni3c_strength": camera.strength, "uni3c_last": camera.last}
     if camera is not None and camera.mode == "sdedit":
         values |= {"camera": "sdedit", "camera_strength": camera.strength}
     elif camera is not None and camera.path == FOLLOW:
@@ -115,9 +146,11 @@ def from_request(camera: Camera | None, head: Head | None, serve: Callable[[str]
 # --- handlers --------------------------------------------------------------------------------------------------------
 
 
-def chosen(camera: str, head: str) -> dict[str, Any]:
+def chosen(camera: str, head: str, maker: str) -> dict[str, Any]:
     """Only what the choice needs."""
     return {
+        "camera_maker": gr.update(visible=camera in ("redraw", FOLLOW)),
+        "uni3c_options": gr.update(visible=maker == "uni3c"),
         "movement_options": gr.update(visible=camera == "redraw"),
         "camera_strength": gr.update(visible=camera == "sdedit"),
         "head_file": gr.update(visible=head == "film"),

@@ -15,7 +15,7 @@ from gradio import audio_stream_encoder
 from ..errors import InputError, OutputError
 from ..presets import AUTO
 from ..request import load_preset, preset_names
-from . import api, handlers, movement, rendering, retakes, source_options
+from . import api, handlers, movement, pose, rendering, retakes, source_options
 from .compare import panel as compare
 from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED, Form
@@ -236,8 +236,16 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
         return _named(c, handlers.boxes_drawn(source, state, edit))
 
     gr.on(
-        [c["camera"].change, c["head"].change], updates(movement.chosen), outputs("camera", "head"),
-        outputs("movement_options", "camera_strength", "head_file", "head_amount"), **quick,
+        [c["camera"].change, c["head"].change, c["camera_by"].change], updates(movement.chosen),
+        outputs("camera", "head", "camera_by"),
+        outputs("movement_options", "camera_strength", "head_file", "head_amount", "camera_maker", "uni3c_options"),
+        **quick,
+    )  # fmt: skip
+    c["pose"].change(updates(pose.chosen), c["pose"], outputs("pose_file", "pose_options"), **quick)
+    posing = ("source", *pose.FIELDS)
+    gr.on(
+        [c[name].change for name in posing], streamed(pose.shown), outputs(*posing), outputs("pose_shown"),
+        trigger_mode="always_last", **private,
     )  # fmt: skip
     moving = ("source", "framing", *movement.FIELDS)
     gr.on(
@@ -285,7 +293,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     start = streamed(partial(handlers.generate, studio))
     made = [c["mine"], *form]
     c["generate"].click(start, made, running, **film_event)
-    shown = outputs("source", "voice", "two_voices", "camera", "head")
+    shown = outputs("source", "voice", "two_voices", "camera", "head", "pose")
     c["example"].click(updates(handlers.example), c["preset"], shown, **quick).success(
         start, made, running, **film_event
     )

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from infinitetalk.errors import InputError
+from infinitetalk.models.control import Control
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.presets import load_preset
 from infinitetalk.runtime.team import share_tokens, team
@@ -32,15 +33,19 @@ def compare(num_heads: int, rows: int, cache: str) -> None:
             text=text, image=image, audio=heard, reference=reference, reuse=tuple(conditions.values())
         )
     latents = torch.randn(1, 16, 3, rows, 4)
+    residuals = [torch.randn(1, 3 * rows, 48) for _ in range(2)]
+    steered = {name: replace(each, control=Control(residuals=residuals)) for name, each in conditions.items()}
 
     def evaluate() -> list[torch.Tensor]:
         cache = TeaCache(TeaCacheConfig(0.5, (0.1,), first_steps=1), 2)
         with torch.inference_mode(), cache.attached(network) as cached:
             times = [torch.tensor([900.0]), torch.tensor([890.0])]
             plain = [network(latents, time, conditions, skip_frames=1) for time in times]
+            pushed = [network(latents, time, steered, skip_frames=1) for time in times]
+            assert float((pushed[0]["cond"] - plain[0]["cond"]).abs().max()) > 1e-3
             return [
                 output
-                for each in [*plain, *(cached(latents, t, conditions, skip_frames=0) for t in times)]
+                for each in [*plain, *pushed, *(cached(latents, t, conditions, skip_frames=0) for t in times)]
                 for output in each.values()
             ]
 

@@ -38,7 +38,7 @@ def test_a_head_that_has_no_film_to_follow_is_said() -> None:
 
 
 def shown(source: str, camera: str = "rest", head: str = "rest", path: str = "push in") -> str:
-    *_, told = movement.shown(source, "face", camera, path, 1.0, None, 0.3, head, None, 1.0)
+    *_, told = movement.shown(source, "face", camera, path, 1.0, None, 0.3, "redraw", 1.0, 1.0, head, None, 1.0)
     return told["movement_shown"]
 
 

@@ -94,7 +94,7 @@ def to_keyframes(pins: Any) -> tuple[Keyframe, ...]:
     keyframes = []
     for pin in _tables("keyframes", pins):
         image = pin.get("image")
-        if image is not None and not _was_uploaded(image):
+        if image is not None and not was_uploaded(image):
             raise InputError("A keyframe's picture is not one of this page's uploads; choose it again.")
         keyframes.append(Keyframe(pin.get("time"), None if image else pin.get("source"), image))
     return tuple(keyframes)
@@ -107,7 +107,13 @@ def to_guides(spans: Any) -> tuple[Guide, ...]:
         InputError: if they are not stretches, or one of them asks for something that there is not.
     """
     return tuple(
-        Guide(span.get("start"), span.get("stop"), span.get("prompt") or None, span.get("adherence") or None)
+        Guide(
+            span.get("start"),
+            span.get("stop"),
+            span.get("prompt") or None,
+            span.get("adherence") or None,
+            span.get("steering"),
+        )  # fmt: skip
         for span in _tables("stretches", spans)
     )
 
@@ -120,7 +126,7 @@ def _tables(what: str, values: Any) -> list[Mapping]:
     return list(values)
 
 
-def _was_uploaded(path: Any) -> bool:
+def was_uploaded(path: Any) -> bool:
     """Whether the browser names a file it may use: one that gradio stored for an upload."""
     if not isinstance(path, str) or "\0" in path:
         return False

@@ -1,4 +1,7 @@
-// Stretches that are guided otherwise than the rest: {start, stop, prompt, adherence} each, a bar with two ends to pull.
+// Stretches that are guided otherwise than the rest: {start, stop, prompt, adherence, steering} each, a bar with two ends
+// to pull. steering: how many times as strongly pose and camera networks act there.
+const STEERINGS = [["0", "not at all"], ["0.5", "half as strongly"], ["1.5", "half again as strongly"], ["2", "twice as strongly"]];
+
 class Spans {
   constructor(timeline, layer) {
     this.timeline = timeline;
@@ -13,7 +16,9 @@ class Spans {
     this.help = el("span", { class: "tl-help" });
     this.promptField = el("label", { class: "tl-wide" }, "What happens in this stretch", this.prompt);
     this.adherenceField = el("label", {}, "Keeps to the source", this.adherence, this.help);
-    this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.adherenceField);
+    this.steering = el("select", { onchange: () => this.set({ steering: this.steering.value === "" ? null : Number(this.steering.value) }) });
+    this.steeringField = el("label", {}, "Pose and camera act", this.steering);
+    this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.adherenceField, this.steeringField);
     // Keys typed here are words, not the timeline's commands.
     this.editor.addEventListener("keydown", (event) => event.stopPropagation());
   }
@@ -23,7 +28,12 @@ class Spans {
   // Whether this film has anything that a stretch can differ in.
   get possible() {
     const guides = this.timeline.state?.guides;
-    return Boolean(guides && (guides.prompt || guides.adherences.length));
+    return Boolean(guides && (guides.prompt || guides.adherences.length || guides.steering));
+  }
+
+  get firstField() {
+    const { guides } = this.timeline.state;
+    return guides.prompt ? this.prompt : guides.adherences.length ? this.adherence : this.steering;
   }
 
   take(list) {
@@ -51,12 +61,12 @@ class Spans {
     if (!this.possible) return;
     const chunk = timeline.state.chunks[timeline.chunkAt(timeline.time)];
     timeline.edit(() => {
-      const span = { start: timeline.frame(chunk.new_start), stop: timeline.frame(chunk.stop), prompt: null, adherence: null };
+      const span = { start: timeline.frame(chunk.new_start), stop: timeline.frame(chunk.stop), prompt: null, adherence: null, steering: null };
       this.list.push(span);
       timeline.pins.selected = null;
       this.selected = this.list.length - 1;
     });
-    (timeline.state.guides.prompt ? this.prompt : this.adherence).focus({ preventScroll: true });
+    this.firstField.focus({ preventScroll: true });
   }
 
   set(change) {
@@ -84,7 +94,8 @@ class Spans {
     while (this.layer.children.length > this.list.length) this.layer.lastChild.remove();
     this.list.forEach((span, i) => {
       const node = this.layer.children[i] || this.make(i);
-      const words = [span.prompt, this.words(span.adherence)].filter(Boolean).join("; ") || "like the rest";
+      const strength = STEERINGS.find(([factor]) => Number(factor) === span.steering)?.[1] ?? (span.steering == null ? "" : `${span.steering} times`);
+      const words = [span.prompt, this.words(span.adherence), strength && `steered ${strength}`].filter(Boolean).join("; ") || "like the rest";
       node.classList.toggle("chosen", i === this.selected);
       const label = `Stretch ${clock(span.start)} to ${clock(span.stop)}: ${words}`;
       if (node.title !== label) { node.title = label; node.setAttribute("aria-label", label); node.lastChild.textContent = words; }
@@ -130,7 +141,7 @@ class Spans {
       timeline.edit(() => Object.assign(span, this.moved(span, event.altKey ? "stop" : event.ctrlKey ? "start" : "both", seconds)));
       this.layer.children[this.selected]?.focus({ preventScroll: true });
     } else if (event.key === "Delete" || event.key === "Backspace") { this.selected = index; this.remove(); }
-    else if (event.key === "Enter") (timeline.state.guides.prompt ? this.prompt : this.adherence).focus();
+    else if (event.key === "Enter") this.firstField.focus();
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -143,6 +154,11 @@ class Spans {
     if (this.editor.hidden) return;
     this.promptField.hidden = !guides.prompt;
     this.adherenceField.hidden = !guides.adherences.length;
+    this.steeringField.hidden = !guides.steering;
+    const own = span.steering == null || STEERINGS.some(([factor]) => Number(factor) === span.steering) ? [] : [[String(span.steering), `${span.steering} times as strongly`]];
+    this.steering.replaceChildren(el("option", { value: "" }, "as in the rest of the film"),
+      ...[...STEERINGS, ...own].map(([factor, text]) => el("option", { value: factor }, text)));
+    this.steering.value = span.steering == null ? "" : String(span.steering);
     if (document.activeElement !== this.prompt) this.prompt.value = span.prompt || "";
     if (this.adherence.length !== guides.adherences.length + 1) {
       this.adherence.replaceChildren(el("option", { value: "" }, "as the rest of the film"),

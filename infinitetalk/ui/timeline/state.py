@@ -50,6 +50,7 @@ def timeline_state(
         "guides": {
             "prompt": get_spec(plan.settings.model).takes_prompt,
             "adherences": [] if still else list(ADHERENCES.items()),
+            "steering": bool(request.controls),
         },
         "revision": edits["revision"],
         "cuts": [round(chunk.start_seconds, 4) for chunk in plan.chunks[1:] if chunk.opens_shot],
@@ -68,6 +69,7 @@ def _chunk(chunk: Chunk) -> dict[str, Any]:
         "stop": round(chunk.stop_seconds, 4),
         "reference": round(reference.source_seconds, 4),
         "pinned": reference.keyframe_index is not None,
+        "steered": chunk.steering,
         "status": "planned",
     }
 

@@ -11,8 +11,8 @@
 // State, as made by state.py: seconds, times in the film unless a name says otherwise.
 //   {id, duration, frame_rate, source: {kind, duration, short}, chunks: [{index, start, new_start, stop, status,
 //    reference}], pins: [{time, source, image, url}], cuts: [s], source_cuts: [s of the source], own_cuts: whether they
-//    were edited, spans: [{start, stop, prompt, adherence}], guides: {prompt: bool, adherences: [[name, words]]},
-//    voices: [{rate, peaks}], revision}
+//    were edited, spans: [{start, stop, prompt, adherence, steering}], guides: {prompt: bool, adherences: [[name, words]],
+//    steering: bool},//    voices: [{rate, peaks}], revision}
 class Timeline {
   constructor(root, host) {
     this.host = host;

@@ -1,0 +1,124 @@
+"""How the body moves: what the pose network is told, and what that looks like before a film is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from ..errors import InputError
+from ..steering import FASTEST, FOLLOW, MOST_STRENGTH, SLOWEST, Pose
+from . import rendering
+from .jobs import failure
+
+FIELDS = ("pose", "pose_file", "pose_strength", "pose_last", "pose_start", "pose_speed", "pose_person")
+DEFAULTS = ("rest", None, 1.0, 1.0, 0.0, 1.0, "")
+REST = "rest"
+_SHOWN_SECONDS, _NUM_PICTURES, _PICTURE_PIXELS, _SOURCE_PIXELS = 6.0, 3, 240, 640
+
+_POSES = [
+    ("As the model makes it", REST), ("As in the source video", FOLLOW), ("As in another video or a recording", "film")
+]  # fmt: skip
+_HELP = (
+    "The network UniAnimate is shown a skeleton for every frame. For 14B models, with weights of its own "
+    "(`infinitetalk checkpoints download unianimate`); with nano, turn the head instead."
+)
+
+
+def panel(c: dict[str, Any]) -> None:
+    """The components."""
+    c["pose"] = gr.Radio(_POSES, value=REST, label="How the body moves", info=_HELP, elem_id="pose")
+    c["pose_file"] = gr.File(
+        label="A video of the movement, or a recording (.npz, as `infinitetalk pose` writes it)",
+        file_types=["video", "image", ".npz"], height=124, visible=False, elem_id="pose-file",
+    )  # fmt: skip
+    with gr.Column(visible=False) as c["pose_options"]:
+        with gr.Row():
+            c["pose_start"] = gr.Number(
+                0.0, label="Begins at, in seconds of the movement", minimum=0, elem_id="pose-start", min_width=140
+            )
+            c["pose_speed"] = gr.Slider(
+                SLOWEST, FASTEST, value=1.0, step=0.05, label="Speed", elem_id="pose-speed", min_width=200
+            )
+        with gr.Row():
+            c["pose_strength"] = gr.Slider(
+                0, MOST_STRENGTH, value=1.0, step=0.05, label="Strength", elem_id="pose-strength", min_width=160,
+                info="1: as trained. Stretches of the timeline can have their own.",
+            )  # fmt: skip
+            c["pose_last"] = gr.Slider(
+                0.05, 1, value=1.0, step=0.05, label="Up to this share of the steps", elem_id="pose-last",
+                min_width=160, info="Below 1 the last steps are free to draw details.",
+            )  # fmt: skip
+        c["pose_person"] = gr.Textbox(
+            label="Whom of several people", placeholder="the number from the left, such as 2", elem_id="pose-person"
+        )
+    c["pose_shown"] = gr.HTML(elem_id="pose-shown")
+
+
+def to_pose(mode: Any, file: Any, strength: Any, last: Any, start: Any, speed: Any, person: Any) -> Pose | None:
+    """Of the fields, in the order of `FIELDS`. Raises InputError."""
+    if mode in (None, REST):
+        return None
+    if mode == "film" and not file:
+        raise InputError("The body is to move as in another video; choose one, or a recording.")
+    return Pose(
+        source=file if mode == "film" else FOLLOW, strength=strength, last=last, offset_seconds=start or 0.0,
+        speed=speed, person=person or None,
+    )  # fmt: skip
+
+
+def from_pose(pose: Pose | None, serve: Callable[[str], str]) -> dict[str, Any]:
+    """The fields that give it again. serve: from a file of the film to a copy that the browser may have."""
+    values = dict(zip(FIELDS, DEFAULTS, strict=True))
+    if pose is None:
+        return values
+    values |= {
+        "pose": FOLLOW if pose.file is None else "film", "pose_strength": pose.strength, "pose_last": pose.last,
+        "pose_start": pose.offset_seconds, "pose_speed": pose.speed, "pose_person": pose.person or "",
+    }  # fmt: skip
+    return values if pose.file is None else values | {"pose_file": serve(pose.file)}
+
+
+# --- handlers --------------------------------------------------------------------------------------------------------
+
+
+def chosen(pose: str) -> dict[str, Any]:
+    """Only what the choice needs."""
+    return {
+        "pose_file": gr.update(visible=pose == "film"),
+        "pose_options": gr.update(visible=pose not in (None, REST)),
+    }
+
+
+def shown(source: str | None, *values: Any) -> Iterator[dict[str, Any]]:
+    """The skeletons over the picture, before any film is made. values: of `FIELDS`."""
+    try:
+        if values[0] == "film" and not values[1]:  # one is about to be chosen
+            yield {"pose_shown": ""}
+            return
+        pose = to_pose(*values)
+        if not source or pose is None:
+            yield {"pose_shown": ""}
+            return
+        yield {"pose_shown": rendering.meter("Looking for the person", "", None)}
+        yield {"pose_shown": _condition(source, pose)}
+    except Exception as error:
+        yield {"pose_shown": rendering.notice(failure(error).message, "warning")}
+
+
+def _condition(path: str, pose: Pose) -> str:
+    from ..media.video import open_source
+    from ..streaming.pose import foreseen_pose
+
+    with open_source(path, _SOURCE_PIXELS) as source:
+        if source.kind == "image" and pose.file is None:
+            raise InputError("The source is a picture, whose person rests; choose another video or a recording.")
+        scale = _PICTURE_PIXELS / max(source.height, source.width)
+        size = max(2, round(scale * source.height)), max(2, round(scale * source.width))
+        seconds = min(source.duration_seconds, _SHOWN_SECONDS)
+        pictures, seen = foreseen_pose(pose, source, seconds, size, _NUM_PICTURES)
+    label = f"The skeleton in the first {seconds:.0f} seconds"
+    if seen < _NUM_PICTURES:
+        label += f"; at {_NUM_PICTURES - seen} of {_NUM_PICTURES} moments nobody is seen, and nothing is steered there"
+    return rendering.movement_condition(pictures, None, label)
