@@ -313,8 +313,9 @@ def _make_film(
                 redrawing = time.perf_counter()
                 steered = inputs.steered_followed(chunk, frames, shown)
                 frames, followed = inputs.redrawn(chunk, frames)
-                followed |= steered
-                if inputs.redraw is not None:
+                frames, locked = inputs.locked(chunk, frames)
+                followed |= steered | locked
+                if inputs.redraw is not None or inputs.lock is not None:
                     seconds = seconds | {"redrawing": time.perf_counter() - redrawing}
                 background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over, followed)
                 if models.device.type == "cpu":

@@ -32,11 +32,11 @@ from .settings import (
     quoted,
     text,
 )
-from .steering import MOST_STRENGTH, Camera, Head, Pose
+from .steering import MOST_STRENGTH, Camera, Head, Lock, Pose
 
 __all__ = [
     "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Camera", "Framing",
-    "GenerationRequest", "Guide", "Head", "Keyframe", "LongSource", "Lora", "Pose", "Settings", "ShortSource",
+    "GenerationRequest", "Guide", "Head", "Keyframe", "Lock", "LongSource", "Lora", "Pose", "Settings", "ShortSource",
     "Speaker", "load_preset", "parse_seed", "preset_names", "read_project",
 ]  # fmt: skip
 
@@ -168,6 +168,7 @@ class GenerationRequest:
     output_rate: frames per second of the film: 25, as it is made, or the source's own, by repeating or dropping frames.
     background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
     camera, head, pose: how they move beyond what the model makes of references and speech; None = not at all.
+    lock: what is around one person stays the source's own; None = all of the picture is the model's.
     cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
     max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
     """
@@ -189,6 +190,7 @@ class GenerationRequest:
     camera: Camera | None = None
     head: Head | None = None
     pose: Pose | None = None
+    lock: Lock | None = None
     cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
     checkpoints_dir: str | None = None
@@ -228,6 +230,7 @@ class GenerationRequest:
         object.__setattr__(self, "camera", Camera.of(self.camera))
         object.__setattr__(self, "head", Head.of(self.head))
         object.__setattr__(self, "pose", Pose.of(self.pose))
+        object.__setattr__(self, "lock", Lock.of(self.lock))
         if self.cuts is not None:
             object.__setattr__(self, "cuts", _instants("cuts", self.cuts))
         if self.max_seconds is not None:

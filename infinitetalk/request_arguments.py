@@ -10,7 +10,7 @@ from typing import Any
 from .errors import InputError
 from .request import ADHERENCES, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
 from .settings import Lora
-from .steering import FOLLOW, LIVELY, MOVEMENTS, Camera, Head, Pose
+from .steering import FOLLOW, LIVELY, MOVEMENTS, Camera, Head, Lock, Pose
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +95,13 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--head",
         metavar="lively|follow|FILM[:AMOUNT]|none",
         help="a head that moves: as people do who talk, as in the source film, or as in another film",
+    )
+    parser.add_argument(
+        "--lock",
+        nargs="?",
+        const="",
+        metavar="N|X,Y|none",
+        help="around the person the source's own pixels stay; of several people the N-th from the left, or at a point",
     )
     for name, text in (
         ("steps", "network steps per chunk"),
@@ -317,6 +324,8 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
     if options.pose is not None:
         data["pose"] = parse_pose(options.pose)
     data["pose"] = _over_pose(Pose.of(data.get("pose")), options)
+    if options.lock is not None:
+        data["lock"] = None if options.lock.strip().lower() == "none" else Lock(options.lock)
     if options.lora is not None:
         data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
     guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]

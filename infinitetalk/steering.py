@@ -154,6 +154,29 @@ class Pose:
         return given if given is None or isinstance(given, cls) else cls(**known_keys(cls, given, "pose"))
 
 
+@dataclass(frozen=True)
+class Lock:
+    """Everything around one person stays the source's own pixels.
+
+    person: whom of several at the film's start: the number from the left, or `x,y` as shares of the picture.
+    """
+
+    person: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "person", path_text(self.person) or None)
+
+    @property
+    def file(self) -> None:
+        """It has none."""
+        return None
+
+    @classmethod
+    def of(cls, given: Any) -> Lock | None:
+        """A table of a project, or one made already."""
+        return given if given is None or isinstance(given, cls) else cls(**known_keys(cls, given, "lock"))
+
+
 def _check_steps(what: str, first: Any, last: Any) -> None:
     number(f"The first step of the {what}", first, 0, 1)
     number(f"The last step of the {what}", last, 0, 1)

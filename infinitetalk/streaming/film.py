@@ -24,6 +24,7 @@ from ..request import FRAMES_PER_SECOND, GenerationRequest, Settings
 from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
 from .camera import check_camera
+from .lock import check_lock
 from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
 from .pose import check_pose
 from .redraw import check_head, redraw_seconds
@@ -204,6 +205,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
 
     warnings += check_camera(request, source, spec)
     warnings += check_pose(request, source, duration)
+    warnings += check_lock(request, source)
     warnings += _check_controls(request, settings, spec)
     warnings += check_head(request, source, duration)
     if request.head is not None and spec.moves_head:

@@ -22,6 +22,7 @@ from ..models.text_encoder import encode_text
 from ..request import FRAMES_PER_SECOND
 from .conditions import TextPair
 from .film import Film, generated_size
+from .lock import FilmLock
 from .plan import Chunk, num_latent_frames, reference_seconds
 from .redraw import Redraw
 from .steered import Shown, Steered
@@ -72,6 +73,9 @@ class FilmInputs:
                 camera, request.head, film.source, film.plan.duration_seconds, self._loudness, request.seed
             )
 
+        self.lock = None
+        if request.lock is not None:
+            self.lock = FilmLock(request.lock, self._original, on_face=self.square is not None)
         self.steered: Steered | None = None
         if request.controls:
             self.steered = Steered(request, film.source, film.plan.duration_seconds, self.height, self.width)
@@ -170,6 +174,22 @@ class FilmInputs:
     def steered_followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown | None) -> dict[str, Followed]:
         """How well the chunk's new frames do what was shown, before anything is drawn over them."""
         return {} if self.steered is None or shown is None else self.steered.followed(chunk, frames, shown)
+
+    def locked(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, Followed]]:
+        """The chunk's finished frames, with the source's own pixels around the person where that was asked for."""
+        if self.lock is None:
+            return frames, {}
+        frames, told = self.lock.locked(frames, chunk.new_start_frame)
+        return frames, {"lock": told}
+
+    def _original(self, frame: int) -> np.ndarray:
+        """The source's picture at that frame of the film, cut and as large as the finished ones."""
+        source = self.film.source
+        instant = reference_seconds(frame / FRAMES_PER_SECOND, source.duration_seconds, self.film.request.short_source)
+        whole = source.frame_at(instant)
+        scale = self.models.spec.picture_scale
+        picture = whole if self.square is None else cut(whole, self.square)
+        return resize_and_crop(picture, (scale * self.height, scale * self.width))
 
     def start(self, chunk: Chunk) -> Tensor | None:
         """Those pictures, [1, 3, num_frames, H, W] in [-1, 1]; `reference` is asked first."""

@@ -20,7 +20,7 @@ from ..media.fade import faded_into
 from ..media.soundtrack import Soundtrack
 from ..media.writer import SegmentWriter
 from ..models.loading import Models
-from ..steering import Camera, Head, Pose
+from ..steering import Camera, Head, Lock, Pose
 from .film import Film
 from .job import JobFolder, file_digest, write_json
 from .plan import Chunk
@@ -61,7 +61,8 @@ class Takes:
         self._shown: dict[int, int] = {}  # number of each chunk's take, as far as the film has got
         self._over: dict | None = None  # record of the take that the current one fades into
         # What is not chosen means what it meant before it could be.
-        steering = [_steered(one) for one in (request.camera, request.head, request.pose) if one is not None]
+        steering = [_steered(one) for one in (request.camera, request.head, request.pose, request.lock)
+                    if one is not None]  # fmt: skip
         self._digest = hashlib.sha256(
             json.dumps(
                 [
@@ -226,7 +227,7 @@ def _described(chunk: Chunk) -> dict:
 _ADDED = {"Camera": {"first": 0.0, "last": 1.0}}  # later than films that are to be continued; left out as they were
 
 
-def _steered(choice: Camera | Head | Pose) -> dict:
+def _steered(choice: Camera | Head | Pose | Lock) -> dict:
     kind = type(choice).__name__
     added = _ADDED.get(kind, {})
     own = {name: value for name, value in asdict(choice).items() if added.get(name, ...) != value}
