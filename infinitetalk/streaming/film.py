@@ -20,11 +20,11 @@ from ..media.retime import rate_of
 from ..media.soundtrack import Bed, Soundtrack
 from ..media.video import open_source
 from ..models.specs import ModelSpec, get_spec
-from ..request import FRAMES_PER_SECOND, GenerationRequest, Settings
+from ..request import FRAMES_PER_SECOND, GenerationRequest, Lock, Settings
 from ..runtime.memory import needs_of, shortfalls
 from ..runtime.timing import estimate_chunk_seconds
 from .camera import check_camera
-from .lock import check_lock
+from .lock import check_lock, first_point
 from .plan import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
 from .pose import check_pose
 from .redraw import check_head, redraw_seconds
@@ -210,7 +210,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     warnings += check_head(request, source, duration)
     if request.head is not None and spec.moves_head:
         warnings.append(f"{spec.title} moves the head by itself; yours is laid over that.")
-    square, found = _frame(settings, source)
+    square, found = _frame(settings, source, request.lock)
     warnings += found
     for keyframe in request.keyframes:
         if keyframe.time_seconds >= duration:
@@ -291,17 +291,22 @@ def generated_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple
     return choose_bucket(*shape, sizes[settings.size])
 
 
-def _frame(settings: Settings, source: Source) -> tuple[Square | None, list[str]]:
+def _frame(settings: Settings, source: Source, lock: Lock | None) -> tuple[Square | None, list[str]]:
     """The cut of the source, and what to say about the faces in it."""
     from ..media.faces import centre_square, face_square, find_faces
 
     picture = source.frame_at(0.0)
     faces = find_faces(picture)
+    if lock is not None and len(faces) > 1:
+        x, y = first_point(picture, lock)
+        column, row = x * picture.shape[1], y * picture.shape[0]
+        faces.sort(key=lambda face: (face.column - column) ** 2 + (face.mouth_row - row) ** 2)
     warnings = []
     if not faces:
         warnings.append("No face was found in the source; the result may not move a mouth.")
     elif len(faces) > 1 and settings.framing == "face":
-        warnings.append(f"{len(faces)} faces were found; the largest one is animated.")
+        which = "largest" if lock is None else "chosen"
+        warnings.append(f"{len(faces)} faces were found; the {which} one is animated.")
     if settings.framing == "whole":
         return None, warnings
     return (face_square(faces[0]) if faces else centre_square(*picture.shape[:2])), warnings

@@ -28,7 +28,7 @@ from .timeline.component import was_uploaded
 
 SETTINGS = (
     "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera", "head",
-    "pose", *SOURCE_OPTIONS,
+    "pose", "lock", *SOURCE_OPTIONS,
 )  # fmt: skip
 
 

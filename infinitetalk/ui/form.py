@@ -10,6 +10,7 @@ from ..auto import on_this_machine
 from ..errors import InputError
 from ..models.specs import get_spec
 from ..request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
+from .lock import from_lock, to_lock
 from .movement import CAMERA_FIELDS, from_request, to_camera, to_head
 from .movement import FIELDS as MOVEMENT_FIELDS
 from .people.component import boxes_for, to_boxes
@@ -61,6 +62,8 @@ class Form:
     pose_start: float | None = 0.0
     pose_speed: float = 1.0
     pose_person: str | None = ""
+    lock: bool = False  # whether all but the person stays the source's own: `ui.lock.FIELDS`
+    lock_person: str | None = ""
     boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
     edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
 
@@ -97,6 +100,7 @@ class Form:
             output_rate=self.output_rate,
             camera=to_camera(*(getattr(self, name) for name in CAMERA_FIELDS)),
             head=to_head(self.head, self.head_file, self.head_amount),
+            lock=to_lock(self.lock, self.lock_person),
             pose=to_pose(*(getattr(self, name) for name in POSE_FIELDS)),
             steps=self.steps,
             audio_scale=self.audio_scale,
@@ -145,7 +149,7 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "boxes": boxes_for(source, boxes) if len(boxes) == 2 and None not in boxes else None,
     } | {name: getattr(request, name) for name in SOURCE_OPTIONS} | from_request(
         request.camera, request.head, serve
-    ) | from_pose(request.pose, serve)  # fmt: skip
+    ) | from_pose(request.pose, serve) | from_lock(request.lock)  # fmt: skip
 
 
 def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
@@ -156,6 +160,6 @@ def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
 
 FORM_FIELDS = tuple(field.name for field in fields(Form))
 REMEMBERED = (
-    "arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", *SOURCE_OPTIONS,
+    "arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", "lock", *SOURCE_OPTIONS,
     *(name for name in (*MOVEMENT_FIELDS, *POSE_FIELDS) if not name.endswith(("_file", "_person", "_start"))),
 )  # fmt: skip

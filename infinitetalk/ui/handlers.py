@@ -100,7 +100,8 @@ def example(preset: str) -> Updates:
             raise InputError(f"The example file {path.name} is missing; get the package again or use your own files.")
     files = {"source": served(source, source.name), "voice": served(voice, voice.name)}
     still = not get_spec(load_preset(on_this_machine(preset)).model).moves_head
-    return files | {"two_voices": False, "camera": "rest", "head": LIVELY if still else "rest", "pose": "rest"}
+    return files | {"two_voices": False, "camera": "rest", "head": LIVELY if still else "rest", "pose": "rest",
+                    "lock": False}  # fmt: skip
 
 
 def dice() -> Updates:

@@ -15,7 +15,7 @@ from gradio import audio_stream_encoder
 from ..errors import InputError, OutputError
 from ..presets import AUTO
 from ..request import load_preset, preset_names
-from . import api, handlers, movement, pose, rendering, retakes, source_options
+from . import api, handlers, lock, movement, pose, rendering, retakes, source_options
 from .compare import panel as compare
 from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED, Form
@@ -131,6 +131,7 @@ def _options(c: dict[str, Any], preset: str) -> None:
         label="Framing",
         info="Small models see a face best when it fills the film.",
     )
+    lock.panel(c)
     source_options.panel(c)
 
 
@@ -253,6 +254,15 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
         outputs("movement_shown", "path_download"),
         trigger_mode="always_last", **private,
     )  # fmt: skip
+    gr.on(
+        [c[name].change for name in ("source", *lock.FIELDS)], updates(lock.shown), outputs("source", *lock.FIELDS),
+        outputs("lock_options", "lock_told", "lock_picture"), trigger_mode="always_last", **private,
+    )  # fmt: skip
+
+    def pointed(picture: Any, place: gr.SelectData) -> Any:
+        return _named(c, lock.clicked(picture, place))
+
+    c["lock_picture"].select(pointed, c["lock_picture"], outputs("lock_person"), **quick)
     c["preset"].input(
         updates(handlers.preset_changed), c["preset"],
         outputs("preset_help", "prompt", "steps", "audio_scale", "framing"), **quick,
@@ -293,7 +303,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     start = streamed(partial(handlers.generate, studio))
     made = [c["mine"], *form]
     c["generate"].click(start, made, running, **film_event)
-    shown = outputs("source", "voice", "two_voices", "camera", "head", "pose")
+    shown = outputs("source", "voice", "two_voices", "camera", "head", "pose", "lock")
     c["example"].click(updates(handlers.example), c["preset"], shown, **quick).success(
         start, made, running, **film_event
     )

@@ -78,6 +78,19 @@ def test_one_of_two_people_is_followed() -> None:
     assert not told.good  # grey pictures show something else than the source
 
 
+def test_the_film_is_cut_to_the_person_who_is_chosen(tmp_path) -> None:
+    from infinitetalk.streaming.film import prepare
+
+    photo = load_image(PHOTO)
+    two = write_film(tmp_path / "two.mp4", [np.concatenate([photo[:, :300], photo[:, 300:0:-1]], axis=1)] * 30)
+    middles = {}
+    for person in ("1", "2"):
+        film = prepare(request_for(tmp_path, 1.0, source=str(two), lock=Lock(person)))
+        middles[person] = film.square.column + film.square.side / 2
+        assert any("the chosen one is animated" in note for note in film.plan.warnings)
+    assert abs(middles["1"] - 168) < 15 and abs(middles["2"] - 432) < 15
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [({"lock": {"person": "3"}}, "there is no number 3"), ({"lock": {"person": "left"}}, "The person is 'left'"),
