@@ -46,11 +46,12 @@ MAX_SEED = 2**63 - 1
 Arrangement = Literal["together", "in-turn"]
 ShortSource = Literal["hold", "ping-pong", "stop"]
 LongSource = Literal["trim", "keep"]
-Adherence = Literal["adjacent", "edge", "inside", "ends"]
+Adherence = Literal["auto", "adjacent", "edge", "inside", "ends"]
 OutputRate = Literal["25", "source"]
 
-# From soft to strong: where the source's reference picture stands, seen from the chunk that it guides.
+# Where the source's reference picture stands, seen from the chunk that it guides; after the first from soft to strong.
 ADHERENCES: dict[str, str] = {
+    "auto": "by itself: middle, and both ends in chunks in which the camera moves far",
     "adjacent": "soft: a picture up to a second outside the chunk; holds person and camera, leaves gestures free",
     "edge": "middle, as published: the chunk's first picture; the chunk begins like the source",
     "inside": "strong: the chunk's middle picture; its pose may be copied at any moment of the chunk",
@@ -180,7 +181,7 @@ class GenerationRequest:
     prompt: str = ""
     negative_prompt: str | None = None
     keyframes: tuple[Keyframe, ...] = ()
-    adherence: Adherence = "edge"
+    adherence: Adherence = "auto"
     guides: tuple[Guide, ...] = ()
     arrangement: Arrangement = "together"
     short_source: ShortSource = "hold"

@@ -105,15 +105,25 @@ def head_followed(asked: np.ndarray, result: np.ndarray) -> Followed | None:
     )  # fmt: skip
 
 
-def _speeds(w2c: np.ndarray) -> np.ndarray:
-    """How five points move from frame to frame, [frames - 1, 10], in picture widths, a little smoothed."""
+def shift(w2c: np.ndarray) -> float:
+    """How far a camera [4, 4] sees five points from where the first one, the identity, sees them, in picture widths."""
+    first, last = _places(np.stack([np.eye(4), w2c]))
+    return float(np.linalg.norm((last - first).reshape(-1, 2), axis=1).mean())
+
+
+def _places(w2c: np.ndarray) -> np.ndarray:
+    """Where the picture's middle and corners at the subject's distance are seen, [frames, 10], in picture widths."""
     matrix = intrinsics(1, 1)
     corners = np.array([(0.5, 0.5), (0.1, 0.1), (0.9, 0.1), (0.1, 0.9), (0.9, 0.9)])
     points = np.concatenate([corners, np.ones((5, 1))], axis=1) @ np.linalg.inv(matrix).T
     seen = np.einsum("fij,nj->fni", np.asarray(w2c)[:, :3, :3], points) + np.asarray(w2c)[:, None, :3, 3]
     seen = seen @ matrix.T
-    places = (seen[..., :2] / np.maximum(seen[..., 2:], 0.05)).reshape(len(seen), -1)
-    speeds = np.diff(places, axis=0)
+    return (seen[..., :2] / np.maximum(seen[..., 2:], 0.05)).reshape(len(seen), -1)
+
+
+def _speeds(w2c: np.ndarray) -> np.ndarray:
+    """How they move from frame to frame, [frames - 1, 10], a little smoothed."""
+    speeds = np.diff(_places(w2c), axis=0)
     if len(speeds) >= _SMOOTHING_FRAMES:
         kernel = np.ones(_SMOOTHING_FRAMES) / _SMOOTHING_FRAMES
         speeds = np.stack([np.convolve(column, kernel, mode="valid") for column in speeds.T], axis=1)

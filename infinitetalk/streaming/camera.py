@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 
 from ..control.camera_path import CameraPath, load_path, preset_path
 from ..control.followed import Followed, camera_followed
-from ..errors import InputError
+from ..errors import InputError, MediaError
 from ..media.video import Source
 from ..models.specs import ModelSpec
 from ..request import FRAMES_PER_SECOND, GenerationRequest
 from ..steering import FOLLOW, Camera
 
+FAR_EVERY = 4  # frames between two that `moves_far` looks at
+_FAR = 0.15  # of the picture's width; then much of what a chunk ends with is not seen in its first picture
 _LOOK_EVERY = 3  # frames between two that are measured
 _FOLLOW_SIDE = 512  # pixels of the source's pictures in which its camera is looked for
 
@@ -80,6 +85,29 @@ def followed_path(source: Source, seconds: float) -> CameraPath:
     return as_path(motion, "followed from the source")
 
 
+def moves_far(frames: Sequence[np.ndarray]) -> bool:
+    """Whether what stands still goes a good way through pictures uint8 [height, width, 3] from the first to the last.
+
+    frames: `FAR_EVERY` frames apart. False where nothing can be followed.
+    """
+    from ..control.camera_motion import estimate_motion
+    from ..control.camera_path import to_w2c
+    from ..control.depth import person_mask
+    from ..control.followed import shift
+
+    if len(frames) < 2:
+        return False
+    scale = min(1.0, _FOLLOW_SIDE / max(frames[0].shape[:2]))
+    size = round(frames[0].shape[1] * scale), round(frames[0].shape[0] * scale)
+    small = [np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA)) for frame in frames]
+    try:
+        motion = estimate_motion(small, ignore=lambda frame: person_mask(frame) > 0.3)
+    except MediaError:
+        return False
+    w2c = to_w2c(motion.values)
+    return shift(w2c[-1] @ np.linalg.inv(w2c[0])) > _FAR
+
+
 def measured(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = None) -> Followed | None:
     """How well frames uint8 [F, H, W, 3] follow those cameras; None where nothing in them can be followed.
 
@@ -87,7 +115,6 @@ def measured(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = Non
     """
     from ..control.camera_motion import estimate_motion
     from ..control.camera_path import to_w2c
-    from ..errors import MediaError
 
     if len(frames) <= _LOOK_EVERY:
         return None

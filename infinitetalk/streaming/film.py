@@ -90,7 +90,9 @@ class FilmPlan:
             picture = reference.image or f"source at {reference.source_seconds:.2f} s (frame {frame} at 25 a second)"
             notes = "" if reference.keyframe_index is None else ", keyframe"
             notes += "" if chunk.adherence is None else f", {chunk.adherence}"
-            notes += "" if chunk.second is None else f" with {chunk.second.source_seconds:.2f} s at its end"
+            if chunk.second is not None:
+                notes += f" with {chunk.second.source_seconds:.2f} s at its end"
+                notes += " if the camera moves far" if chunk.second_if_far else ""
             notes += "" if chunk.prompt is None else f", {chunk.prompt!r}"
             notes += "" if chunk.steering is None else f", steered {chunk.steering:g} times"
             span = f"{chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s"
@@ -189,7 +191,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     if any(prompts) and not spec.takes_prompt:
         warnings.append(f"{spec.title} reads no prompt; yours has no effect.")
 
-    asked = {request.adherence, *(guide.adherence for guide in request.guides)} - {None, "edge"}
+    asked = {request.adherence, *(guide.adherence for guide in request.guides)} - {None, "auto", "edge"}
     if asked and source.kind == "image":
         warnings.append(
             f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} adherence has no effect."
@@ -231,7 +233,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         keyframes=request.keyframes,
         short_source=request.short_source,
         cut_frames=film_cuts(cuts, num_frames, source.duration_seconds, request.short_source),
-        adherence=request.adherence,
+        adherence="edge" if request.adherence == "auto" and not spec.second_reference else request.adherence,
         guides=request.guides,
         trim_last=spec.any_length,
     )

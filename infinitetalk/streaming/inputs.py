@@ -20,6 +20,7 @@ from ..models.audio_encoder import reader_of
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
 from ..request import FRAMES_PER_SECOND
+from .camera import FAR_EVERY, moves_far
 from .conditions import TextPair
 from .film import Film, generated_size
 from .lock import FilmLock
@@ -209,8 +210,19 @@ class FilmInputs:
         """The picture for the chunk's end, as large as `reference`, which is asked first; None where there is none."""
         if chunk.second is None or not self.models.spec.second_reference:
             return None
+        if chunk.second_if_far and not self._moves_far(chunk):
+            return None
         picture = self.film.source.frame_at(chunk.second.source_seconds)
         return self._pixels(picture if self.square is None else cut(picture, self.square))
+
+    def _moves_far(self, chunk: Chunk) -> bool:
+        """Whether the source's camera does, from the chunk's first picture to its last."""
+        source, ending = self.film.source, self.film.request.short_source
+        frames = [
+            source.frame_at(reference_seconds(frame / FRAMES_PER_SECOND, source.duration_seconds, ending))
+            for frame in range(chunk.start_frame, chunk.new_stop_frame, FAR_EVERY)
+        ]
+        return moves_far(frames)
 
     def _pixels(self, picture: np.ndarray) -> Tensor:
         scale = self.models.spec.picture_scale

@@ -54,6 +54,7 @@ class Chunk:
     new_start_frame .. new_stop_frame: what is kept, clipped to the film.
     prompt: its own, None for the film's. adherence: its own or the film's, None where it is as published.
     second: the picture for the chunk's end, where it has two references; a chunk that goes on after its shot has one.
+    second_if_far: None, or true: only where the source's camera turns out to move far within the chunk.
     steering: factor of the strengths of pose and camera networks, None where it is 1.
     """
 
@@ -68,6 +69,7 @@ class Chunk:
     adherence: Adherence | None = None
     second: Reference | None = None
     steering: float | None = None
+    second_if_far: bool | None = None
 
     @property
     def stop_frame(self) -> int:
@@ -181,14 +183,15 @@ def plan_chunks(
         else:
             frame = reference_frame(start, (kept_start, kept_stop), shot, chunk_adherence)
             reference = Reference(reference_seconds(frame / FRAMES_PER_SECOND, source_seconds, short_source))
-        told = None if chunk_adherence == "edge" else chunk_adherence
+        told = None if chunk_adherence in ("auto", "edge") else chunk_adherence
         second = None
         # The network takes it for the last frame it makes; where film or shot stop sooner, none is known for that.
         reaches_end = start + length - kept_stop < VAE_TIME_STRIDE
-        if chunk_adherence == "ends" and reaches_end and not math.isinf(source_seconds):
+        if chunk_adherence in ("auto", "ends") and reaches_end and not math.isinf(source_seconds):
             second = Reference(reference_seconds((kept_stop - 1) / FRAMES_PER_SECOND, source_seconds, short_source))
+        if_far = True if second is not None and chunk_adherence == "auto" else None
         chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told, second,
-                            steering))  # fmt: skip
+                            steering, if_far))  # fmt: skip
     return tuple(chunks)
 
 

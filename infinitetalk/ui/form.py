@@ -41,7 +41,7 @@ class Form:
     framing: str | None = None
     short_source: str = "hold"
     long_source: str = "trim"
-    adherence: str = "edge"
+    adherence: str = "auto"
     background: float = 0.0
     output_rate: str = "25"
     camera: str | None = None  # how camera and head move: `ui.movement.FIELDS`

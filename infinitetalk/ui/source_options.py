@@ -25,7 +25,7 @@ def panel(c: dict[str, Any]) -> None:
         )  # fmt: skip
         c["adherence"] = gr.Radio(
             [(words.split(":")[0].split(",")[0].capitalize(), name) for name, words in ADHERENCES.items()],
-            value="edge", label="Keeps to the video", elem_id="adherence",
+            value="auto", label="Keeps to the video", elem_id="adherence",
             info=" ".join(_sentence(words) for words in ADHERENCES.values()),
         )  # fmt: skip
         c["background"] = gr.Slider(

@@ -295,6 +295,11 @@ def test_both_ends_of_a_chunk_are_given_where_the_source_is_a_film():
     assert [chunk.second.source_seconds for chunk in chunks] == [3.2, 6.08], "the last pictures that are kept"
     assert all(chunk.second is None for chunk in plan_chunks(153, source_seconds=8.0))
     assert all(chunk.second is None for chunk in plan_chunks(153, adherence="ends")), "a picture has no end"
+    by_itself = plan_chunks(153, source_seconds=8.0, adherence="auto")
+    assert [c.second for c in by_itself] == [c.second for c in chunks] and all(c.second_if_far for c in by_itself)
+    assert [(c.reference, c.adherence) for c in by_itself] == [
+        (c.reference, None) for c in plan_chunks(153, source_seconds=8.0)
+    ]
     pinned = plan_chunks(153, source_seconds=8.0, adherence="ends", keyframes=(Keyframe(1.0, source_seconds=7.0),))
     assert (pinned[0].reference.source_seconds, pinned[0].second.source_seconds) == (7.0, 3.2)
 

@@ -199,6 +199,25 @@ def test_anothers_movement_is_put_on_the_reference_person(tmp_path, weights) -> 
     assert np.abs(shown.asked.joints[0, NECK] - own.joints[0, NECK]).max() < 2
 
 
+@pytest.mark.parametrize("speed, far", [(0, False), (0.3, False), (2, True)])
+def test_two_references_are_taken_by_themselves_where_the_camera_moves_far(tmp_path, weights, speed, far) -> None:
+    photo = load_image(PHOTO)
+    moving = write_film(tmp_path / "moving.mp4", [shifted(photo, -round(speed * f)) for f in range(90)])
+    found = {}
+    for adherence in ("auto", "edge", "ends"):
+        request = tiny_request(tmp_path, weights, 3.2, source=str(moving), adherence=adherence)
+        film = prepare(request)
+        inputs = FilmInputs(film, load_models(request))
+        chunk = film.plan.chunks[0]
+        inputs.reference(chunk)
+        found[adherence] = inputs.second(chunk)
+    assert (found["auto"] is not None) == far and found["edge"] is None and found["ends"] is not None
+    if far:
+        assert torch.equal(found["auto"], found["ends"])
+        assert "if the camera moves far" in prepare(request_auto := replace(request, adherence="auto")).plan.describe()
+        list(generate(request_auto, load_models(request_auto), tmp_path / "job"))
+
+
 @pytest.mark.parametrize(
     "first, last, steps, expected",
     [(0, 1, 4, None), (0, 0.5, 4, (750, 1000)), (0.5, 1, 4, (250, 500)), (0.4, 0.45, 4, (750, 750)),
