@@ -29,6 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=None, help="instead of the preset's")
     parser.add_argument("--shift", type=float, default=None, help="instead of the preset's")
     parser.add_argument("--audio-scale", type=float, default=None, help="instead of the preset's")
+    parser.add_argument("--camera", default=None, help="with a moving camera, as `generate` takes it")
+    parser.add_argument("--head", default=None, help="with a moving head, as `generate` takes it")
     parser.add_argument("--json", action="store_true", help="print the whole report as one JSON line")
     return parser
 
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     from ..errors import InputError
+    from ..request_arguments import parse_camera, parse_head
     from .nano import EvaluationSettings, evaluate_nano
 
     clips = arguments.clips if arguments.clips is not None else 3 if arguments.quick else 6
@@ -50,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if minute < 0 or 0 < minute < 6:
         raise InputError(f"--minute is {minute:g}; give 0, or at least 6 seconds so that there are chunks to compare.")
     overrides = {name: getattr(arguments, name) for name in ("steps", "shift", "audio_scale")}
+    moved = {}
+    if arguments.camera is not None:
+        moved["camera"] = parse_camera(arguments.camera)
+    if arguments.head is not None:
+        moved["head"] = parse_head(arguments.head)
     report = evaluate_nano(
         EvaluationSettings(
             data=arguments.data,
@@ -60,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             minute_seconds=minute,
             real=not (arguments.quick or arguments.no_real),
             photos=arguments.photos,
-            request={name: value for name, value in overrides.items() if value is not None},
+            request={name: value for name, value in overrides.items() if value is not None} | moved,
         )
     )
     print(json.dumps(report.to_dict(), ensure_ascii=False) if arguments.json else report.to_text())

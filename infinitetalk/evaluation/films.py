@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -46,7 +47,7 @@ class Film:
 class Studio:
     """Makes films with one preset; the networks are read once. `keep`: folder for the finished films."""
 
-    def __init__(self, preset: str, seed: int, keep: Path | None = None, **settings: float) -> None:
+    def __init__(self, preset: str, seed: int, keep: Path | None = None, **settings: Any) -> None:
         self._preset, self._seed, self._keep, self._settings = preset, seed, keep, settings
         self._models = None
 

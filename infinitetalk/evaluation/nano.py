@@ -11,6 +11,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class EvaluationSettings:
     minute_seconds: float = 60.0
     real: bool = True
     photos: Path | None = None
-    request: dict[str, float] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
 
 
 def evaluate_nano(settings: EvaluationSettings, tell: Tell | None = None) -> Report:
@@ -189,7 +190,7 @@ def _about(settings: EvaluationSettings, clips: list[HeldOutClip]) -> dict:
         "model": "nano",
         "preset": settings.preset,
         "seed": settings.seed,
-        **settings.request,
+        **{name: value if isinstance(value, (int, float)) else str(value) for name, value in settings.request.items()},
         "clips": len(clips),
         "heads": len({clip.head for clip in clips}),
         "voices": ", ".join(dict.fromkeys(clip.voice for clip in clips)),

@@ -9,7 +9,7 @@ class Painter {
   colors() {
     if (this.palette) return this.palette;
     const style = getComputedStyle(this.canvas);
-    const names = ["ink", "faint", "line", "planned", "running", "finished", "stale", "context", "wave", "cut", "ghost"];
+    const names = ["ink", "faint", "line", "planned", "running", "finished", "stale", "context", "wave", "cut", "ghost", "path-0", "path-1", "path-2", "path-3"];
     return this.palette = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--tl-${name}`).trim()]));
   }
 
@@ -25,6 +25,7 @@ class Painter {
     g.textBaseline = "middle";
     this.ruler(g, c, width);
     this.source(g, c, width);
+    this.path(g, c);
     this.chunks(g, c);
     this.voices(g, c, width);
     g.fillStyle = c.cut;
@@ -54,6 +55,21 @@ class Painter {
     }
   }
 
+  // How the camera moves, over the source that it films.
+  path(g, c) {
+    const { timeline } = this, lines = timeline.state.camera || [], middle = TRACKS.source[0] + TRACKS.source[1] / 2;
+    g.lineJoin = "round";
+    lines.forEach((values, kind) => {
+      if (!values.some(Boolean)) return;
+      for (const [width, color] of [[4, "rgba(255, 255, 255, 0.75)"], [2, c[`path-${kind}`]]]) {
+        g.lineWidth = width; g.strokeStyle = color;
+        g.beginPath();
+        values.forEach((value, i) => g.lineTo(timeline.x(timeline.state.duration * i / (values.length - 1)), middle - value / 100 * (THUMB_HEIGHT / 2 - 3)));
+        g.stroke();
+      }
+    });
+  }
+
   chunks(g, c) {
     const { timeline } = this, [top, height] = TRACKS.chunks, chunks = timeline.state.chunks;
     const pinned = new Map(timeline.pins.list.map((pin) => [timeline.chunkAt(pin.time), pin]));
@@ -72,6 +88,9 @@ class Painter {
       if (right - left > 26) {
         g.fillStyle = chunk.status === "planned" ? c.ink : "#fff"; g.font = "600 11px ui-sans-serif, system-ui, sans-serif";
         g.fillText(String(chunk.index + 1), left + 6, top + height / 2);
+        if (chunk.steered != null && right - left > 70) {  // how strongly pose and camera networks act
+          g.textAlign = "right"; g.fillText(`\u00d7${chunk.steered}`, right - 6, top + height / 2); g.textAlign = "left";
+        }
       }
     }
   }

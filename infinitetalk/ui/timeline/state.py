@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models.specs import get_spec
-from ...request import ADHERENCES, FRAMES_PER_SECOND, GenerationRequest
+from ...request import ADHERENCES, FRAMES_PER_SECOND, Camera, GenerationRequest
+from ...steering import FOLLOW
 
 if TYPE_CHECKING:
     from ...streaming.film import FilmPlan, Voice
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _PEAKS_PER_SECOND = 25  # of the waveforms; fewer for long films
 _MAX_PEAKS = 12_000
+_PATH_POINTS = 240
 
 
 def timeline_state(
@@ -56,6 +58,7 @@ def timeline_state(
         "cuts": [round(chunk.start_seconds, 4) for chunk in plan.chunks[1:] if chunk.opens_shot],
         "source_cuts": [round(cut, 4) for cut in plan.cuts],
         "own_cuts": request.cuts is not None,
+        "camera": camera_lines(request.camera, plan.num_frames / FRAMES_PER_SECOND, request.seed),
         "voices": [_voice(voice, plan.duration_seconds) for voice in voices],
     }
 
@@ -72,6 +75,23 @@ def _chunk(chunk: Chunk) -> dict[str, Any]:
         "steered": chunk.steering,
         "status": "planned",
     }
+
+
+def camera_lines(camera: Camera | None, seconds: float, seed: int) -> list[list[int]]:
+    """The camera's path over the film as lines from -100 to 100: sideways, up and down, towards the person, roll.
+
+    None for a camera that rests, keeps to the source or follows it (whose path is read when the film is made).
+    """
+    if camera is None or camera.mode == "sdedit" or camera.path == FOLLOW:
+        return []
+    from ...control.camera_path import load_path, preset_path
+
+    path = load_path(camera.file) if camera.file else preset_path(camera.path, camera.amount, seconds, seed % 2**32)
+    values = path.at(np.linspace(0, seconds, _PATH_POINTS))
+    radians = np.radians(values[:, 3:])
+    lines = np.stack([values[:, 0] + radians[:, 0], values[:, 1] + radians[:, 1], values[:, 2], radians[:, 2]])
+    largest = np.abs(lines).max()
+    return np.rint(100 * lines / largest).astype(int).tolist() if largest > 1e-6 else []
 
 
 def _voice(voice: Voice, duration_seconds: float) -> dict[str, Any]:

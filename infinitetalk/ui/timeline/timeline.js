@@ -12,7 +12,7 @@
 //   {id, duration, frame_rate, source: {kind, duration, short}, chunks: [{index, start, new_start, stop, status,
 //    reference}], pins: [{time, source, image, url}], cuts: [s], source_cuts: [s of the source], own_cuts: whether they
 //    were edited, spans: [{start, stop, prompt, adherence, steering}], guides: {prompt: bool, adherences: [[name, words]],
-//    steering: bool},//    voices: [{rate, peaks}], revision}
+//    steering: bool},//    camera: its path as lines of values from -100 to 100, evenly over the film, voices: [{rate, peaks}], revision}
 class Timeline {
   constructor(root, host) {
     this.host = host;

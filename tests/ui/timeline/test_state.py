@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infinitetalk.control.camera_path import CameraPath, CameraPoint, save_path
+from infinitetalk.request import Camera
 from infinitetalk.streaming.plan import plan_chunks
-from infinitetalk.ui.timeline.state import peaks, with_work
+from infinitetalk.ui.timeline.state import camera_lines, peaks, with_work
 
 
 def test_peaks_stand_where_the_sound_is() -> None:
@@ -16,6 +18,18 @@ def test_peaks_stand_where_the_sound_is() -> None:
     drawn = peaks(samples, start_seconds=1.0, duration_seconds=4.0, rate=10)
     assert len(drawn) == 40 and drawn[20] == 50 and drawn[25] == 100
     assert sum(value > 0 for value in drawn) == 2
+
+
+def test_a_cameras_path_is_four_lines_over_the_film(tmp_path) -> None:
+    lines = camera_lines(Camera(path="push in"), 8.0, 7)
+    assert len(lines) == 4 and max(map(max, lines)) == 100 and lines[2][0] == 0 and abs(lines[2][-1]) == 100
+    assert all(len(line) == 240 for line in lines)
+    back = camera_lines(Camera("uni3c", "push in", -1.0), 8.0, 7)
+    assert back[2][-1] == -lines[2][-1]
+    own = save_path(CameraPath((CameraPoint(0.0), CameraPoint(1.0, yaw=4.0))), tmp_path / "mine.json")
+    assert abs(camera_lines(Camera(path=str(own)), 2.0, 7)[0][-1]) == 100
+    for camera in (None, Camera("sdedit"), Camera(path="follow"), Camera(path="pan", amount=0.0)):
+        assert camera_lines(camera, 8.0, 7) == []
 
 
 def test_silence_is_flat() -> None:
