@@ -1,6 +1,7 @@
 """`infinitetalk checkpoints list | locate | download | verify | convert`: the files of models that do not ship.
 
-NAME is a preset, a model or a published LoRA. With --json, one object (or, while something runs, one per line).
+NAME is a preset, a model, a published LoRA or control network. With --json, one object (or, while something runs, one
+per line).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str, named: bool = True):
         sub = commands.add_parser(name, help=text, description=text)
         if named:
-            sub.add_argument("name", metavar="NAME", help="a preset, a model or a published LoRA")
+            sub.add_argument("name", metavar="NAME", help="a preset, a model, a published LoRA or control network")
         sub.add_argument("--checkpoints-dir", metavar="DIR", help="folder of the files (default: "
                          f"${locate.ENVIRONMENT_VARIABLE}, or one in the user's cache)")  # fmt: skip
         sub.add_argument("--json", action="store_true", help="print JSON for machines")
@@ -140,6 +141,8 @@ def _verify(options: argparse.Namespace) -> int:
     from .verify import verify
 
     wanted = catalogue.target(options.name)
+    if wanted.controls:
+        return _verify_control(wanted.name, options)
     if wanted.spec is None:
         from ..models.specs import get_spec
 
@@ -165,6 +168,15 @@ def _verify(options: argparse.Namespace) -> int:
     if wrong:
         more = f" ({len(wrong) - 1} more files are wrong or missing)" if len(wrong) > 1 else ""
         raise CheckpointError(wrong[0].problem + more)
+    return 0
+
+
+def _verify_control(name: str, options: argparse.Namespace) -> int:
+    from ..models.specs import get_spec
+
+    path = locate.find_control(name, options.checkpoints_dir)
+    catalogue.check_controls([name], get_spec("infinitetalk-14b-single"), options.checkpoints_dir)
+    print(json.dumps({"ok": True, "path": str(path)}) if options.json else f"ok       {path}")
     return 0
 
 

@@ -29,8 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=None, help="instead of the preset's")
     parser.add_argument("--shift", type=float, default=None, help="instead of the preset's")
     parser.add_argument("--audio-scale", type=float, default=None, help="instead of the preset's")
-    parser.add_argument("--camera", default=None, help="with a moving camera, as `generate` takes it")
-    parser.add_argument("--head", default=None, help="with a moving head, as `generate` takes it")
+    parser.add_argument("--camera", default=None, help="with a camera that moves so, such as pan")
+    parser.add_argument("--head", default=None, help="with a head that moves so: lively, or as in a film")
     parser.add_argument("--json", action="store_true", help="print the whole report as one JSON line")
     return parser
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     from ..errors import InputError
-    from ..request_arguments import parse_camera, parse_head
+    from ..request import Camera, Head
     from .nano import EvaluationSettings, evaluate_nano
 
     clips = arguments.clips if arguments.clips is not None else 3 if arguments.quick else 6
@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     overrides = {name: getattr(arguments, name) for name in ("steps", "shift", "audio_scale")}
     moved = {}
     if arguments.camera is not None:
-        moved["camera"] = parse_camera(arguments.camera)
+        moved["camera"] = Camera(path=arguments.camera)
     if arguments.head is not None:
-        moved["head"] = parse_head(arguments.head)
+        moved["head"] = Head(arguments.head)
     report = evaluate_nano(
         EvaluationSettings(
             data=arguments.data,

@@ -11,7 +11,7 @@ import pytest
 
 from infinitetalk.checkpoints.catalogue import check_loras, weights_note
 from infinitetalk.checkpoints.cli import main
-from infinitetalk.checkpoints.files import LORAS, SHARDS
+from infinitetalk.checkpoints.files import CONTROLS, LORAS, SHARDS
 from infinitetalk.checkpoints.locate import find_lora, gigabytes
 from infinitetalk.checkpoints.manifests import read_manifest
 from infinitetalk.errors import CheckpointError, InputError
@@ -122,6 +122,24 @@ def test_loras_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert parse_lora(r"C:\loras\a.safetensors") == Lora(r"C:\loras\a.safetensors", 1.0)
     with pytest.raises(InputError, match="scale of the LoRA lightx2v is 50"):
         parse_lora("lightx2v:50")
+
+
+def test_control_networks_are_listed_located_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from tests.tiny_model import write_tiny_controls
+
+    folder = write_tiny_controls(tmp_path / "weights")
+    for where, code, present in ((tmp_path, 1, False), (folder, 0, True)):
+        for name in CONTROLS:
+            assert main(["locate", name, "--checkpoints-dir", str(where), "--json"]) == code
+            need = json.loads(capsys.readouterr().out)
+            assert [file["present"] for file in need["files"]] == [present] and need["complete"] == present
+    assert main(["list", "--checkpoints-dir", str(folder)]) == 0
+    assert re.search(r"here .*ewrfcas/Uni3C/controlnet.pth", capsys.readouterr().out)
+    for name in CONTROLS:
+        with pytest.raises(CheckpointError, match="for transformers of width 32, and this model's is 5120"):
+            main(["verify", name, "--checkpoints-dir", str(folder)])
+        with pytest.raises(CheckpointError, match=f"checkpoints download {name}"):
+            main(["verify", name, "--checkpoints-dir", str(tmp_path)])
 
 
 def test_sizes_are_words() -> None:
