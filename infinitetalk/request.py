@@ -258,6 +258,12 @@ class GenerationRequest:
         camera = ("uni3c",) if self.camera is not None and self.camera.mode == "uni3c" else ()
         return camera if self.pose is None else (*camera, self.pose.mode)
 
+    @property
+    def is_steered(self) -> bool:
+        """Whether camera, head or body are to move in a way that can be drawn and measured."""
+        camera = self.camera is not None and self.camera.mode != "sdedit"
+        return camera or self.head is not None or self.pose is not None
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

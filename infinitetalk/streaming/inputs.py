@@ -8,15 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..audio.arrangement import placed
 from ..audio.embeddings import SpeechFeatures
-from ..audio.loudness import loudness_gain, measure_loudness, with_gain
 from ..control.followed import Followed
-from ..media.audio import SPEECH_RATE
 from ..media.faces import Square, centre_square, cut, face_square, find_faces
 from ..media.framing import middle_of, person_masks, resize_and_crop, to_network_range
 from ..media.images import load_image
-from ..models.audio_encoder import reader_of
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
 from ..request import FRAMES_PER_SECOND
@@ -28,6 +24,7 @@ from .plan import Chunk, num_latent_frames, reference_seconds
 from .redraw import Redraw
 from .steered import Shown, Steered
 from .stream import SPATIAL_STRIDE
+from .voices import FilmVoices
 
 LATENT_CHANNELS = 16
 _SHOT_DISTANCE = 0.5  # of coarse colour histograms; 0 the same, 1 nothing in common
@@ -62,6 +59,7 @@ class FilmInputs:
         self.film = film
         self.models = models
         self.height, self.width = generated_size(film.plan.settings, film.spec, film.source)
+        self.voices = FilmVoices(film)
         self._voices = self._listen()
         self._reference: _Reference | None = None
         self.square = film.square
@@ -71,7 +69,7 @@ class FilmInputs:
         camera = request.camera if request.camera is not None and request.camera.mode == "redraw" else None
         if camera is not None or request.head is not None:
             self.redraw = Redraw(
-                camera, request.head, film.source, film.plan.duration_seconds, self._loudness, request.seed
+                camera, request.head, film.source, film.plan.duration_seconds, self.voices.loudness, request.seed
             )
 
         self.lock = None
@@ -244,27 +242,11 @@ class FilmInputs:
         windows = [v.window(chunk.start_frame, chunk.stop_frame, mirror_tail=last) for v in self._voices]
         return torch.stack(windows)
 
-    def _loudness(self, start_frame: int, stop_frame: int) -> np.ndarray:
-        """Root mean square of all voices in those frames of the film; silence before and after it."""
-        step = SPEECH_RATE // FRAMES_PER_SECOND
-        first, last = max(0, start_frame), min(stop_frame, self.film.voices[0].placement.total // step)
-        heard = np.zeros(stop_frame - start_frame)
-        if last > first:
-            samples = np.sum([read(first * step, last * step) for read in self._readers], axis=0)
-            powers = np.square(samples.reshape(last - first, step)).mean(axis=1)
-            heard[first - start_frame : last - start_frame] = np.sqrt(powers)
-        return heard
-
     def _listen(self) -> list[SpeechFeatures]:
-        """A soundtrack of embeddings per person: each voice brought to -23 LUFS and laid on the film's time line."""
-        readers = []
-        for voice in self.film.voices:
-            read = reader_of(voice.samples)
-            gain = loudness_gain(measure_loudness(read, len(voice.samples)))
-            readers.append(placed(with_gain(read, gain), voice.placement))
-        self._readers = readers
+        """A soundtrack of embeddings per person."""
+        readers = self.voices.readers
         if len(readers) > self.film.spec.num_speakers:
-            readers = [_sum(readers)]
+            readers = [self.voices.together]
         num_samples = self.film.voices[0].placement.total
         return [
             SpeechFeatures(
@@ -280,10 +262,6 @@ class FilmInputs:
 def _face_or_centre(picture: np.ndarray) -> Square:
     faces = find_faces(picture)
     return face_square(faces[0]) if faces else centre_square(*picture.shape[:2])
-
-
-def _sum(readers: list) -> object:
-    return lambda start, stop: np.sum([read(start, stop) for read in readers], axis=0)
 
 
 def _color_histogram(picture: np.ndarray) -> np.ndarray:

@@ -327,6 +327,26 @@ def cancel(studio: Studio, job_id: Any) -> Updates:
     return {"progress": rendering.stopping()}
 
 
+def asked(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:
+    """The finished film, with what was asked of it drawn over where that is `wanted`."""
+    job = studio.find(job_id)
+    yield {}  # a generator that yields nothing would empty every component
+    if job is None or not job.ended:
+        return
+    folder = JobFolder(job.directory, job.request)
+    if not wanted:
+        yield {"film": served(folder.output, film_name(folder.name)), "progress": ""}
+        return
+    yield {"progress": rendering.meter("Drawing what was asked", "", None), "players": gr.update(selected="film")}
+    try:
+        from ..streaming.overlay import asked_film
+
+        drawn = asked_film(JobFolder.open(job.directory))
+        yield {"film": served(drawn, film_name(f"{folder.name}-asked")), "progress": ""}
+    except Exception as error:
+        yield {"progress": rendering.notice(failure(error).message, "warning")}
+
+
 def started() -> Updates:
     return {
         "notice": "",
@@ -338,6 +358,7 @@ def started() -> Updates:
         "download": gr.update(visible=False),
         "players": gr.update(selected="live"),
         "retake": gr.update(visible=False),
+        "asked": gr.update(visible=False),
         "result": gr.update(elem_classes=["card", "busy"]),
     }
 
@@ -358,6 +379,7 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
     updates: Updates = {
         "film": film,
         "download": gr.update(value=film, visible=True),
+        "asked": gr.update(visible=event.complete and job.request.is_steered, value=False),
         "facts": rendering.film_facts(event, job.request.seed, Path(film).stat().st_size, seconds_elapsed),
         "result": gr.update(elem_classes=["card", "has-film"]),
     } | work

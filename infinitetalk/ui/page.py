@@ -158,6 +158,10 @@ def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
                     c["film"] = gr.Video(
                         show_label=False, label="Whole film", interactive=False, elem_id="film", buttons=[]
                     )
+            c["asked"] = gr.Checkbox(
+                label="Draw what was asked of camera, head and body over the film", visible=False, elem_id="asked",
+                container=False,
+            )  # fmt: skip
             c["strip"] = gr.HTML(elem_id="strip")
             with gr.Row(elem_id="film-row"):
                 c["facts"] = gr.HTML(elem_id="facts")
@@ -296,7 +300,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     # films
     of_film = (
         "notice", "progress", "strip", "facts", "generate", "cancel", "download", "players", "live", "film", "result",
-        "job", "mine", "timeline", *retakes.PANEL,
+        "asked", "job", "mine", "timeline", *retakes.PANEL,
     )  # fmt: skip
     running = outputs(*of_film)
     film_event = private | {"concurrency_limit": None}  # the studio's own queue makes one film at a time
@@ -307,6 +311,10 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     c["example"].click(updates(handlers.example), c["preset"], shown, **quick).success(
         start, made, running, **film_event
     )
+    c["asked"].input(
+        streamed(partial(handlers.asked, studio)), outputs("job", "asked"), outputs("film", "progress", "players"),
+        **film_event,
+    )  # fmt: skip
     c["cancel"].click(updates(partial(handlers.cancel, studio)), c["job"], outputs("progress"), **quick)
     page.load(streamed(partial(handlers.reattach, studio)), c["job"], running, **film_event)
     retakes.wire(c, studio, of_film, updates, streamed, {"quick": quick, "film": film_event})
