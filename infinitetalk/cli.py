@@ -110,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     takes.add_argument("--chunk", metavar="NUMBER", help="with --use: which chunk")
     takes.add_argument("--use", metavar="TAKE", help="show this take of the chunk; 0 is the first")
     takes.add_argument("--output", metavar="FILE", help="also write the film here (.mp4)")
+    asked = command("asked", _asked, "draw what was asked of camera, head and body over a job's film")
+    asked.add_argument("job_dir", metavar="JOB_DIR", help="the job's folder")
     demo = command("demo", _demo, "make the bundled portrait say the bundled sentence")
     demo.add_argument("--preset", default="nano", help="default: nano")
     _add_run(demo)
@@ -143,6 +145,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _generate(options: argparse.Namespace) -> int:
     return _run(read_request(options), options)
+
+
+def _asked(options: argparse.Namespace) -> None:
+    from .control.cli import Meter
+    from .streaming.job import JobFolder
+    from .streaming.overlay import asked_film
+
+    made = asked_film(JobFolder.open(options.job_dir), Meter("drawing", options.json))
+    print(json.dumps({"film": str(made)}) if options.json else made)
 
 
 def _demo(options: argparse.Namespace) -> int:
