@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..arguments import CommandParser
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
@@ -62,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument("--start-from", type=Path, help="folder of exported networks to start from")
     network.add_argument("--teacher-steps", type=int, default=1, help="steps of the teacher in distill (default 1)")
     network.add_argument("--audio-scale", type=float, default=2.0, help="its guidance on the audio (default 2)")
+    network.add_argument("--truth", type=float, default=0.0, help="share of the clips' own latents in what distill "
+                         "teaches (default 0)")  # fmt: skip
     return parser
 
 
@@ -149,7 +152,9 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)
         settings = replace(settings, conditioning="two-reference")
         return train_transformer(clips, features, out / stage, settings, stage=stage, start_from=start_from)
-    teaching = Teaching(audio_scale=arguments.audio_scale, num_steps=arguments.teacher_steps)
+    if not 0 <= arguments.truth <= 1:
+        raise InputError(f"--truth is {arguments.truth:g}; give a share from 0 to 1.")
+    teaching = Teaching(arguments.audio_scale, arguments.teacher_steps, truth=arguments.truth)
     settings = _transformer_settings(DISTILL_TRAINING, arguments, changes)
     return distill(clips, features, out, settings, teaching, teacher_folder=arguments.start_from)
 
@@ -212,8 +217,6 @@ def _speech(arguments: argparse.Namespace) -> SpeechSet:
 
 
 def _weights(out: Path, component: str) -> Path:
-    from ..errors import InputError
-
     if not (out / component / "config.json").exists():
         stage = "audio" if component == "audio_encoder" else component
         raise InputError(f"{out / component} does not exist; run `train --stage {stage}` with the same --out first.")

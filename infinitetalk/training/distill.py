@@ -41,11 +41,16 @@ DISTILL_TRAINING = TransformerTraining(
 
 @dataclass(frozen=True)
 class Teaching:
-    """How the teacher samples. audio_scale: guidance, 1 for none. num_steps: Euler steps from pure noise."""
+    """How the teacher samples. audio_scale: guidance, 1 for none. num_steps: Euler steps from pure noise.
+
+    truth: share of the clip's own latents in what the student learns to give; the teacher's mistakes are then not all
+    learnt with it.
+    """
 
     audio_scale: float = 2.0
     num_steps: int = 1
     shift: float = 1.0
+    truth: float = 0.0
 
 
 @torch.no_grad()
@@ -108,7 +113,8 @@ def distill(
     def targets(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         context = batch.context(settings.context_noise, generator)
         noise = torch.randn(batch.clean.shape, generator=generator).to(batch.clean.device)
-        return context, noise, guided_sample(teacher, batch, context, noise, teaching)
+        sample = guided_sample(teacher, batch, context, noise, teaching)
+        return context, noise, torch.lerp(sample, batch.clean.to(sample), teaching.truth)
 
     def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         teacher.to(draw.device)

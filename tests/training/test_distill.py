@@ -66,6 +66,19 @@ def test_the_teacher_samples_as_generation_does(clips, features, teacher) -> Non
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_the_truth_may_have_its_share(clips, features, teacher, tmp_path) -> None:
+    """With all of it the student learns the clips' own latents, whatever the teacher thinks."""
+    teacher.export(tmp_path)
+    settings = replace(DISTILL_TRAINING, steps=25, rate=2e-3, average_decay=0.8, phases=(PHASE,))
+    figures = {
+        share: distill(clips, features, tmp_path / str(share), settings, Teaching(audio_scale=3.0, truth=share),
+                       teacher_folder=tmp_path)
+        for share in (0.0, 1.0)
+    }  # fmt: skip
+    assert figures[1.0]["error_before"] != pytest.approx(figures[0.0]["error_before"])
+    assert figures[1.0]["error_after"] < figures[1.0]["error_before"]
+
+
 def test_the_student_comes_nearer(clips, features, teacher, tmp_path) -> None:
     teacher.export(tmp_path)
     settings = replace(DISTILL_TRAINING, steps=25, rate=2e-3, average_decay=0.8, phases=(PHASE,))
