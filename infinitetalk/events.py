@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Progress:
     """Work is going on.
 
-    stage: loading | preparing | listening | denoising | decoding | finishing.
+    stage: loading | preparing | following | listening | denoising | decoding | finishing.
     fraction: of the whole job, 0 to 1. seconds_left: None until it can be told.
     chunk, step: being worked on, counted from 0; None outside chunks and steps.
     chunk_seconds_left: until this chunk can be played; None until a step has been timed.

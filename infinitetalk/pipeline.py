@@ -249,9 +249,19 @@ def _make_film(
     settings, spec, chunks = film.plan.settings, film.spec, film.plan.chunks
     spared = 0.0 if job.request.camera is None else job.request.camera.spared
     clock = Clock(film.plan, report, LatentPreview(models.vae), num_evaluations(settings, spared))
+
+    def read(share: float) -> None:
+        clock.following(share)
+        if should_stop():
+            raise Cancelled
+
     with film.source:
         # 2. What stays the same for the whole film: prompt, speakers' masks, how to hear and see.
-        inputs = FilmInputs(film, models)
+        try:
+            inputs = FilmInputs(film, models, read)
+        except Cancelled:  # nothing of this run is made; what earlier ones made stays
+            report(Finished(None, job.path, False, 0, clock.seconds))
+            return
         stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks(), spared=spared)
         soundtrack = film.soundtrack()
         takes = Takes(job, film, soundtrack, models)

@@ -63,8 +63,10 @@ def begun(values: np.ndarray, start_frame: int) -> np.ndarray:
     return (values * (share * share * (3 - 2 * share))[:, None]).astype(np.float32)
 
 
-def read_head(film: str | os.PathLike, max_seconds: float) -> HeadMotion:
+def read_head(film: str | os.PathLike, max_seconds: float, report: Callable[[float], None] | None = None) -> HeadMotion:
     """The head of the person in a film.
+
+    report: told the share that is read.
 
     Raises:
         MediaError: it cannot be read. InputError: it is a picture, or shows a face too seldom.
@@ -82,6 +84,8 @@ def read_head(film: str | os.PathLike, max_seconds: float) -> HeadMotion:
         points = []
         while part := [frame for _, frame in zip(range(min(_READ_AT_ONCE, count - sum(map(len, points)))), frames)]:
             points.append(face_points(np.stack(part)))
+            if report is not None:
+                report(sum(map(len, points)) / count)
     pose = head_pose(np.concatenate(points))
     seen = np.isfinite(pose[:, 0])
     if seen.mean() < _LEAST_SEEN:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -14,6 +14,8 @@ from ..media.video import Source
 from ..models.specs import ModelSpec
 from ..request import FRAMES_PER_SECOND, GenerationRequest
 from ..steering import FOLLOW, Camera
+
+Report = Callable[[float], None] | None
 
 FAR_EVERY = 4  # frames between two that `moves_far` looks at
 _FAR = 0.15  # of the picture's width; then much of what a chunk ends with is not seen in its first picture
@@ -45,13 +47,15 @@ def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec) ->
 class FilmCamera:
     """The path of one film, read once.
 
-    seed: of a handheld camera's shaking.
+    seed: of a handheld camera's shaking. report: told the share of a source film that is read.
     """
 
-    def __init__(self, camera: Camera, source: Source, duration_seconds: float, seed: int = 0) -> None:
+    def __init__(
+        self, camera: Camera, source: Source, duration_seconds: float, seed: int = 0, report: Report = None
+    ) -> None:
         self._follows = camera.path == FOLLOW
         if self._follows:
-            self.path = followed_path(source, min(duration_seconds, source.duration_seconds))
+            self.path = followed_path(source, min(duration_seconds, source.duration_seconds), report)
         elif camera.file is not None:
             self.path = load_path(camera.file)
         else:
@@ -69,7 +73,7 @@ class FilmCamera:
         return cameras @ np.linalg.inv(own)
 
 
-def followed_path(source: Source, seconds: float) -> CameraPath:
+def followed_path(source: Source, seconds: float, report: Report = None) -> CameraPath:
     """The camera of a source film.
 
     Raises:
@@ -80,8 +84,11 @@ def followed_path(source: Source, seconds: float) -> CameraPath:
     from ..media.video import open_source
 
     with open_source(source.path, _FOLLOW_SIDE) as small:
-        frames = small.frames(0.0, max(1, round(FRAMES_PER_SECOND * seconds)))
-        motion = estimate_motion(frames, ignore=lambda frame: person_mask(frame) > 0.3)
+        count = max(1, round(FRAMES_PER_SECOND * seconds))
+        motion = estimate_motion(
+            small.frames(0.0, count), ignore=lambda frame: person_mask(frame) > 0.3,
+            report=None if report is None else lambda done: report(done / count),
+        )  # fmt: skip
     return as_path(motion, "followed from the source")
 
 

@@ -16,7 +16,7 @@ from ..media.images import load_image
 from ..models.loading import Models
 from ..models.text_encoder import encode_text
 from ..request import FRAMES_PER_SECOND
-from .camera import FAR_EVERY, moves_far
+from .camera import FAR_EVERY, Report, moves_far
 from .conditions import TextPair
 from .film import Film, generated_size
 from .lock import FilmLock
@@ -53,9 +53,10 @@ class FilmInputs:
     """Serves one film; keeps the last reference and the encoder's pieces in memory, nothing that grows.
 
     square: where the source is cut in the shot of the last reference; None for the whole picture.
+    report: told the share of a film that is read first, because camera, head or body follow it.
     """
 
-    def __init__(self, film: Film, models: Models) -> None:
+    def __init__(self, film: Film, models: Models, report: Report = None) -> None:
         self.film = film
         self.models = models
         self.height, self.width = generated_size(film.plan.settings, film.spec, film.source)
@@ -69,7 +70,13 @@ class FilmInputs:
         camera = request.camera if request.camera is not None and request.camera.mode == "redraw" else None
         if camera is not None or request.head is not None:
             self.redraw = Redraw(
-                camera, request.head, film.source, film.plan.duration_seconds, self.voices.loudness, request.seed
+                camera,
+                request.head,
+                film.source,
+                film.plan.duration_seconds,
+                self.voices.loudness,
+                request.seed,
+                report,
             )
 
         self.lock = None
@@ -77,7 +84,7 @@ class FilmInputs:
             self.lock = FilmLock(request.lock, self._original, on_face=self.square is not None)
         self.steered: Steered | None = None
         if request.controls:
-            self.steered = Steered(request, film.source, film.plan.duration_seconds, self.height, self.width)
+            self.steered = Steered(request, film.source, film.plan.duration_seconds, self.height, self.width, report)
 
     def text(self, prompt: str | None = None) -> TextPair:
         """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all.

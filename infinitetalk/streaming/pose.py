@@ -21,6 +21,7 @@ from ..media.probe import require_source
 from ..media.video import Source
 from ..request import FRAMES_PER_SECOND, GenerationRequest
 from ..steering import Pose
+from .camera import Report
 
 _LOOK_EVERY = 4  # frames between two in which the person is looked for again
 _SHORTER = 0.1  # seconds by which a movement may end before the film without a word
@@ -93,12 +94,13 @@ def _looked(path: str, changed: float, person: Choice, start_seconds: float, sec
 class FilmPose:
     """The movement of one film, read once.
 
-    height, width: of the pictures that are generated.
+    height, width: of the pictures that are generated. report: told the share of a film that is read.
     """
 
     def __init__(
-        self, request: GenerationRequest, source: Source, duration_seconds: float, height: int, width: int
-    ) -> None:
+        self, request: GenerationRequest, source: Source, duration_seconds: float, height: int, width: int,
+        report: Report = None,
+    ) -> None:  # fmt: skip
         from ..control.pose_extract import read_pose
 
         pose = request.pose
@@ -113,6 +115,7 @@ class FilmPose:
             self._movement = read_pose(
                 pose.file or source.path, person=parse_choice(pose.person), start_seconds=pose.offset_seconds,
                 max_seconds=pose.speed * duration_seconds, accept_cuts=True, weights_dir=request.checkpoints_dir,
+                report=report,
             ).sequence  # fmt: skip
         box = request.speakers[0].box
         rows, columns = (0.5, 0.5) if box is None else ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)

@@ -37,6 +37,7 @@ class Clock:
         self._chunk: Chunk | None = None
         self._start = time.perf_counter()
         self._step_start = self._start
+        self._read_start: float | None = None
         self._step_seconds: float | None = None  # per frame, smoothed; the first step of a chunk also prepares it
 
     @property
@@ -48,6 +49,16 @@ class Clock:
         self._chunk = chunk
         self._step_start = time.perf_counter()
         self._tell("preparing", 0.0)
+
+    def following(self, share: float) -> None:
+        """That much of a film is read which camera, head or body are to follow."""
+        now = time.perf_counter()
+        if self._read_start is None:
+            self._read_start = now
+        elapsed = now - self._start
+        left = (now - self._read_start) * (1 - share) / share if share > 0 else 0.0
+        total = left + self._expected_seconds if self._expected_seconds else None
+        self._report(Progress("following", 0.0, elapsed, total, num_chunks=self._num_chunks))
 
     def skip(self, chunk: Chunk) -> None:
         """`chunk` was finished by an earlier run."""

@@ -21,7 +21,7 @@ from ..media.framing import middle_of, resize_and_crop
 from ..media.video import Source
 from ..request import FRAMES_PER_SECOND, GenerationRequest
 from ..steering import FOLLOW, LIVELY, Camera, Head
-from .camera import FilmCamera, measured
+from .camera import FilmCamera, Report, measured
 
 _LEAST_PERSON = 0.02  # share of the picture that must be a person; otherwise all of it is one
 _CAMERA_SECONDS, _HEAD_SECONDS = 0.14, 0.13  # for each second of film of 256 x 256 pixels, on two cores
@@ -103,18 +103,18 @@ def redraw_seconds(request: GenerationRequest, duration_seconds: float, height: 
 class Redraw:
     """Serves one film. What it follows is read once, a scene is made once for each reference.
 
-    seed: of a handheld camera's and a lively head's movements.
+    seed: of a handheld camera's and a lively head's movements. report: told the share of a film that is read.
     """
 
     def __init__(
         self, camera: Camera | None, head: Head | None, source: Source, duration_seconds: float, loudness: Loudness,
-        seed: int = 0,
+        seed: int = 0, report: Report = None,
     ) -> None:  # fmt: skip
-        self._camera = None if camera is None else FilmCamera(camera, source, duration_seconds, seed)
+        self._camera = None if camera is None else FilmCamera(camera, source, duration_seconds, seed, report)
         self._head, self._loudness, self._seed = head, loudness, seed % 2**32
         self._motion: HeadMotion | None = None
         if head is not None and head.source != LIVELY:
-            self._motion = read_head(head.file or source.path, duration_seconds)
+            self._motion = read_head(head.file or source.path, duration_seconds, report)
         self._seen: Seen | None = None
 
     @property

@@ -13,7 +13,7 @@ from ..control.pose import PoseSequence
 from ..media.video import Source
 from ..request import GenerationRequest
 from . import pose as poses
-from .camera import FilmCamera, measured
+from .camera import FilmCamera, Report, measured
 from .plan import Chunk
 from .pose import FilmPose, Place
 
@@ -38,18 +38,19 @@ class Shown:
 class Steered:
     """Serves one film. What it follows is read once, depth is looked for once for each reference.
 
-    height, width: of the pictures that are generated.
+    height, width: of the pictures that are generated. report: told the share of a film that is read.
     """
 
     def __init__(
-        self, request: GenerationRequest, source: Source, duration_seconds: float, height: int, width: int
-    ) -> None:
+        self, request: GenerationRequest, source: Source, duration_seconds: float, height: int, width: int,
+        report: Report = None,
+    ) -> None:  # fmt: skip
         self._request = request
         camera = request.camera if "uni3c" in request.controls else None
-        self._camera = None if camera is None else FilmCamera(camera, source, duration_seconds, request.seed)
+        self._camera = None if camera is None else FilmCamera(camera, source, duration_seconds, request.seed, report)
         self._pose = None
         if request.pose is not None:
-            self._pose = FilmPose(request, source, duration_seconds, height, width)
+            self._pose = FilmPose(request, source, duration_seconds, height, width, report)
         self._depth: tuple[object, SceneDepth | None] = None, None
 
     @property

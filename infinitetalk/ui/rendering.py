@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STAGES = {
     "loading": "Loading the model",
     "preparing": "Looking at the picture",
+    "following": "Reading the movement to follow",
     "listening": "Listening to the voice",
     "denoising": "Drawing",
     "decoding": "Developing the frames",

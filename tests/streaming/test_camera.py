@@ -11,7 +11,7 @@ import pytest
 
 from infinitetalk.control.camera_path import CameraPath, CameraPoint, save_path
 from infinitetalk.errors import InputError
-from infinitetalk.events import ChunkFinished
+from infinitetalk.events import ChunkFinished, Finished, Progress
 from infinitetalk.media.images import load_image
 from infinitetalk.media.video import open_source
 from infinitetalk.media.writer import SegmentWriter
@@ -101,6 +101,21 @@ def test_a_film_follows_its_camera_and_is_resumed_to_the_same_pictures(tmp_path,
     again = [event for event in resume(tmp_path / "job", models) if isinstance(event, ChunkFinished)]
     assert again[0].followed == told[0].followed, "kept with the take"
     assert np.array_equal(pictures(tmp_path / "job/output.mp4"), made)
+
+
+def test_reading_a_camera_says_how_long_and_can_be_cancelled(tmp_path, panned_film) -> None:
+    request = request_for(tmp_path, 2.0, source=str(panned_film), camera=Camera(path="follow"))
+    models = load_models(request)
+    told = [event for event in generate(request, models, tmp_path / "job") if isinstance(event, Progress)]
+    reading = [event for event in told if event.stage == "following"]
+    assert len(reading) > 5 and all(event.seconds_left is not None for event in reading[1:])
+    seen: list = []
+    for event in generate(request, models, tmp_path / "stopped", should_stop=lambda: bool(seen)):
+        if isinstance(event, Progress) and event.stage == "following":
+            seen.append(event)
+    assert isinstance(event, Finished) and event.output is None and not event.complete and len(seen) < len(reading)
+    assert isinstance(list(resume(tmp_path / "stopped", models))[-1], Finished)
+    assert np.array_equal(pictures(tmp_path / "stopped/output.mp4"), pictures(tmp_path / "job/output.mp4"))
 
 
 def test_a_path_of_ones_own_belongs_to_the_job(tmp_path) -> None:
