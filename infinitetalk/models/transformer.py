@@ -460,13 +460,15 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
                         for c in controls]  # fmt: skip
             hidden[:], rotary = self.shares.take(hidden, rotary, shape)
             tokens_per_frame //= self.shares.members.size
+        # Without steering every block is called alike, so that a compiled one serves for all.
+        steering = controls if any(control is not None for control in controls) else ()
         tokens = list(hidden) if len(hidden) > 1 else hidden[0]
         hidden.clear()
         for index, block in enumerate(self.blocks):
             skip = skip_frames if index == len(self.blocks) - 1 else 0
             keys = [c.blocks[index] for c in conditions]
             arguments = (tokens, keys, time, rotary, masks, frames - skip, num_speakers, skip * tokens_per_frame, (),
-                         controls, index)  # fmt: skip
+                         steering, index if steering else 0)  # fmt: skip
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 tokens = self._gradient_checkpointing_func(block, *arguments)
             else:

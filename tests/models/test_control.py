@@ -10,6 +10,7 @@ import torch
 from infinitetalk.models.control import Control, PoseEmbedding
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.models.uni3c import Uni3CControl
+from infinitetalk.runtime.fit import visit
 
 DIM, LAYERS, FRAMES = 48, 3, 3
 
@@ -132,3 +133,22 @@ def test_sizes_of_both_networks_follow_the_pictures() -> None:
         assert [residual.shape for residual in residuals] == [(1, 72, 20)] * 2
         with pytest.raises(AssertionError, match="in order"):
             residuals[0]
+
+
+def test_control_networks_that_visit_a_device_compute_the_same() -> None:
+    torch.manual_seed(2)
+    camera, poses = Uni3CControl(36, 16, 24, 32, 2, 2, 20, 20, 16, 7).eval(), PoseEmbedding(dim=24, hidden=8).eval()
+    film = torch.randint(0, 256, (1, 3, 9, 64, 96), dtype=torch.uint8)
+    given = torch.randn(1, 16, 3, 8, 12), torch.ones(1, 4, 3, 8, 12), torch.randn(1, 16, 3, 8, 12)
+    rays, time = torch.randn(1, 6, 9, 64, 96), torch.randn(1, 20)
+
+    @torch.inference_mode()
+    def computed() -> list[torch.Tensor]:
+        tokens = camera.ray_tokens(torch.zeros(1, 1, 9, 64, 96), rays)
+        return [*camera(*given, tokens, time), poses.tokens(film), poses.reference(film[:, :, 0])]
+
+    at_home = computed()
+    visit(camera, torch.device("cpu"))
+    visit(poses, torch.device("cpu"))
+    for one, other in zip(at_home, computed(), strict=True):
+        assert torch.equal(one, other)
