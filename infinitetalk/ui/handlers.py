@@ -282,7 +282,7 @@ def watch(studio: Studio, job: Job) -> Iterator[Updates]:
     running: int | None = None
     preview: bytes | None = None
     seconds_elapsed = 0.0
-    replayed = job.ended or job.work is not None  # the film is there: no need to stream it again piece by piece
+    replayed = job.ended or job.again  # the film is there: no need to stream it again piece by piece
     for event in studio.follow(job):
         if isinstance(event, Waiting):
             yield {"progress": rendering.waiting(event.place)}
@@ -325,6 +325,18 @@ def cancel(studio: Studio, job_id: Any) -> Updates:
         return {}
     studio.cancel(job)
     return {"progress": rendering.stopping()}
+
+
+def whole_film(studio: Studio, job_id: Any, with_asked: bool) -> Updates:
+    """The film that the visitor's player should have, once it has ended; as `asked` left it."""
+    job = studio.find(job_id)
+    if job is None or not job.ended:
+        return {}
+    folder = JobFolder(job.directory, job.request)
+    drawn = folder.path / "asked.mp4"
+    if with_asked and drawn.exists():
+        return {"film": served(drawn, film_name(f"{folder.name}-asked"))}
+    return {"film": served(folder.output, film_name(folder.name))} if folder.output.exists() else {}
 
 
 def asked(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:
@@ -387,7 +399,7 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
         from .retakes import shown
 
         updates |= shown(job) if job.plan is not None else {}
-    elif job.work is not None:
+    elif job.again:
         updates["notice"] = rendering.notice("Cancelled; the film is as it was.", "note")
     else:
         kept = rendering.duration(event.num_frames / FRAMES_PER_SECOND)

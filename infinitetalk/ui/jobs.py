@@ -84,12 +84,13 @@ def failure(error: Exception) -> Failed:
 class Job:
     """One film, from waiting to finished; safe to use from any thread.
 
-    work: on a film that is there; None makes a new one. queued: made whether somebody looks on or not.
+    work: on a folder that is there; None makes a new film. again: the film in it is finished, and a part of it is made
+    once more. queued: made whether somebody looks on or not.
     """
 
     def __init__(
         self, request: GenerationRequest, directory: Path, plan: Any = None, work: Work | None = None,
-        *, queued: bool = False,
+        *, queued: bool = False, again: bool = False,
     ) -> None:  # fmt: skip
         self.id = secrets.token_urlsafe(16)  # who knows it may watch, so it cannot be guessed
         self.request = request
@@ -97,6 +98,7 @@ class Job:
         self.plan = plan
         self.work = work
         self.queued = queued
+        self.again = again
         self.ended = False
         self._lasting: list[ChunkFinished | Finished | Failed] = []
         self._progress: Progress | None = None

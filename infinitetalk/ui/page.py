@@ -154,7 +154,7 @@ def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
                         streaming=True, autoplay=True, show_label=False, label="Live", interactive=False,
                         elem_id="live", buttons=[],
                     )  # fmt: skip
-                with gr.Tab("Whole film", id="film"):
+                with gr.Tab("Whole film", id="film") as c["film_tab"]:
                     c["film"] = gr.Video(
                         show_label=False, label="Whole film", interactive=False, elem_id="film", buttons=[]
                     )
@@ -320,7 +320,10 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     retakes.wire(c, studio, of_film, updates, streamed, {"quick": quick, "film": film_event})
     films.wire(c, studio, form, of_film, updates, streamed, {"quick": quick, "film": film_event})
     compare.wire(c, studio, updates, streamed, {"quick": quick, "private": private})
-    c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick)
+    # A player that is drawn when its tab is opened may have lost the film that it was given before.
+    told = updates(partial(handlers.whole_film, studio)), outputs("job", "asked"), outputs("film")
+    c["film_tab"].select(*told, **quick)
+    c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick).then(*told, **quick)
 
 
 def _named(c: dict[str, Any], update: Updates) -> Any:

@@ -103,7 +103,7 @@ class Studio:
 
     def change(self, job: Job, work: Work) -> Job:
         """Put work on a finished job's film at the end of the line; the job that is returned has the same folder."""
-        return self._enqueue(Job(job.request, job.directory, job.plan, work))
+        return self._enqueue(Job(job.request, job.directory, job.plan, work, again=True))
 
     def wake(self) -> None:
         """Take up the queue where the last run of the studio left it."""

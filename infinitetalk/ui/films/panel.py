@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,6 @@ from .rows import film_list
 
 _FOLDER = Path(__file__).resolve().parent
 REFRESH_SECONDS = 2.0
-SETTLING_SECONDS = 1.0
 
 _CONNECT = "window.mountFilms(element, (told) => trigger('select', told));"
 
@@ -151,17 +149,10 @@ def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Update
         yield from handlers.watch(studio, job)
         yield refresh(studio, mine, job.id)
         return
-    # The player's tab first, then the film, then the form; a player that is drawn for the first time while all of that
-    # arrives may lose its film, so it is told once more.
     yield {"job": job.id, "live": gr.update(value=None), "notice": "", "players": gr.update(selected="film")}
     yield refresh(studio, mine, job.id)
-    film: Updates = {}
-    for update in handlers.watch(studio, job):
-        film |= {"film": update["film"]} if "film" in update else {}
-        yield update
+    yield from handlers.watch(studio, job)
     yield _form(path, _work(job))
-    time.sleep(SETTLING_SECONDS)
-    yield {"film": film.get("film")} if film.get("film") else {}
 
 
 def _work(job: Job) -> list[str]:

@@ -176,7 +176,10 @@ def test_a_killed_film_is_resumed_from_the_list(chromium: str, tmp_path: Path) -
             _shoot(page, "killed")
             page.click(f"{row} [data-do=resume]")
             page.wait_for_selector(f"{row}[data-state=running]", timeout=60_000)
+            page.wait_for_function("() => document.querySelector('#live video')?.currentTime > 0.2", timeout=120_000)
             page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
+            # At its end the live player gives way to the film.
+            page.wait_for_function("() => document.querySelector('#film video')?.offsetParent != null", timeout=90_000)
             page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
             page.context.close()
 
@@ -199,7 +202,10 @@ def test_a_stopped_film_is_resumed(chromium: str, studio_url: str, tmp_path: Pat
         assert "of 7 chunks · 20 s" in page.inner_text(row)
         _shoot(page, "stopped")
         page.click(f"{row} [data-do=resume]")
+        # What is finished plays at once, and what is made now follows it.
+        page.wait_for_function("() => document.querySelector('#live video')?.currentTime > 0.2", timeout=120_000)
         page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
+        page.get_by_role("tab", name="Whole film").click()
         page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
 
 
