@@ -65,7 +65,7 @@ def test_a_picture_of_another_shape_is_told_of():
         ({"request": None}, "table of settings"),
         ({"request": {"sourse": "x"}}, "perhaps source"),
         ({"guides": [{"start_seconds": 2, "stop_seconds": 1}]}, "end after it starts"),
-        ({"guides": [{"start_seconds": 0, "stop_seconds": 1, "adherence": "loose"}]}, "choose one of adjacent"),
+        ({"guides": [{"start_seconds": 0, "stop_seconds": 1, "adherence": "loose"}]}, "choose one of auto, adjacent"),
         ({"keyframes": [{"time_seconds": 0.2}]}, "either an instant"),
         ({"long_source": "stretch"}, "choose one of trim, keep"),
         ({"background": 3}, "from 0 to 1"),
