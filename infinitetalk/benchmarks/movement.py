@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..control.camera_path import preset_path
 from ..control.head_pose import face_points
 from ..control.pose_extract import read_pose
 from ..events import ChunkFinished
@@ -23,13 +24,15 @@ from ..paths import assets_dir
 from ..pipeline import generate, load_models
 from ..request import Camera, GenerationRequest, Head, Speaker
 from ..steering import MOVEMENTS
+from ..streaming.camera import measured
 
 _UPPER_LIP, _LOWER_LIP = 13, 14  # points of the face mesh
 
 
 def measure(seconds: float | None = None) -> dict[str, Any]:
     """For each movement: scores of its chunks, seconds for a second of film, and how the lips' opening correlates with
-    that of the film without. seconds: of the film; None for the whole sentence.
+    that of the film without, whose own score against each path stands under `without`. seconds: of the film; None for the
+    whole sentence.
     """
     choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}}
     choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
@@ -48,10 +51,21 @@ def measure(seconds: float | None = None) -> dict[str, Any]:
                 "seconds_per_second": round(cost, 3),
                 "lips": round(float(np.corrcoef(opening, still)[0, 1]), 3),
             }
+        found["without"] = _without(Path(folder) / "still" / "output.mp4")
         started = time.perf_counter()
         read = read_pose(Path(folder) / "still" / "output.mp4").sequence
         found["pose_frames_per_second"] = round(len(read) / (time.perf_counter() - started), 1)
     return found
+
+
+def _without(film: Path) -> dict[str, float]:
+    """How a film whose camera rests would score against each path: what a score is worth."""
+    with open_source(film) as source:
+        frames = np.stack(list(source.frames(0.0, source.num_frames_25 or 1)))
+    scores = {
+        name: measured(frames, preset_path(name, 1.0, len(frames) / 25, 7).w2c(len(frames))) for name in MOVEMENTS
+    }
+    return {name: round(score.value, 3) for name, score in scores.items() if score is not None}
 
 
 def _film(request: GenerationRequest, models: Models, folder: Path) -> tuple[dict[str, Any], float, np.ndarray]:
