@@ -31,8 +31,9 @@ _UPPER_LIP, _LOWER_LIP = 13, 14  # points of the face mesh
 
 def measure(seconds: float | None = None) -> dict[str, Any]:
     """For each movement: scores of its chunks, seconds for a second of film, and how the lips' opening correlates with
-    that of the film without, whose own score against each path stands under `without`. seconds: of the film; None for the
-    whole sentence.
+    that of the film without; that one's own scores against each path stand under `without`.
+
+    seconds: of the film; None for the whole sentence.
     """
     choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}}
     choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
