@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .pose_edit import LONGEST_GAP, fill_gaps, smooth
 
 MAX_SIDE = 640  # pixels that the model is shown; it scales the body to 256 itself
 _PEOPLE_EVERY = 12  # frames between two looks at where the others are
+_STARTS = 3  # attempts
 _LOOKS = 4  # pictures of a film that are looked at before all of it is read
 _TRUST = 0.6  # mediapipe is surer of hidden joints than DWPose; 0.5 of its visibility is just seen
 _LEAST_SHOULDERS = 0.5  # share of frames that must show both shoulders
@@ -59,16 +60,20 @@ class HolisticReader:
     needs_box = False
 
     def __init__(self, *, single_picture: bool = False) -> None:
+        self._single_picture = single_picture
+        self._model = self._made()
+        self._first = True
+
+    def _made(self) -> Any:
         from ..media.native_code import quiet_native_code
 
         with quiet_native_code():
             from mediapipe.python.solutions.holistic import Holistic
 
-            self._model = Holistic(
-                static_image_mode=single_picture, model_complexity=1, smooth_landmarks=False,
+            return Holistic(
+                static_image_mode=self._single_picture, model_complexity=1, smooth_landmarks=False,
                 refine_face_landmarks=False,
             )  # fmt: skip
-        self._first = True
 
     def __call__(self, frame: np.ndarray, person: Person | None) -> tuple[np.ndarray, np.ndarray]:
         from ..media.native_code import quiet_native_code
@@ -76,7 +81,7 @@ class HolisticReader:
         frame = np.ascontiguousarray(frame)  # mediapipe takes no views
         if self._first:
             with quiet_native_code():
-                found = self._model.process(frame)
+                found = self._started(frame)
             self._first = False
         else:
             found = self._model.process(frame)
@@ -94,6 +99,15 @@ class HolisticReader:
                 confidence[part] = 1.0
         inside = ((joints >= 0) & (joints <= 1)).all(axis=1)
         return joints * size, np.where(inside, confidence, 0).astype(np.float32)
+
+    def _started(self, frame: np.ndarray) -> Any:
+        """The first frame's answer; a graph that does not start (`media/native_code.py`) is made anew."""
+        for _ in range(_STARTS - 1):
+            try:
+                return self._model.process(frame)
+            except RuntimeError:
+                self._model = self._made()
+        return self._model.process(frame)
 
     def close(self) -> None:
         self._model.close()

@@ -6,7 +6,7 @@ before is followed. Where people touch, the line between their faces divides the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,17 @@ def follow_person(frames: Iterable[np.ndarray], point: tuple[float, float]) -> I
                 x = float(np.nonzero(mask.any(axis=0))[0].mean() / mask.shape[1])
             before = mask
             yield Mask(mask.astype(np.float32), followed)
+
+
+def masks_of(frames: Sequence[np.ndarray], point: tuple[float, float]) -> list[Mask]:
+    """`follow_person` of pictures that are there, done again where mediapipe does not start (`with_mediapipe`)."""
+    from ..media.native_code import with_mediapipe
+
+    return with_mediapipe(_all_masks, list(frames), point)
+
+
+def _all_masks(frames: list[np.ndarray], point: tuple[float, float]) -> list[Mask]:
+    return list(follow_person(frames, point))
 
 
 def feathered(mask: np.ndarray) -> np.ndarray:

@@ -73,13 +73,12 @@ class FilmLock:
 
     def locked(self, frames: np.ndarray, start_frame: int) -> tuple[np.ndarray, Followed]:
         """The film's frames from `start_frame` on, uint8 [F, height, width, 3], and how they differed before."""
-        from ..control.target_lock import composite, feathered, follow_person, outside_difference
+        from ..control.target_lock import composite, feathered, outside_difference
 
         originals = [self._original(start_frame + index) for index in range(len(frames))]
         point = _nearest(originals[0], *_FACE) or _FACE if self._on_face else self._at(start_frame)
         # The person may lean out of the source's mask in the result and the other way round: both are kept.
-        there = self._masks(follow_person, originals, point)
-        here = self._masks(follow_person, list(frames), point)
+        there, here = self._masks(originals, point), self._masks(frames, point)
         results, differences, lost = [], [], 0
         for shown, original, in_source, in_result in zip(frames, originals, there, here, strict=True):
             masks = [mask for mask in (in_source, in_result) if mask is not None]
@@ -92,10 +91,12 @@ class FilmLock:
         return np.stack(results), _told(float(np.mean(differences)), lost / len(frames))
 
     @staticmethod
-    def _masks(follow: Callable, pictures: Sequence[np.ndarray], point: Point) -> list:
+    def _masks(pictures: Sequence[np.ndarray], point: Point) -> list:
         """Of each picture; None where nobody is found at the point to begin with."""
+        from ..control.target_lock import masks_of
+
         try:
-            return list(follow(pictures, point))
+            return masks_of(pictures, point)
         except InputError:
             return [None] * len(pictures)
 

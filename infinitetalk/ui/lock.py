@@ -79,13 +79,13 @@ def masked(source: str, person: str | None) -> np.ndarray:
     Raises:
         UserError: nobody is found, or several people and none chosen.
     """
-    from ..control.target_lock import feathered, follow_person
+    from ..control.target_lock import feathered, masks_of
     from ..media.video import open_source
     from ..streaming.lock import first_point
 
     with open_source(source, _PICTURE_PIXELS) as opened:
         picture = opened.frame_at(0.0)
-    mask = next(follow_person([picture], first_point(picture, Lock(person or None))))
+    (mask,) = masks_of([picture], first_point(picture, Lock(person or None)))
     light = _OUTSIDE + (1 - _OUTSIDE) * feathered(mask.alpha)[..., None]
     return np.rint(picture * light).astype(np.uint8)
 

@@ -253,3 +253,22 @@ def test_every_refusal_is_one_sentence(walking_film, short_film, tmp_path, capfd
     assert code == 1 and says in err and out == ""
     assert len(err.strip().splitlines()) == 1 and "Traceback" not in err
     assert os.listdir(tmp_path) == []
+
+
+def test_a_graph_that_does_not_start_is_made_anew(photo) -> None:
+    """mediapipe's graphs fail to start now and then in a process that has run long."""
+    from infinitetalk.control.pose_extract import HolisticReader
+
+    reader = HolisticReader(single_picture=True)
+    working, failures = reader._model, []
+
+    class Broken:
+        def process(self, frame):
+            failures.append(frame)
+            raise RuntimeError("CalculatorGraph::Run() failed")
+
+    reader._model = Broken()
+    joints, confidence = reader(photo, None)
+    reader.close()
+    working.close()
+    assert len(failures) == 1 and (confidence > 0).sum() > 10 and joints.max() > 50
