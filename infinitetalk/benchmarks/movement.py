@@ -22,7 +22,7 @@ from ..media.video import open_source
 from ..models.loading import Models
 from ..paths import assets_dir
 from ..pipeline import generate, load_models
-from ..request import Camera, GenerationRequest, Head, Speaker
+from ..request import Camera, GenerationRequest, Head, Lock, Speaker
 from ..steering import MOVEMENTS
 from ..streaming.camera import measured
 
@@ -35,7 +35,7 @@ def measure(seconds: float | None = None) -> dict[str, Any]:
 
     seconds: of the film; None for the whole sentence.
     """
-    choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}}
+    choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}, "lock": {"lock": Lock()}}
     choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="infinitetalk-bench-") as folder:

@@ -332,8 +332,10 @@ def whole_film(studio: Studio, job_id: Any, with_asked: bool) -> Updates:
     job = studio.find(job_id)
     if job is None or not job.ended:
         return {}
+    from ..streaming.overlay import NAME
+
     folder = JobFolder(job.directory, job.request)
-    drawn = folder.path / "asked.mp4"
+    drawn = folder.path / NAME
     if with_asked and drawn.exists():
         return {"film": served(drawn, film_name(f"{folder.name}-asked"))}
     return {"film": served(folder.output, film_name(folder.name))} if folder.output.exists() else {}

@@ -9,11 +9,12 @@ import gradio as gr
 import numpy as np
 
 from ..errors import InputError
-from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOST_STRENGTH, MOVEMENTS, Camera, Head
+from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
 from . import pose as pose_panel
 from . import rendering
 from .jobs import failure
 from .served import new_served
+from .strength import sliders
 
 REST = "rest"
 CAMERA_FIELDS = (
@@ -73,14 +74,7 @@ def panel(c: dict[str, Any]) -> None:
                 _MAKERS, value="redraw", label="The movement is made by", info=_MAKERS_HELP, elem_id="camera-by"
             )
             with gr.Row(visible=False) as c["uni3c_options"]:
-                c["uni3c_strength"] = gr.Slider(
-                    0, MOST_STRENGTH, value=1.0, step=0.05, label="Strength", elem_id="uni3c-strength", min_width=160,
-                    info="1: as trained. Stretches of the timeline can have their own.",
-                )  # fmt: skip
-                c["uni3c_last"] = gr.Slider(
-                    0.05, 1, value=1.0, step=0.05, label="Up to this share of the steps", elem_id="uni3c-last",
-                    min_width=160, info="Below 1 the last steps are free to draw details.",
-                )  # fmt: skip
+                sliders(c, "uni3c")
         c["camera_strength"] = gr.Slider(
             0, 1, value=0.3, step=0.05, label="How closely it keeps to the source", visible=False,
             elem_id="camera-strength", info="0: not at all. 1: the source itself, whose mouth then says nothing new.",

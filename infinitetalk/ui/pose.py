@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from ..errors import InputError
-from ..steering import FASTEST, FOLLOW, MOST_STRENGTH, SLOWEST, Pose
+from ..steering import FASTEST, FOLLOW, SLOWEST, Pose
 from . import rendering
 from .jobs import failure
+from .strength import sliders
 
 FIELDS = ("pose", "pose_file", "pose_strength", "pose_last", "pose_start", "pose_speed", "pose_person")
 DEFAULTS = ("rest", None, 1.0, 1.0, 0.0, 1.0, "")
@@ -42,14 +43,7 @@ def panel(c: dict[str, Any]) -> None:
                 SLOWEST, FASTEST, value=1.0, step=0.05, label="Speed", elem_id="pose-speed", min_width=200
             )
         with gr.Row():
-            c["pose_strength"] = gr.Slider(
-                0, MOST_STRENGTH, value=1.0, step=0.05, label="Strength", elem_id="pose-strength", min_width=160,
-                info="1: as trained. Stretches of the timeline can have their own.",
-            )  # fmt: skip
-            c["pose_last"] = gr.Slider(
-                0.05, 1, value=1.0, step=0.05, label="Up to this share of the steps", elem_id="pose-last",
-                min_width=160, info="Below 1 the last steps are free to draw details.",
-            )  # fmt: skip
+            sliders(c, "pose")
         c["pose_person"] = gr.Textbox(
             label="Whom of several people", placeholder="the number from the left, such as 2", elem_id="pose-person"
         )
