@@ -17,7 +17,7 @@ _PICTURE_PIXELS = 480
 _OUTSIDE = 0.45  # brightness of what stays the source's own
 _HELP = (
     "Only the person comes from the model; everything else stays the source's own pixels, moment by moment. For a "
-    "video whose camera rests or is followed. Takes about a second for every second of film."
+    "video whose camera rests or is followed. Takes half a second for every second of film at nano's size."
 )
 
 
