@@ -172,7 +172,7 @@ class _Anchor:
         return projected[:, :2] / np.maximum(projected[:, 2:], 0.05) - 0.5
 
 
-def as_path(motion: CameraMotion, name: str, tolerance: float = 0.0006) -> CameraPath:
+def as_path(motion: CameraMotion, name: str, read_from: str = "", tolerance: float = 0.0006) -> CameraPath:
     """The movement smoothed, and as few points as follow it within `tolerance` (of the picture's width, about)."""
     from scipy.signal import savgol_filter
 
@@ -198,4 +198,4 @@ def as_path(motion: CameraMotion, name: str, tolerance: float = 0.0006) -> Camer
         CameraPoint(float(times[i]), **{key: round(float(v), 5) for key, v in zip(CHANNELS, values[i])})
         for i in sorted(kept)
     )
-    return CameraPath(points, name)
+    return CameraPath(points, name, read_from)

@@ -7,6 +7,7 @@ distances to the subject, which stands at (0, 0, 1).
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -72,11 +73,13 @@ class CameraPoint:
 class CameraPath:
     """Points in order of time; between them the camera moves smoothly and never past a point's value.
 
-    name: what it came from, for people.
+    name: what it came from, for people. read_from: `film_print` of the film whose camera it is, if it is one's: that
+    film's own pictures have moved along with it already.
     """
 
     points: tuple[CameraPoint, ...]
     name: str = ""
+    read_from: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", tuple(self.points))
@@ -104,7 +107,8 @@ class CameraPath:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         points = [dataclasses.asdict(point) for point in self.points]
-        return {"version": VERSION, "name": self.name, "points": points}
+        read = {"read_from": self.read_from} if self.read_from else {}
+        return {"version": VERSION, "name": self.name, **read, "points": points}
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "the camera path") -> CameraPath:
@@ -123,7 +127,13 @@ class CameraPath:
             if unknown:
                 raise InputError(f"Point {number} of {where} has an unknown key {sorted(unknown)[0]!r}.")
             points.append(CameraPoint(**point))
-        return cls(tuple(points), str(data.get("name", "")))
+        return cls(tuple(points), str(data.get("name", "")), str(data.get("read_from", "")))
+
+
+def film_print(film: str | os.PathLike) -> str:
+    """What tells a film from others, wherever it lies: sha256 of its bytes."""
+    with open(film, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def preset_path(name: str, amount: float, seconds: float, seed: int = 0) -> CameraPath:

@@ -184,6 +184,7 @@ def _follow_film(film: Path, seconds: float | None, options: argparse.Namespace)
     from ..media.cuts import find_cuts
     from ..media.video import open_source
     from .camera_motion import as_path, estimate_motion
+    from .camera_path import film_print
     from .depth import person_mask
 
     with open_source(film, 512) as source:
@@ -202,7 +203,7 @@ def _follow_film(film: Path, seconds: float | None, options: argparse.Namespace)
             source.frames(0.0, frames), ignore=lambda frame: person_mask(frame) > 0.3,
             report=lambda done: meter(done / frames),
         )  # fmt: skip
-    return as_path(motion, f"followed from {film.name}"), motion.followed
+    return as_path(motion, f"followed from {film.name}", film_print(film)), motion.followed
 
 
 def _over(under, skeletons, height: int, width: int):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ..control.camera_path import CameraPath, load_path, preset_path
+from ..control.camera_path import CameraPath, film_print, load_path, preset_path
 from ..control.followed import Followed, camera_followed
 from ..errors import InputError, MediaError
 from ..media.video import Source
@@ -20,7 +22,11 @@ Report = Callable[[float], None] | None
 FAR_EVERY = 4  # frames between two that `moves_far` looks at
 _FAR = 0.15  # of the picture's width; then much of what a chunk ends with is not seen in its first picture
 _LOOK_EVERY = 3  # frames between two that are measured
+_MOST_READ = 8  # films whose cameras are remembered
 _FOLLOW_SIDE = 512  # pixels of the source's pictures in which its camera is looked for
+
+# What was read of films' cameras, so that looking, editing and making a film read it once: (file, frames) -> path.
+_READ: dict[tuple[tuple[str, int, int], int], CameraPath] = {}
 
 
 def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec) -> list[str]:
@@ -53,13 +59,14 @@ class FilmCamera:
     def __init__(
         self, camera: Camera, source: Source, duration_seconds: float, seed: int = 0, report: Report = None
     ) -> None:
-        self._follows = camera.path == FOLLOW
-        if self._follows:
+        if camera.path == FOLLOW:
             self.path = followed_path(source, min(duration_seconds, source.duration_seconds), report)
         elif camera.file is not None:
             self.path = load_path(camera.file)
         else:
             self.path = preset_path(camera.path, camera.amount, duration_seconds, seed % 2**32)
+        # Whether asked to follow or given a path that was read here and then edited.
+        self._follows = bool(self.path.read_from) and self.path.read_from == film_print(source.path)
 
     def w2c(self, start_frame: int, num_frames: int, reference_seconds: float | None) -> np.ndarray:
         """Cameras of the film's frames against that of their reference, [num_frames, 4, 4].
@@ -74,7 +81,7 @@ class FilmCamera:
 
 
 def followed_path(source: Source, seconds: float, report: Report = None) -> CameraPath:
-    """The camera of a source film.
+    """The camera of a source film over its first `seconds`; the same stretch is read once.
 
     Raises:
         MediaError: its pictures show too little that can be followed.
@@ -83,13 +90,35 @@ def followed_path(source: Source, seconds: float, report: Report = None) -> Came
     from ..control.depth import person_mask
     from ..media.video import open_source
 
+    count = max(1, round(FRAMES_PER_SECOND * seconds))
+    stretch = (_as_it_is(source.path), count)
+    if (
+        stretch in _READ
+    ):  # of this length alone: how a path ends depends on it, and a film that is resumed may not differ
+        return _READ[stretch]
     with open_source(source.path, _FOLLOW_SIDE) as small:
-        count = max(1, round(FRAMES_PER_SECOND * seconds))
         motion = estimate_motion(
             small.frames(0.0, count), ignore=lambda frame: person_mask(frame) > 0.3,
             report=None if report is None else lambda done: report(done / count),
         )  # fmt: skip
-    return as_path(motion, "followed from the source")
+    path = as_path(motion, "followed from the source", film_print(source.path))
+    _READ[stretch] = path
+    while len(_READ) > _MOST_READ:
+        _READ.pop(next(iter(_READ)), None)
+    return path
+
+
+def path_read(film: str | Path) -> CameraPath | None:
+    """The longest that `followed_path` has read of the film's camera, for looking at; nothing is read for it."""
+    file = _as_it_is(film)
+    known = {count: path for (stored, count), path in list(_READ.items()) if stored == file}
+    return known[max(known)] if known else None
+
+
+def _as_it_is(film: str | Path) -> tuple[str, int, int]:
+    """A file that is written anew is another one."""
+    facts = os.stat(film)
+    return os.path.realpath(film), facts.st_mtime_ns, facts.st_size
 
 
 def moves_far(frames: Sequence[np.ndarray]) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
+from ..control.camera_path import CameraPath, load_path, preset_path
 from ..errors import InputError
 from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
 from . import pose as pose_panel
 from . import rendering
+from .camera_path.component import path_editor, path_state, saved
 from .jobs import failure
 from .served import new_served
 from .strength import sliders
@@ -87,9 +92,13 @@ def panel(c: dict[str, Any]) -> None:
             0, MOST_HEAD, value=1.0, step=0.1, label="How far", visible=False, elem_id="head-amount"
         )
         c["movement_shown"] = gr.HTML(elem_id="movement-shown")
-        c["path_download"] = gr.DownloadButton(
-            "Save this camera path, to edit it", size="sm", visible=False, elem_id="path-download"
-        )
+        with gr.Row():
+            c["path_edit"] = gr.Button("Edit this camera path", size="sm", visible=False, elem_id="path-edit")
+            c["path_download"] = gr.DownloadButton(
+                "Save it as a file", size="sm", visible=False, elem_id="path-download"
+            )
+        c["path_told"] = gr.HTML(elem_id="path-told")
+        c["path_editor"] = path_editor()
         pose_panel.panel(c)
 
 
@@ -159,16 +168,96 @@ def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dic
         camera, head = to_camera(*camera_values), to_head(*head_values)
         camera = None if camera is not None and camera.mode == "sdedit" else camera
         if not source or (camera is None and head is None):
-            yield {"movement_shown": "", "path_download": gr.update(visible=False)}
+            yield {"movement_shown": "", **_offered(None)}
             return
         if FOLLOW in (camera_values[0], head_values[0]) or head_values[0] == "film":
             yield {"movement_shown": rendering.meter("Reading the video's movement", "", None)}
         told, path = _condition(source, framing == "face", camera, head)
-        offered = gr.update(value=path, visible=True) if path else gr.update(visible=False)
-        yield {"movement_shown": told, "path_download": offered}
+        yield {"movement_shown": told, **_offered(path)}
     except Exception as error:
-        told = rendering.notice(failure(error).message, "warning")
-        yield {"movement_shown": told, "path_download": gr.update(visible=False)}
+        yield {"movement_shown": rendering.notice(failure(error).message, "warning"), **_offered(None)}
+
+
+def _offered(path: str | None) -> dict[str, Any]:
+    """A path can be edited and saved, where there is one."""
+    download = gr.update(value=path, visible=True) if path else gr.update(visible=False)
+    return {"path_download": download, "path_edit": gr.update(visible=path is not None)}
+
+
+def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterator[dict[str, Any]]:
+    """The path over the whole film, in the editor.
+
+    timeline: its state, for the length. values: of `CAMERA_FIELDS`.
+    """
+    try:
+        camera = to_camera(*values)
+        if not source or camera is None:
+            yield {}
+            return
+        seconds = float(timeline["duration"]) if isinstance(timeline, dict) else _SHOWN_SECONDS
+        if camera.path == FOLLOW:
+            for told in _read(source, seconds):
+                if isinstance(told, str):
+                    yield {"path_told": told}
+                else:
+                    path = told
+        else:
+            path = (
+                load_path(camera.file) if camera.file else preset_path(camera.path, camera.amount, seconds, _seed(seed))
+            )
+        yield {"path_told": "", "path_editor": gr.update(value=path_state(path, seconds))}
+    except Exception as error:
+        yield {"path_told": rendering.notice(failure(error).message, "warning")}
+
+
+def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
+    """The path as it now is becomes the camera's own."""
+    told = getattr(event, "_data", None)
+    if not isinstance(state, dict) or not isinstance(told, dict):
+        return {}
+    try:
+        file = saved(state, told.get("points"))
+    except Exception as error:
+        return {"path_told": rendering.notice(failure(error).message, "warning")}
+    return {"camera": "redraw", "camera_file": file, "path_told": ""}
+
+
+def left() -> dict[str, Any]:
+    """Another camera or source was chosen by hand: the editor closes."""
+    return {"path_editor": gr.update(value=None), "path_told": ""}
+
+
+def _read(source: str, seconds: float) -> Iterator[str | CameraPath]:
+    """The camera of the source film, read with a meter that goes along."""
+    from ..media.video import open_source
+    from ..streaming.camera import followed_path
+
+    shares: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+    found: list[CameraPath | Exception] = []
+
+    def read() -> None:
+        try:
+            with open_source(source, _SOURCE_PIXELS) as opened_source:
+                found.append(followed_path(opened_source, min(seconds, opened_source.duration_seconds), shares.put))
+        except Exception as error:
+            found.append(error)
+        shares.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    begun = time.monotonic()
+    while (share := shares.get()) is not None:
+        left_over = (time.monotonic() - begun) * (1 - share) / share if share else 0.0
+        yield rendering.meter("Reading the video's camera", f"{left_over:.0f} s left", share)
+    if isinstance(found[0], Exception):
+        raise found[0]
+    yield found[0]
+
+
+def _seed(value: Any) -> int:
+    try:
+        return int(value) % 2**32
+    except (TypeError, ValueError):
+        return 0
 
 
 def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | None) -> tuple[str, str | None]:

@@ -255,8 +255,25 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     moving = ("source", "framing", *movement.FIELDS)
     gr.on(
         [c[name].change for name in moving], streamed(movement.shown), outputs(*moving),
-        outputs("movement_shown", "path_download"),
+        outputs("movement_shown", "path_download", "path_edit"),
         trigger_mode="always_last", **private,
+    )  # fmt: skip
+    c["path_edit"].click(
+        streamed(movement.opened), outputs("source", "timeline", "seed", *movement.CAMERA_FIELDS),
+        outputs("path_editor", "path_told"), **private,
+    )  # fmt: skip
+
+    def path_edited(state: Any, edit: gr.EventData) -> Any:
+        return _named(c, movement.edited(state, edit))
+
+    c["path_editor"].input(
+        path_edited, c["path_editor"], outputs("camera", "camera_file", "path_told"),
+        trigger_mode="multiple", **quick,
+    )  # fmt: skip
+    gr.on(
+        [c["source"].change, c["camera"].input, c["movement"].input, c["amount"].input, c["camera_file"].upload,
+         c["camera_file"].clear],
+        updates(movement.left), None, outputs("path_editor", "path_told"), **quick,
     )  # fmt: skip
     gr.on(
         [c[name].change for name in ("source", *lock.FIELDS)], updates(lock.shown), outputs("source", *lock.FIELDS),

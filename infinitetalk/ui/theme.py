@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from .camera_path.component import camera_path_css, camera_path_head
 from .compare.panel import compare_css, compare_head
 from .films.panel import films_css, films_head
 from .people.component import people_css, people_head
@@ -97,10 +98,12 @@ def studio_theme() -> gr.themes.Base:
 
 def studio_css() -> str:
     own = (STATIC_DIR / "studio.css").read_text(encoding="utf-8")
-    return own + timeline_css() + people_css() + films_css() + compare_css()
+    return own + timeline_css() + people_css() + camera_path_css() + films_css() + compare_css()
 
 
 def studio_head() -> str:
     """Keyboard shortcuts, the light switch, playing a chunk by its band, and the timeline."""
     own = (STATIC_DIR / "studio.js").read_text(encoding="utf-8")
-    return f"<script>{own}</script>" + timeline_head() + people_head() + films_head() + compare_head()
+    return (
+        f"<script>{own}</script>" + timeline_head() + people_head() + camera_path_head() + films_head() + compare_head()
+    )

@@ -12,27 +12,15 @@ import pytest
 from infinitetalk.control.camera_path import CameraPath, CameraPoint, save_path
 from infinitetalk.errors import InputError
 from infinitetalk.events import ChunkFinished, Finished, Progress
-from infinitetalk.media.images import load_image
 from infinitetalk.media.video import open_source
-from infinitetalk.media.writer import SegmentWriter
 from infinitetalk.pipeline import generate, load_models, plan, resume
 from infinitetalk.request import Camera
-from infinitetalk.streaming.camera import FilmCamera
+from infinitetalk.streaming.camera import FilmCamera, followed_path
 from infinitetalk.streaming.job import JobFolder
 from infinitetalk.streaming.relink import missing_media
 
-from ..control.conftest import PHOTO, shifted
+from ..control.conftest import PHOTO
 from ..test_pipeline import pictures, request_for
-
-
-@pytest.fixture(scope="module")
-def panned_film(tmp_path_factory) -> Path:
-    """A real picture that moves a pixel to the left with every frame: the camera turns to the right."""
-    photo = load_image(PHOTO)
-    path = tmp_path_factory.mktemp("films") / "panned.mp4"
-    height, width = photo.shape[0] // 2 * 2, photo.shape[1] // 2 * 2
-    SegmentWriter(width, height).write(path, [shifted(photo[:height, :width], -i) for i in range(60)])
-    return path
 
 
 @pytest.mark.parametrize(
@@ -76,6 +64,26 @@ def test_a_followed_film_is_seen_from_its_references_own_place(panned_film) -> N
     assert abs(moved[3]) > 1 or abs(moved[0]) > 0.02, f"the film pans: {moved}"
     ready_made = FilmCamera(Camera(path="pan"), source, 2.4).w2c(25, 10, 1.0)
     assert not np.allclose(ready_made[0], np.eye(4)), "a ready-made movement counts from the film's beginning"
+
+
+def test_a_followed_path_that_was_edited_still_counts_from_its_references(panned_film, tmp_path) -> None:
+    with open_source(panned_film) as source:
+        read = FilmCamera(Camera(path="follow"), source, 2.4)
+        file = save_path(replace(read.path, name="mine"), tmp_path / "edited.json")
+        edited = FilmCamera(Camera(path=str(file)), source, 2.4)
+        assert np.array_equal(edited.w2c(25, 10, 1.0), read.w2c(25, 10, 1.0))
+        assert not np.allclose(edited.w2c(25, 10, None)[0], np.eye(4)), "a picture of one's own did not move along"
+    with open_source(PHOTO) as other:
+        path = FilmCamera(Camera(path=str(file)), other, 2.4)
+    assert np.array_equal(path.w2c(25, 10, 1.0), path.w2c(25, 10, None)), "another source did not move along either"
+
+
+def test_the_same_stretch_of_a_camera_is_read_once(panned_film) -> None:
+    with open_source(panned_film) as source:
+        first = followed_path(source, 1.2)
+        told: list[float] = []
+        assert followed_path(source, 1.2, told.append) is first and not told
+        assert followed_path(source, 0.8) is not first, "how a path ends depends on its length"
 
 
 @pytest.mark.parametrize("movement", ["push in", "pan"])

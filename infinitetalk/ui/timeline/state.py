@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models.specs import get_spec
-from ...request import ADHERENCES, FRAMES_PER_SECOND, Camera, GenerationRequest
+from ...request import ADHERENCES, FRAMES_PER_SECOND, GenerationRequest
 from ...steering import FOLLOW
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def timeline_state(
         "cuts": [round(chunk.start_seconds, 4) for chunk in plan.chunks[1:] if chunk.opens_shot],
         "source_cuts": [round(cut, 4) for cut in plan.cuts],
         "own_cuts": request.cuts is not None,
-        "camera": camera_lines(request.camera, plan.num_frames / FRAMES_PER_SECOND, request.seed),
+        "camera": camera_lines(request, plan.num_frames / FRAMES_PER_SECOND),
         "voices": [_voice(voice, plan.duration_seconds) for voice in voices],
     }
 
@@ -77,16 +77,25 @@ def _chunk(chunk: Chunk) -> dict[str, Any]:
     }
 
 
-def camera_lines(camera: Camera | None, seconds: float, seed: int) -> list[list[int]]:
+def camera_lines(request: GenerationRequest, seconds: float) -> list[list[int]]:
     """The camera's path over the film as lines from -100 to 100: sideways, up and down, towards the person, roll.
 
-    None for a camera that rests, keeps to the source or follows it (whose path is read when the film is made).
+    None for a camera that rests or keeps to the source, or that follows it and was not looked at yet.
     """
-    if camera is None or camera.mode == "sdedit" or camera.path == FOLLOW:
-        return []
     from ...control.camera_path import load_path, preset_path
+    from ...streaming.camera import path_read
 
-    path = load_path(camera.file) if camera.file else preset_path(camera.path, camera.amount, seconds, seed % 2**32)
+    camera = request.camera
+    if camera is None or camera.mode == "sdedit":
+        return []
+    if camera.path == FOLLOW:
+        path = path_read(request.source)
+    elif camera.file:
+        path = load_path(camera.file)
+    else:
+        path = preset_path(camera.path, camera.amount, seconds, request.seed % 2**32)
+    if path is None:
+        return []
     values = path.at(np.linspace(0, seconds, _PATH_POINTS))
     radians = np.radians(values[:, 3:])
     lines = np.stack([values[:, 0] + radians[:, 0], values[:, 1] + radians[:, 1], values[:, 2], radians[:, 2]])

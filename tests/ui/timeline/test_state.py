@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infinitetalk.control.camera_path import CameraPath, CameraPoint, save_path
-from infinitetalk.request import Camera
+from infinitetalk.media.video import open_source
+from infinitetalk.request import Camera, GenerationRequest, Speaker
+from infinitetalk.streaming.camera import followed_path
 from infinitetalk.streaming.plan import plan_chunks
 from infinitetalk.ui.timeline.state import camera_lines, peaks, with_work
 
@@ -20,16 +24,29 @@ def test_peaks_stand_where_the_sound_is() -> None:
     assert sum(value > 0 for value in drawn) == 2
 
 
+def lines_of(camera: Camera | None, seconds: float, source: str = "a.png") -> list[list[int]]:
+    request = GenerationRequest(source=source, speakers=(Speaker("a.wav"),), camera=camera)
+    return camera_lines(request, seconds)
+
+
 def test_a_cameras_path_is_four_lines_over_the_film(tmp_path) -> None:
-    lines = camera_lines(Camera(path="push in"), 8.0, 7)
+    lines = lines_of(Camera(path="push in"), 8.0)
     assert len(lines) == 4 and max(map(max, lines)) == 100 and lines[2][0] == 0 and abs(lines[2][-1]) == 100
     assert all(len(line) == 240 for line in lines)
-    back = camera_lines(Camera("uni3c", "push in", -1.0), 8.0, 7)
+    back = lines_of(Camera("uni3c", "push in", -1.0), 8.0)
     assert back[2][-1] == -lines[2][-1]
     own = save_path(CameraPath((CameraPoint(0.0), CameraPoint(1.0, yaw=4.0))), tmp_path / "mine.json")
-    assert abs(camera_lines(Camera(path=str(own)), 2.0, 7)[0][-1]) == 100
-    for camera in (None, Camera("sdedit"), Camera(path="follow"), Camera(path="pan", amount=0.0)):
-        assert camera_lines(camera, 8.0, 7) == []
+    assert abs(lines_of(Camera(path=str(own)), 2.0)[0][-1]) == 100
+    for camera in (None, Camera("sdedit"), Camera(path="pan", amount=0.0)):
+        assert lines_of(camera, 8.0) == []
+
+
+def test_a_followed_camera_is_drawn_once_it_was_read(panned_film, tmp_path) -> None:
+    panned_film = shutil.copy(panned_film, tmp_path / "not read yet.mp4")
+    assert lines_of(Camera(path="follow"), 1.0, str(panned_film)) == []
+    with open_source(panned_film) as source:
+        followed_path(source, source.duration_seconds)
+    assert max(map(abs, lines_of(Camera(path="follow"), 1.0, str(panned_film))[0])) == 100
 
 
 def test_silence_is_flat() -> None:
