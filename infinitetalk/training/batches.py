@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .dubbing import Dub, Dubbing
+from .glimpses import Glimpse, glimpse
 from .latents import LATENT_CELLS, Features, Variation, load_small
 from .references import Given, draw_given
 from .synthetic.visemes import PRESS
@@ -38,6 +39,9 @@ class Batch:
     picture: [B,3,S,S] the reference frame. image_seen: [B], 0 where the image encoder's reading is withheld.
     audio: [B,F,5,L,C]. truth: [B,T-1,4,K], of the frames of each group, less the reference's: jaw, opening of the lips,
         mouth shapes, eyelids last. motion: [B], what moves besides the face: 0 little, 1 the head, 2 the camera.
+    closed: [B,1,T,1,1], share of each latent frame's time in which p, b or m shuts the lips. dubbed: [B], 1 where the
+        mouth says other speech.
+    glimpse: some frames of each as pictures, if the training looks at any.
     tracks: by name [B,F,...], the clips' own camera or pose, for adapters that are conditioned on them.
     """
 
@@ -55,11 +59,13 @@ class Batch:
     motion: Tensor
     closed: Tensor
     dubbed: Tensor
+    glimpse: Glimpse | None = None
     tracks: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "tracks"}
+        whole = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tracks"}
+        moved = {name: None if value is None else value.to(device) for name, value in whole.items()}
         return replace(self, **moved, tracks={name: track.to(device) for name, track in self.tracks.items()})
 
     def known(self) -> Tensor:
@@ -124,7 +130,8 @@ class BatchMaker:
             dub = None
             if self.dubbing is not None and not plain and rng.random() < settings.dubbed_share:
                 dub = self.dubbing.draw(num_frames, rng)
-            example = self.example(int(clip), given, phase, variation, sound, silent, unseen, shake, dub)
+            looking = rng if settings.picture_weight else None
+            example = self.example(int(clip), given, phase, variation, sound, silent, unseen, shake, dub, looking)
             if not (plain or silent):
                 example["audio"] += settings.audio_noise * rng.standard_normal(example["audio"].shape, np.float32)
             examples.append(example)
@@ -141,8 +148,12 @@ class BatchMaker:
         unseen: bool = False,
         shake: np.ndarray | tuple[float, float] = (0.0, 0.0),
         dub: Dub | None = None,
+        rng: np.random.Generator | None = None,
     ) -> dict[str, np.ndarray]:
-        """One example: its arrays, without the batch axis, absolute latents still."""
+        """One example: its arrays, without the batch axis, absolute latents still.
+
+        rng: draws the frames that are looked at; without it none are.
+        """
         features, cells = self.features, LATENT_CELLS
         num_frames = 4 * (phase.num_latent_frames - 1) + 1
         span = slice(given.start, given.start + num_frames)
@@ -200,6 +211,11 @@ class BatchMaker:
         }
         if given.second is not None:
             example["second"] = single(given.second)
+        if rng is not None:
+            large = Variation.of(clip, variation_number, self.clips.size)
+            looked = glimpse(self.clips, clip, given, large, (top, left), (rows, columns), example["closed"], rng)
+            looked["counts"] = 1 - example["dubbed"]  # no picture shows the clip's face saying other speech
+            example |= {f"glimpse {name}": value for name, value in looked.items()}
         for name in self.tracks:
             example[f"track {name}"] = np.asarray(getattr(self.clips, name)[clip, span], np.float32)
         return example
@@ -221,12 +237,18 @@ class BatchMaker:
             clean=(clean - reference) / self.scale,
             reference=reference,
             conditioning=torch.cat([mask, shown], dim=1),
-            tracks={key.removeprefix("track "): v for key, v in stacked.items() if key.startswith("track ")},
+            glimpse=Glimpse(**looked) if (looked := _named(stacked, "glimpse ")) else None,
+            tracks=_named(stacked, "track "),
             mouth=stacked["mouth"][:, None],
             eyes=stacked["eyes"][:, None],
             closed=stacked["closed"][:, None, :, None, None],
             **{k: stacked[k] for k in _AS_THEY_ARE},
         )
+
+
+def _named(stacked: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose key begins so, without it."""
+    return {key.removeprefix(prefix): value for key, value in stacked.items() if key.startswith(prefix)}
 
 
 def covered_cells(boxes: np.ndarray, rows: int, columns: int) -> np.ndarray:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
-STAGES = (*SHARES, "lips", "two-reference", "sync", "lora")
+STAGES = (*SHARES, "pictures", "lips", "two-reference", "sync", "lora")
 REFERENCES = ("M0", "M1", "M2", "M3")
 CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
     parser.add_argument("--json", action="store_true", help="print the final figures as one JSON line")
-    network = parser.add_argument_group("transformer, lips, two-reference, distill")
+    network = parser.add_argument_group("transformer, pictures, lips, two-reference, distill")
     network.add_argument("--reference", choices=REFERENCES, help="where references come from (default M3)")
     network.add_argument("--conditioning", choices=CONDITIONINGS, help="what is given of a chunk (default sparse)")
     network.add_argument("--dim", type=int, help="width of the transformer (default 192)")
@@ -135,7 +135,14 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
     if stage == "features":
         return {"clips": float(features.finished.sum())}
     from .distill import DISTILL_TRAINING, Teaching, distill
-    from .transformer_stage import LIPS_TRAINING, TWO_REFERENCE_TRAINING, TransformerTraining, train_transformer
+    from .latents import load_autoencoder
+    from .transformer_stage import (
+        LIPS_TRAINING,
+        PICTURES_TRAINING,
+        TWO_REFERENCE_TRAINING,
+        TransformerTraining,
+        train_transformer,
+    )
 
     if stage == "transformer":
         settings = _transformer_settings(TransformerTraining(), arguments, changes)
@@ -148,6 +155,13 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         return train_transformer(
             clips, features, out / stage, settings, stage=stage, start_from=start_from, speech=_heard(arguments)
         )
+    if stage == "pictures":
+        settings = _transformer_settings(PICTURES_TRAINING, arguments, changes)
+        vae = load_autoencoder(_weights(out, "vae"))
+        return train_transformer(
+            clips, features, out / stage, settings, stage=stage, start_from=start_from, vae=vae,
+            speech=_heard(arguments),
+        )  # fmt: skip
     if stage == "two-reference":
         settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)
         settings = replace(settings, conditioning="two-reference")

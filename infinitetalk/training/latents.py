@@ -65,18 +65,21 @@ class Variation:
         top, left = rng.uniform(0.3, 1) * slack, rng.uniform(0.2, 0.8) * slack  # the chin stays in the picture
         return cls(bool(rng.random() < 0.5), top, left, zoom, colors)
 
-    def pictures(self, frames: Tensor) -> Tensor:
-        """[N,3,S,S] in [-1,1], changed."""
+    def pictures(self, frames: Tensor, window: tuple[slice, slice] = _WHOLE) -> Tensor:
+        """[N,3,S,S] in [-1,1], changed; of the result the rows and columns `window`."""
         size = frames.shape[-1]
-        if self.zoom != 1:
+        row, column = (torch.arange(size)[part] for part in window)
+        if self.mirrored:
+            column = size - 1 - column
+        if self.zoom == 1:
+            frames = frames[:, :, row[:, None], column]
+        else:
             step = 2 / (size * self.zoom)
-            rows = torch.arange(size) * step + step / 2 + 2 * self.top / size - 1
-            columns = torch.arange(size) * step + step / 2 + 2 * self.left / size - 1
+            rows = row * step + step / 2 + 2 * self.top / size - 1
+            columns = column * step + step / 2 + 2 * self.left / size - 1
             grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).float()
             grid = grid[None].expand(len(frames), -1, -1, -1)
             frames = F.grid_sample(frames, grid, mode="bicubic", padding_mode="border", align_corners=False)
-        if self.mirrored:
-            frames = frames.flip(-1)
         colors = torch.from_numpy(self.colors).float()
         return (torch.einsum("ij,njhw->nihw", colors[:, :3], frames) + colors[:, 3:, None]).clamp(-1, 1)
 

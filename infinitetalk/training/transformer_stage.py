@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .batches import Batch, BatchMaker, relative_scale
+from .glimpses import Sight
 from .hearing import HeardSpeech, learn_to_hear
 from .loop import Draw, fit
 from .networks import NanoNetworks, build_networks
@@ -32,6 +33,7 @@ from .phases import Phase, TransformerTraining
 from .readings import Readings
 
 if TYPE_CHECKING:
+    from ..models.nano_vae import NanoVAE
     from .clips import ClipSet
     from .latents import Features
 
@@ -45,6 +47,19 @@ TWO_REFERENCE_TRAINING = TransformerTraining(
     hearing_steps=0,
     conditioning="two-reference",
     phases=(Phase("between", 1.0, 21, None, 2, 6.0, 4.0, 0.2, 0.6, moving_share=0.5),),
+)
+
+# Fine-tuning a finished network by what its decoder shows, always from pure noise, as generation with one step does.
+PICTURES_TRAINING = TransformerTraining(
+    seconds=5400.0,
+    rate=5e-4,
+    hearing_steps=0,
+    audio_noise=0.15,
+    picture_weight=2.0,
+    phases=(
+        Phase("mouths", 0.6, 7, (8, 8), 12, 8.0, 2.0, 0.0, 1.0, moving_share=0.15),
+        Phase("chunks", 0.4, 21, None, 2, 24.0, 6.0, 0.0, 1.0, moving_share=0.15, crops_between=2, crop_between=(8, 8)),
+    ),
 )
 
 # Fine-tuning a finished network to hear better: few faces, much other speech for them, mouths alone at first.
@@ -66,6 +81,7 @@ def flow_loss(
     settings: TransformerTraining,
     generator: torch.Generator,
     readings: Readings | None = None,
+    sight: Sight | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted squared error of the predicted velocity, and that of the mouth's clean latent alone at high noise."""
     size, device = batch.clean.shape[0], batch.clean.device
@@ -90,6 +106,10 @@ def flow_loss(
         read = readings.error(result, batch)
         loss = loss + settings.reading_weight * read
         figures["read"] = read.detach()
+    if sight is not None:
+        seen = sight.error(result, batch)
+        loss = loss + settings.picture_weight * seen
+        figures["seen"] = seen.detach()
     return loss, figures
 
 
@@ -117,6 +137,7 @@ def train_transformer(
     stage: str = "transformer",
     start_from: Path | None = None,
     speech: HeardSpeech | None = None,
+    vae: NanoVAE | None = None,
 ) -> dict[str, float]:
     """Run the phases within the budget, export to `out/transformer` and `out/image_encoder`.
 
@@ -124,6 +145,7 @@ def train_transformer(
 
     Args:
         start_from: folder of exported networks to start from, instead of new ones.
+        vae: whose decoder shows what `settings.picture_weight` counts; without it nothing is looked at.
         speech: without pictures; the sound's tokens learn from it, and `settings.dubbed_share` of the examples say it.
 
     Raises:
@@ -145,8 +167,11 @@ def train_transformer(
     else:
         networks = NanoNetworks.from_folder(start_from)
     choose_trainable(networks, settings.trainable)
+    if vae is None:
+        settings = replace(settings, picture_weight=0.0)
     scale = kept_scale(out, clips, features, train, settings.seed)
     maker = BatchMaker(clips, features, scale, settings, speech=speech)
+    sight = Sight(vae, scale) if settings.picture_weight else None
     probe = Probe.fit(clips, features, train)
     quality = probe.quality(clips, features, held_out)
     readings = Readings.fit(maker, train)
@@ -159,7 +184,9 @@ def train_transformer(
     def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         phase = alternate(settings.phase_at(draw.progress), draw.step)
         batch = maker.draw(maker.choose(train, phase, draw.rng), phase, draw.rng)
-        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator, readings)
+        if sight is not None:
+            sight.to(draw.device)
+        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator, readings, sight)
 
     def measure(step: int) -> dict[str, float]:
         nonlocal train
