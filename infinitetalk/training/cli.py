@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
-STAGES = (*SHARES, "pictures", "lips", "two-reference", "sync", "lora")
+STAGES = (*SHARES, "lip-reader", "pictures", "lips", "two-reference", "sync", "lora")
 REFERENCES = ("M0", "M1", "M2", "M3")
 CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -136,14 +136,20 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         return {"clips": float(features.finished.sum())}
     from .distill import DISTILL_TRAINING, Teaching, distill
     from .latents import load_autoencoder
+    from .lip_reader import ReaderTraining, load_reader, train_reader
     from .transformer_stage import (
         LIPS_TRAINING,
         PICTURES_TRAINING,
         TWO_REFERENCE_TRAINING,
         TransformerTraining,
+        kept_scale,
         train_transformer,
     )
 
+    if stage == "lip-reader":
+        settings = _changed(ReaderTraining(), num_steps=arguments.steps, **changes)
+        scale = kept_scale(out, clips, features, features.ready(clips.split("train")), settings.seed)
+        return train_reader(clips, features, load_autoencoder(_weights(out, "vae")), scale, out, settings)
     if stage == "transformer":
         settings = _transformer_settings(TransformerTraining(), arguments, changes)
         return train_transformer(
@@ -160,7 +166,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         vae = load_autoencoder(_weights(out, "vae"))
         return train_transformer(
             clips, features, out / stage, settings, stage=stage, start_from=start_from, vae=vae,
-            speech=_heard(arguments),
+            reader=load_reader(out), speech=_heard(arguments),
         )  # fmt: skip
     if stage == "two-reference":
         settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .batches import Batch
     from .clips import ClipSet
     from .latents import Variation
+    from .lip_reader import LipReader
     from .references import Given
 
 CELLS = 6  # latent positions along each side of what is decoded: a mouth, and the chin that falls with it
@@ -98,13 +99,14 @@ def glimpse(
 
 
 class Sight(nn.Module):
-    """Nano's decoder, fixed, and the error of what it shows.
+    """Nano's decoder and a reader of lips, both fixed, and the errors of what is shown.
 
     Not part of what learns: kept out of checkpoints and averages by whoever holds it.
     """
 
-    def __init__(self, vae: NanoVAE, scale: float) -> None:
+    def __init__(self, vae: NanoVAE, scale: float, reader: LipReader | None = None) -> None:
         super().__init__()
+        self.reader = reader
         self.decoder = vae.decoder.requires_grad_(False).to(memory_format=torch.channels_last)
         self.scale = scale
         self.register_buffer("mean", torch.tensor(vae.config.latents_mean)[:, None, None])
@@ -131,12 +133,20 @@ class Sight(nn.Module):
         moved = self.decoder(*moved, self.decoder.look_at(seen.reference, latent))
         return moved.frames.unflatten(0, (-1, FRAMES_PER_GROUP))
 
-    def error(self, clean: Tensor, batch: Batch) -> Tensor:
-        """Error of the decoded glimpses over that of showing the reference alone; a number, about 1 at the start."""
+    def errors(self, clean: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Of the decoded glimpses, numbers that are about 1 where nothing moves.
+
+        seen: error over that of showing the reference alone. lips: squared error of what the reader reads, in
+        variances.
+        """
         seen = batch.glimpse
-        own = picture_error(self.decode(clean, batch), seen)
+        frames = self.decode(clean, batch)
         still = picture_error(seen.reference[:, None].expand_as(seen.frames), seen)
-        return (own / (STILL_ERROR + still) * seen.counts).sum() / seen.counts.sum().clamp(min=1)
+        ratio = picture_error(frames, seen) / (STILL_ERROR + still)
+        errors = {"seen": (ratio * seen.counts).sum() / seen.counts.sum().clamp(min=1)}
+        if self.reader is not None:
+            errors["lips"] = self.reader.error(frames, batch)
+        return errors
 
 
 def picture_error(frames: Tensor, seen: Glimpse) -> Tensor:

@@ -57,6 +57,7 @@ class TransformerTraining:
     trainable: pattern of parameter names that learn; None: all. For adapters on a finished network.
     reading_weight: of errors in what can be read from latents (`training.readings`).
     picture_weight: of the error of decoded mouths (`training.glimpses`), once the decoder is there.
+    lips_weight: of what a reader of lips reads wrongly in them (`training.lip_reader`), if there is one.
     dubbed_share: of the examples, in which a clip's mouth says other speech (`training.dubbing`), if there is some.
     closed_weight: of latent frames in which p, b or m shuts the lips throughout, against 1 for all others.
     batch_factor: times each phase's batch size (memory permitting: on a GPU).
@@ -83,6 +84,7 @@ class TransformerTraining:
     trainable: str | None = None
     reading_weight: float = 0.12
     picture_weight: float = 0.0
+    lips_weight: float = 0.0
     dubbed_share: float = 0.5
     closed_weight: float = 2.5
     batch_factor: int = 1

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..models.nano_vae import NanoVAE
     from .clips import ClipSet
     from .latents import Features
+    from .lip_reader import LipReader
 
 TIME_FLOOR = 0.15  # of the squared time that the clean latent's error is divided by
 STILL_VARIANCE = 0.5  # of relative latents, added to an example's own before its errors are divided by it
@@ -107,9 +108,9 @@ def flow_loss(
         loss = loss + settings.reading_weight * read
         figures["read"] = read.detach()
     if sight is not None:
-        seen = sight.error(result, batch)
-        loss = loss + settings.picture_weight * seen
-        figures["seen"] = seen.detach()
+        for name, value in sight.errors(result, batch).items():
+            loss = loss + (settings.picture_weight if name == "seen" else settings.lips_weight) * value
+            figures[name] = value.detach()
     return loss, figures
 
 
@@ -138,6 +139,7 @@ def train_transformer(
     start_from: Path | None = None,
     speech: HeardSpeech | None = None,
     vae: NanoVAE | None = None,
+    reader: LipReader | None = None,
 ) -> dict[str, float]:
     """Run the phases within the budget, export to `out/transformer` and `out/image_encoder`.
 
@@ -146,6 +148,7 @@ def train_transformer(
     Args:
         start_from: folder of exported networks to start from, instead of new ones.
         vae: whose decoder shows what `settings.picture_weight` counts; without it nothing is looked at.
+        reader: of lips, for what `settings.lips_weight` counts.
         speech: without pictures; the sound's tokens learn from it, and `settings.dubbed_share` of the examples say it.
 
     Raises:
@@ -171,7 +174,7 @@ def train_transformer(
         settings = replace(settings, picture_weight=0.0)
     scale = kept_scale(out, clips, features, train, settings.seed)
     maker = BatchMaker(clips, features, scale, settings, speech=speech)
-    sight = Sight(vae, scale) if settings.picture_weight else None
+    sight = Sight(vae, scale, reader) if settings.picture_weight else None
     probe = Probe.fit(clips, features, train)
     quality = probe.quality(clips, features, held_out)
     readings = Readings.fit(maker, train)

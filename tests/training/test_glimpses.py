@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from infinitetalk.models.nano_vae import NanoVAE
-from infinitetalk.paths import assets_dir
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.glimpses import CELL_PIXELS, CELLS, Sight, glimpse, picture_error
-from infinitetalk.training.latents import Features, Variation, compute_features
+from infinitetalk.training.latents import Variation
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.record import read_log
 from infinitetalk.training.references import Given
 from infinitetalk.training.transformer_stage import train_transformer
 
+from .conftest import shipped_vae
 from .toy_features import toy_clips, toy_features
 
 MOUTHS = Phase("mouths", 1.0, 4, (8, 8), 3, 6.0, 2.0, 0.0, 1.0)
@@ -26,61 +25,30 @@ SMALL = TransformerTraining(
 )
 
 
-def shipped_vae() -> NanoVAE:
-    return NanoVAE.from_pretrained(assets_dir() / "nano" / "vae").eval()
-
-
-@pytest.fixture(scope="module")
-def vae() -> NanoVAE:
-    return shipped_vae()
-
-
-@pytest.fixture(scope="module")
-def clips():
-    """Grey faces of 256 pixels in which a dark mouth opens with the sound."""
-    clips = toy_clips(size=256)
-    rows, columns = np.mgrid[:256, :256]
-    for clip, video in enumerate(clips.video):
-        texture = 8 * np.sin(columns / 5 + clip)[None] * np.cos(rows / 7)[None]
-        video[:] = (video + texture[..., None]).astype(np.uint8)
-        for frame in range(len(video)):
-            height = 3 + 20 * clips.jaw[clip, frame]
-            video[frame][np.hypot((rows - 184) / height, (columns - 128) / 26) < 1] = 20
-    return clips
-
-
-@pytest.fixture(scope="module")
-def features(clips, tmp_path_factory) -> Features:
-    from infinitetalk.models.audio_encoder import SpeechEncoder
-
-    encoder = SpeechEncoder.from_pretrained(assets_dir() / "nano" / "audio_encoder").eval()
-    return compute_features(clips, shipped_vae(), encoder, tmp_path_factory.mktemp("features"))
-
-
-def batch_of(clips, features, phase: Phase = MOUTHS, seed: int = 0, **changes):
-    maker = BatchMaker(clips, features, 0.5, replace(SMALL, **changes))
+def batch_of(mouth_clips, mouth_features, phase: Phase = MOUTHS, seed: int = 0, **changes):
+    maker = BatchMaker(mouth_clips, mouth_features, 0.5, replace(SMALL, **changes))
     return maker.draw(np.arange(4), phase, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
-def test_a_window_of_a_variation_is_that_of_the_whole(clips, number) -> None:
-    picture = torch.from_numpy(clips.frames(0, 3, 5).copy()).movedim(-1, 1).float() / 127.5 - 1
+def test_a_window_of_a_variation_is_that_of_the_whole(mouth_clips, number) -> None:
+    picture = torch.from_numpy(mouth_clips.frames(0, 3, 5).copy()).movedim(-1, 1).float() / 127.5 - 1
     variation = Variation.of(0, number, 256)
     whole = variation.pictures(picture)
     part = variation.pictures(picture, (slice(96, 192), slice(160, 256)))
     torch.testing.assert_close(part, whole[:, :, 96:192, 160:256], atol=1e-5, rtol=0)
 
 
-def test_a_glimpse_shows_the_mouth_of_the_group_it_names(clips) -> None:
+def test_a_glimpse_shows_the_mouth_of_the_group_it_names(mouth_clips) -> None:
     given = Given(10, 4, 3, opens=False)
     still = Variation.of(0, 0, 256)
-    seen = glimpse(clips, 0, given, still, (4, 4), (10, 10), np.zeros(4), np.random.default_rng(1))
+    seen = glimpse(mouth_clips, 0, given, still, (4, 4), (10, 10), np.zeros(4), np.random.default_rng(1))
     assert seen["group"] == 3, "what is given is not looked at"
     top, left = (CELL_PIXELS * (4 + int(seen[name])) for name in ("top", "left"))
     size = CELLS * CELL_PIXELS
 
     def cut(start: int, stop: int) -> np.ndarray:
-        stored = clips.frames(0, start, stop)[:, top : top + size, left : left + size]
+        stored = mouth_clips.frames(0, start, stop)[:, top : top + size, left : left + size]
         return np.moveaxis(stored.astype(np.float32) / 127.5 - 1, -1, 1)
 
     assert np.abs(seen["frames"] - cut(19, 23)).max() < 1e-6
@@ -89,49 +57,49 @@ def test_a_glimpse_shows_the_mouth_of_the_group_it_names(clips) -> None:
     assert top + rows[0] == 160 and top + rows[-1] == 207, "the box of the mouth"
 
 
-def test_shut_lips_are_looked_at_more_often(clips) -> None:
+def test_shut_lips_are_looked_at_more_often(mouth_clips) -> None:
     closed = np.array([0.0, 0.0, 1.0, 0.0])
     rng = np.random.default_rng(0)
     still, given = Variation.of(0, 0, 256), Given(0, 0, 1, opens=True)
-    drawn = (glimpse(clips, 0, given, still, (4, 4), (10, 10), closed, rng) for _ in range(200))
+    drawn = (glimpse(mouth_clips, 0, given, still, (4, 4), (10, 10), closed, rng) for _ in range(200))
     groups = [int(seen["group"]) for seen in drawn]
     counts = np.bincount(groups, minlength=4)
     assert counts[0] == 0 and counts[2] > 1.4 * counts[1] > 0
 
 
 @pytest.mark.parametrize("crop", [(8, 8), None])
-def test_true_latents_look_better_than_the_reference_alone(clips, features, vae, crop) -> None:
-    batch = batch_of(clips, features, replace(MOUTHS, crop=crop))
-    sight = Sight(vae, 0.5)
+def test_true_latents_look_better_than_the_reference_alone(mouth_clips, mouth_features, nano_vae, crop) -> None:
+    batch = batch_of(mouth_clips, mouth_features, replace(MOUTHS, crop=crop))
+    sight = Sight(nano_vae, 0.5)
     assert sight.decode(batch.clean, batch).shape == batch.glimpse.frames.shape == (4, 4, 3, 96, 96)
-    true, none = sight.error(batch.clean, batch).item(), sight.error(torch.zeros_like(batch.clean), batch).item()
+    true, none = (sight.errors(latents, batch)["seen"].item() for latents in (batch.clean, 0 * batch.clean))
     assert true < 0.75 * none < 1.0
     still = batch.glimpse.reference[:, None].expand_as(batch.glimpse.frames)
     assert picture_error(batch.glimpse.frames, batch.glimpse).abs().max() == 0
     assert picture_error(still, batch.glimpse).min() > 0
 
 
-def test_the_error_teaches_the_group_and_its_neighbours_alone(clips, features, vae) -> None:
-    batch = batch_of(clips, features)
+def test_the_error_teaches_the_group_and_its_neighbours_alone(mouth_clips, mouth_features, nano_vae) -> None:
+    batch = batch_of(mouth_clips, mouth_features)
     clean = (0.5 * batch.clean).requires_grad_()
-    Sight(vae, 0.5).error(clean, batch).backward()
+    Sight(nano_vae, 0.5).errors(clean, batch)["seen"].backward()
     for gradient, group in zip(clean.grad, batch.glimpse.group.tolist(), strict=True):
         felt = gradient.abs().amax(dim=(0, 2, 3)) > 0
         assert felt[group] and not felt[[t for t in range(4) if abs(t - group) > 1]].any()
 
 
-def test_nobody_is_seen_saying_another_ones_speech(clips, features, vae) -> None:
-    batch = batch_of(clips, features)
-    sight = Sight(vae, 0.5)
+def test_nobody_is_seen_saying_another_ones_speech(mouth_clips, mouth_features, nano_vae) -> None:
+    batch = batch_of(mouth_clips, mouth_features)
+    sight = Sight(nano_vae, 0.5)
     dubbed = replace(batch, glimpse=replace(batch.glimpse, counts=torch.zeros(4)))
-    assert sight.error(batch.clean, dubbed).item() == 0
-    assert batch_of(clips, features, picture_weight=0.0).glimpse is None
+    assert sight.errors(batch.clean, dubbed)["seen"].item() == 0
+    assert batch_of(mouth_clips, mouth_features, picture_weight=0.0).glimpse is None
 
 
-def test_a_training_that_looks(clips, features, vae, tmp_path) -> None:
-    train_transformer(clips, features, tmp_path, SMALL, vae=vae)
+def test_a_training_that_looks(mouth_clips, mouth_features, nano_vae, tmp_path) -> None:
+    train_transformer(mouth_clips, mouth_features, tmp_path, SMALL, vae=nano_vae)
     assert 0.3 < read_log(tmp_path / "stages" / "transformer" / "log.csv")[-1]["seen"] < 2
-    moved = vae.decoder.see_quarter[0].weight - shipped_vae().decoder.see_quarter[0].weight
+    moved = nano_vae.decoder.see_quarter[0].weight - shipped_vae().decoder.see_quarter[0].weight
     assert moved.abs().max() == 0, "the decoder does not learn"
     train_transformer(toy_clips(), toy_features(toy_clips()), tmp_path / "blind", SMALL)
     assert "seen" not in read_log(tmp_path / "blind" / "stages" / "transformer" / "log.csv")[-1], "there is no decoder"
