@@ -401,7 +401,7 @@ def launch(
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     studio = Studio(jobs_dir, shared=share or host not in LOOPBACK, keep_hours=keep_hours)
-    studio.wake()
+    studio.watch_queue()
     studio.keep_tidy()
     page = build_page(studio, preset)
     try:

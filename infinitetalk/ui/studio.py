@@ -30,6 +30,7 @@ NUM_REMEMBERED_JOBS = 200
 UNDO_SECONDS = 3600.0  # a removed film can be put back
 REMOVED = ".removed"  # below the jobs folder
 TIDY_SECONDS = 600.0
+WATCH_SECONDS = 2.0  # between two looks at queue.json, which `infinitetalk queue` edits too
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16,}")
 
 # Settings that networks are loaded or fitted by; with all of these equal, a film takes the networks of the one before.
@@ -68,6 +69,7 @@ class Studio:
         self._running: Job | None = None
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
+        self._order = threading.RLock()  # held while the line and queue.json are made to say the same
         self._worker: threading.Thread | None = None
         self._loading = threading.Lock()
         self._models: tuple[Any, Any] | None = None  # (what they are, the networks)
@@ -87,10 +89,12 @@ class Studio:
         from ..pipeline import prepare_job
 
         folder = prepare_job(request, self._new_folder())
-        self.queue.add(folder)
-        if held:
-            self.queue.hold([folder.path])
-        return self._enqueue(self._continuing(folder.path, queued=True))
+        job = self._continuing(folder.path, queued=True)
+        with self._order:
+            self.queue.add(folder)
+            if held:
+                self.queue.hold([folder.path])
+            return self._enqueue(job)
 
     def resume(self, directory: Path) -> Job:
         """Finish a film that was stopped, for somebody who waits for it.
@@ -98,23 +102,64 @@ class Studio:
         Raises:
             UserError: the folder holds no film that can be finished.
         """
-        self.queue.remove(directory)  # where it failed before
-        return self._enqueue(self._continuing(directory, queued=False))
+        job = self._continuing(directory, queued=False)
+        with self._order:
+            self.queue.remove(directory)  # where it failed before
+            return self._enqueue(job)
 
     def change(self, job: Job, work: Work) -> Job:
         """Put work on a finished job's film at the end of the line; the job that is returned has the same folder."""
         return self._enqueue(Job(job.request, job.directory, job.plan, work, again=True))
 
     def wake(self) -> None:
-        """Take up the queue where the last run of the studio left it."""
+        """Take up the queue where the last run of the studio left it, or as another program has changed it since.
+
+        Raises:
+            UserError: queue.json was edited wrongly.
+        """
         if not self.queue.path.exists():
             return
-        for path, waiting in zip(self.queue.jobs(), self.queue.state().jobs, strict=True):
-            if waiting.failed is None:
+        with self._order:
+            # First what is known: a film that is done between the two is then in neither.
+            with self._changed:
+                waiting = list(self._waiting)
+                known = {job.directory for job in [self._running, *waiting] if job is not None}
+            able = [self.jobs_dir / one.job for one in self.queue.state().jobs if one.failed is None]
+            for job in waiting:
+                if job.queued and job.directory not in able:
+                    self.cancel(job)
+            for path in able:
+                if path not in known:
+                    try:
+                        self._enqueue(self._continuing(path, queued=True))
+                    except UserError as error:
+                        self.queue.fail(path, str(error))
+            with self._changed:
+                places = {path: place for place, path in enumerate(able)}
+                queued = [job for job in self._waiting if job.queued]
+                in_order = iter(sorted(queued, key=lambda job: places.get(job.directory, len(able))))
+                self._waiting = [next(in_order) if job.queued else job for job in self._waiting]
+                self._changed.notify_all()
+
+    def watch_queue(self) -> None:
+        """`wake` whenever queue.json has changed, for as long as the studio is up."""
+
+        def work() -> None:
+            known: tuple[int, int] | None = None
+            while True:
                 try:
-                    self._enqueue(self._continuing(path, queued=True))
-                except UserError as error:
-                    self.queue.fail(path, str(error))
+                    facts = self.queue.path.stat()
+                    now = facts.st_mtime_ns, facts.st_ino  # it is written whole, as another file each time
+                    if now != known:
+                        known = now
+                        self.wake()
+                except FileNotFoundError:
+                    known = None
+                except Exception as error:  # told once; the page says so too, and the next change may mend it
+                    failure(error)
+                time.sleep(WATCH_SECONDS)
+
+        threading.Thread(target=work, name="watch-queue", daemon=True).start()
 
     def _new_folder(self) -> Path:
         return self.jobs_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}"
@@ -212,9 +257,10 @@ class Studio:
             raise InputError("This film is being made; cancel it first, then remove it.")
         with contextlib.suppress(InputError):  # a damaged film can be removed too
             JobFolder.open(directory).check_free()
-        if job is not None:
-            self.cancel(job)
-        self.queue.remove(directory)
+        with self._order:
+            if job is not None:
+                self.cancel(job)
+            self.queue.remove(directory)
         removed = self.jobs_dir / REMOVED
         removed.mkdir(exist_ok=True)
         target = removed / directory.name
@@ -234,8 +280,9 @@ class Studio:
         source.rename(target)
         if queued:
             job = self._continuing(target, queued=True)
-            self.queue.add(target)
-            self._enqueue(job)
+            with self._order:
+                self.queue.add(target)
+                self._enqueue(job)
         return target
 
     def tidy(self) -> None:
@@ -278,12 +325,14 @@ class Studio:
     def cancel(self, job: Job) -> None:
         """A film that waits is dropped at once; one that runs stops at its next step and keeps its finished chunks."""
         job.cancel()
-        with self._changed:
-            waiting = job in self._waiting
+        with self._order:
+            with self._changed:
+                waiting = job in self._waiting
+                if waiting:
+                    self._waiting.remove(job)
             if waiting:
-                self._waiting.remove(job)
+                self._ended(job)
         if waiting:
-            self._ended(job)
             job.publish(Finished(output=None, job_dir=job.directory, complete=False, num_frames=0))
 
     def queued(self, mine: Any) -> list[Path]:
@@ -301,11 +350,12 @@ class Studio:
         if directory not in order or not 0 <= order.index(directory) + by < len(order):
             return
         order.insert(order.index(directory) + by, order.pop(order.index(directory)))
-        with self._changed:
-            slots = {job.directory: job for job in self._waiting if job.queued and job.directory in order}
-            exchanged = iter([slots[path] for path in order if path in slots])
-            self._waiting = [next(exchanged) if job.directory in slots else job for job in self._waiting]
-        self.queue.arrange(order)
+        with self._order:
+            with self._changed:
+                slots = {job.directory: job for job in self._waiting if job.queued and job.directory in order}
+                exchanged = iter([slots[path] for path in order if path in slots])
+                self._waiting = [next(exchanged) if job.directory in slots else job for job in self._waiting]
+            self.queue.arrange(order)
 
     def pause(self, paused: bool, mine: Any) -> None:
         """Begin no further film of the queue, or go on; of a shared studio's queue no further one of the visitor's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from infinitetalk.events import Finished
 from infinitetalk.pipeline import plan, prepare_job
 from infinitetalk.request import GenerationRequest, Speaker
 from infinitetalk.streaming.job import JobFolder
+from infinitetalk.streaming.job_queue import JobQueue
+from infinitetalk.ui import studio as studio_module
 from infinitetalk.ui.studio import REMOVED, Studio
 
 ONE, TWO = "20260101-120000-0123456789abcdef", "20260102-120000-fedcba9876543210"
@@ -148,6 +151,39 @@ def test_visitors_move_and_pause_only_their_own_films(tmp_path: Path, picture: P
     again = Studio(tmp_path / "jobs")
     again.wake()
     assert again.passed_over() == {films[0], films[2]}, "after a restart too"
+
+
+def test_what_another_program_does_to_the_queue_counts_at_once(
+    tmp_path: Path, picture: Path, voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `infinitetalk queue` does beside a studio that is up."""
+    monkeypatch.setattr(studio_module, "WATCH_SECONDS", 0.05)
+    studio = Studio(tmp_path / "jobs", shared=False)
+    studio.pause(True, [])
+    request = GenerationRequest(str(picture), (Speaker(str(voice)),), max_seconds=0.2)
+    first, second = studio.submit_later(request), studio.submit_later(request)
+    studio.watch_queue()
+    beside = JobQueue(studio.jobs_dir)
+    added = prepare_job(request, studio.jobs_dir / ONE)
+    beside.add(added)
+    beside.move(second.directory, 0)
+    beside.remove(first.directory)
+
+    def line() -> list[Path]:
+        return studio.queued([])
+
+    _until(lambda: line() == [second.directory, added.path])
+    assert isinstance(list(studio.follow(first))[-1], Finished), "whoever waits for it is told"
+    beside.go_on()
+    _until(lambda: (added.path / "output.mp4").exists() and not beside.jobs())
+    assert line() == [] and (second.directory / "output.mp4").exists() and not (first.directory / "output.mp4").exists()
+
+
+def _until(true: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_queue_file_that_cannot_be_read_stops_nothing_else(tmp_path: Path, picture: Path, voice: Path) -> None:
