@@ -28,7 +28,7 @@ from . import rendering
 from .form import NO_EDITS, REMEMBERED, Form
 from .jobs import Failed, Job, Waiting, failure
 from .people.component import kept, people_state
-from .served import served
+from .served import is_served, served
 from .studio import Studio
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
@@ -327,8 +327,11 @@ def cancel(studio: Studio, job_id: Any) -> Updates:
     return {"progress": rendering.stopping()}
 
 
-def whole_film(studio: Studio, job_id: Any, with_asked: bool) -> Updates:
-    """The film that the visitor's player should have, once it has ended; as `asked` left it."""
+def whole_film(studio: Studio, job_id: Any, with_asked: bool, shown: Any = "") -> Updates:
+    """The film that the visitor's player should have, once it has ended; as `asked` left it.
+
+    shown: address of what the player has; where that is this film, it goes on where it was.
+    """
     job = studio.find(job_id)
     if job is None or not job.ended:
         return {}
@@ -336,9 +339,10 @@ def whole_film(studio: Studio, job_id: Any, with_asked: bool) -> Updates:
 
     folder = JobFolder(job.directory, job.request)
     drawn = folder.path / NAME
+    film, name = folder.output, folder.name
     if with_asked and drawn.exists():
-        return {"film": served(drawn, film_name(f"{folder.name}-asked"))}
-    return {"film": served(folder.output, film_name(folder.name))} if folder.output.exists() else {}
+        film, name = drawn, f"{folder.name}-asked"
+    return {} if not film.exists() or is_served(shown, film) else {"film": served(film, film_name(name))}
 
 
 def asked(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:

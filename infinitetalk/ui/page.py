@@ -53,6 +53,10 @@ EMPTY_RESULT = """
 </div>
 """
 
+_WITH_WHAT_IS_SHOWN = """
+(job, asked) => [job, asked, document.querySelector('#film video')?.currentSrc || '']
+"""
+
 
 def _heading(number: int, title: str, help_text: str = "") -> str:
     below = f'<p class="help">{help_text}</p>' if help_text else ""
@@ -155,6 +159,7 @@ def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
                         elem_id="live", buttons=[],
                     )  # fmt: skip
                 with gr.Tab("Whole film", id="film") as c["film_tab"]:
+                    c["film_shown"] = gr.Textbox(visible=False)
                     c["film"] = gr.Video(
                         show_label=False, label="Whole film", interactive=False, elem_id="film", buttons=[]
                     )
@@ -338,9 +343,10 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     films.wire(c, studio, form, of_film, updates, streamed, {"quick": quick, "film": film_event})
     compare.wire(c, studio, updates, streamed, {"quick": quick, "private": private})
     # A player that is drawn when its tab is opened may have lost the film that it was given before.
-    told = updates(partial(handlers.whole_film, studio)), outputs("job", "asked"), outputs("film")
-    c["film_tab"].select(*told, **quick)
-    c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick).then(*told, **quick)
+    told = updates(partial(handlers.whole_film, studio)), outputs("job", "asked", "film_shown"), outputs("film")
+    quick_look = quick | {"js": _WITH_WHAT_IS_SHOWN}
+    c["film_tab"].select(*told, **quick_look)
+    c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick).then(*told, **quick_look)
 
 
 def _named(c: dict[str, Any], update: Updates) -> Any:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 from gradio.utils import get_upload_folder
 
@@ -21,6 +22,15 @@ def served(path: Path, name: str) -> str:
     except OSError:
         shutil.copyfile(path, target)
     return str(target)
+
+
+def is_served(address: object, path: Path) -> bool:
+    """Whether the browser's `address` shows the file as it is now, and not one that has been replaced since."""
+    shown = unquote(str(address or "").partition("file=")[2])
+    try:
+        return bool(shown) and os.path.samefile(shown, path)
+    except (OSError, ValueError):
+        return False
 
 
 def new_served(name: str) -> Path:

@@ -101,6 +101,19 @@ def test_a_film_with_a_moving_camera(studio_url: str, chromium: str, tmp_path: P
             page.screenshot(path=str(Path(folder) / "asked.png"), full_page=True)
         page.get_by_label("Draw what was asked of camera, head and body over the film").uncheck()
         page.wait_for_function("!document.querySelector('#film video')?.currentSrc.includes('asked')")
+
+        # Whoever looks at the other player and comes back finds the film where it was.
+        page.get_by_role("tab", name="Whole film").click()
+        page.wait_for_function("document.querySelector('#film video')?.readyState > 1", timeout=30_000)
+        page.evaluate("document.querySelector('#film video').currentTime = 1.5")
+        before = page.eval_on_selector("#film video", "video => video.currentSrc")
+        page.get_by_role("tab", name="Live").click()
+        page.wait_for_timeout(500)
+        page.get_by_role("tab", name="Whole film").click()
+        page.wait_for_timeout(1500)
+        after = page.eval_on_selector("#film video", "video => [video.currentSrc, video.currentTime]")
+        assert after[0] == before and after[1] >= 1.5, after
+
         page.get_by_label("As the references show it", exact=True).check()
         page.wait_for_selector("#movement-shown img", state="detached", timeout=30_000)
         page.get_by_label("Lively, as people who talk", exact=True).check()
