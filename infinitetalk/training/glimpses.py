@@ -36,8 +36,8 @@ class Glimpse:
     """One group of frames of each of B examples, as pictures of s pixels around the mouth, colours in [-1,1].
 
     group: [B] latent frame that stands for it. top, left: [B] first latent position in the example's own cut-out.
-    frames: [B,4,3,s,s]. reference: [B,3,s,s]. mouth: [B,4,1,s,s], 1 where it is. counts: [B], 0 where there is nothing
-        to compare with.
+    frames: [B,4,3,s,s]. reference: [B,3,s,s]. mouth: [B,4,1,s,s], 1 where it is. closed: [B,4], 1 where p, b or m
+        shuts the lips. counts: [B], 0 where there is nothing to compare with.
     """
 
     group: Tensor
@@ -46,6 +46,7 @@ class Glimpse:
     frames: Tensor
     reference: Tensor
     mouth: Tensor
+    closed: Tensor
     counts: Tensor
 
     def to(self, device: torch.device | str) -> Glimpse:
@@ -95,6 +96,7 @@ def glimpse(
         "frames": pictures(start, FRAMES_PER_GROUP),
         "reference": pictures(given.reference, 1)[0],
         "mouth": mouth[:, None].astype(np.float32),
+        "closed": np.asarray(clips.closures[clip, start : start + FRAMES_PER_GROUP], np.float32),
     }
 
 
@@ -133,11 +135,11 @@ class Sight(nn.Module):
         moved = self.decoder(*moved, self.decoder.look_at(seen.reference, latent))
         return moved.frames.unflatten(0, (-1, FRAMES_PER_GROUP))
 
-    def errors(self, clean: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def errors(self, clean: Tensor, batch: Batch, closed_weight: float = 1.0) -> dict[str, Tensor]:
         """Of the decoded glimpses, numbers that are about 1 where nothing moves.
 
         seen: error over that of showing the reference alone. lips: squared error of what the reader reads, in
-        variances.
+        variances, shut lips weighted.
         """
         seen = batch.glimpse
         frames = self.decode(clean, batch)
@@ -145,7 +147,7 @@ class Sight(nn.Module):
         ratio = picture_error(frames, seen) / (STILL_ERROR + still)
         errors = {"seen": (ratio * seen.counts).sum() / seen.counts.sum().clamp(min=1)}
         if self.reader is not None:
-            errors["lips"] = self.reader.error(frames, batch)
+            errors["lips"] = self.reader.error(frames, batch, closed_weight)
         return errors
 
 

@@ -66,16 +66,20 @@ class LipReader(nn.Module):
     def forward(self, frames: Tensor, references: Tensor) -> Tensor:
         return self.read(self.seen(torch.cat([frames, references], dim=1)))
 
-    def error(self, frames: Tensor, batch: Batch) -> Tensor:
-        """Squared error of what is read from frames [B,4,3,96,96] of the batch's glimpses, jaw and opening foremost."""
+    def error(self, frames: Tensor, batch: Batch, closed_weight: float = 1.0) -> Tensor:
+        """Squared error of what is read from frames [B,4,3,96,96] of the batch's glimpses, jaw and opening foremost.
+
+        closed_weight: of frames in which p, b or m shuts the lips, against 1 for all others.
+        """
         seen = batch.glimpse
         references = seen.reference[:, None].expand_as(frames).flatten(0, 1)
         read = self(frames.flatten(0, 1), references).float().unflatten(0, (-1, 4))
         error = (read - glimpsed(batch) / self.spread).square()
         weight = error.new_ones(error.shape[-1])
         weight[:2] = _JAW_WEIGHT
-        each = (error * weight).mean(dim=(1, 2)) / weight.mean()
-        return (each * seen.counts).sum() / seen.counts.sum().clamp(min=1)
+        counts = (1 + (closed_weight - 1) * seen.closed) * seen.counts[:, None]
+        each = (error * weight).mean(dim=2) / weight.mean()
+        return (each * counts).sum() / counts.sum().clamp(min=1)
 
 
 def glimpsed(batch: Batch) -> Tensor:

@@ -109,7 +109,7 @@ def flow_loss(
         loss = loss + settings.reading_weight * read
         figures["read"] = read.detach()
     if sight is not None:
-        for name, value in sight.errors(result, batch).items():
+        for name, value in sight.errors(result, batch, settings.closed_weight).items():
             loss = loss + (settings.picture_weight if name == "seen" else settings.lips_weight) * value
             figures[name] = value.detach()
     return loss, figures
