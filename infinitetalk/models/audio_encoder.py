@@ -122,10 +122,48 @@ def linear_positions(start: int, stop: int, num_features: int, num_frames: int) 
     return before, np.clip(position - before.astype(np.float32), 0, 1)
 
 
+class Articulation(nn.Module):
+    """What is heard, put as K mouth shapes a frame, and these put as features again: nothing else gets through.
+
+    Whoever draws mouths from such features can learn from the true shapes of its pictures, which leave nothing to
+    guess. A small network that has to guess draws the mean of all mouths that a sound may go with: half open, and
+    blurred. Nano's alone; the published encoder has none.
+    """
+
+    def __init__(self, num_features: int, num_shapes: int, dim: int = 96) -> None:
+        super().__init__()
+        self.hear = nn.Sequential(
+            nn.Conv1d(num_features, dim, 9, padding=4, padding_mode="replicate"),
+            nn.GELU(),
+            nn.Conv1d(dim, dim, 5, padding=2, padding_mode="replicate"),
+            nn.GELU(),
+            nn.Conv1d(dim, num_shapes, 1),
+        )
+        self.say = nn.Linear(num_shapes, num_features)
+
+    def shapes(self, layers: Tensor) -> Tensor:
+        """[B, F, L, C] → [B, F, K], the jaw first, 0 closed to 1."""
+        return self.hear(layers.flatten(2).transpose(1, 2)).transpose(1, 2)
+
+    def forward(self, layers: Tensor) -> Tensor:
+        """[B, F, L, C] → the same, of what the mouth does alone."""
+        return self.say(self.shapes(layers)).unflatten(-1, layers.shape[2:])
+
+
 class SpeechEncoder(Wav2Vec2Model):
-    """wav2vec2 whose every layer speaks once per video frame. Construct with `speech_encoder_config(...)`."""
+    """wav2vec2 whose every layer speaks once per video frame. Construct with `speech_encoder_config(...)`.
+
+    config.num_mouth_shapes: of an `Articulation` after the layers; absent or 0: none, as published.
+    """
 
     config_class = Wav2Vec2Config
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__(config)
+        num_shapes = getattr(config, "num_mouth_shapes", 0)
+        self.articulation = (
+            Articulation(config.num_hidden_layers * config.hidden_size, num_shapes) if num_shapes else None
+        )
 
     @property
     def num_layers(self) -> int:
@@ -173,12 +211,13 @@ class SpeechEncoder(Wav2Vec2Model):
         """Convolutional features of a signal of this length."""
         return (num_samples - self.receptive_field) // self.hop + 1
 
-    def forward(self, signals: Tensor, num_frames: int) -> Tensor:
+    def forward(self, signals: Tensor, num_frames: int, *, articulated: bool = True) -> Tensor:
         """Encode whole signals, differentiably.
 
         Args:
             signals: [B, S] mono at 16 kHz, any gain; each row is normalised to zero mean and unit variance.
             num_frames: F, video frames the S samples last.
+            articulated: False: the layers as they are, before an `Articulation`.
         Returns:
             [B, F, L, C].
         """
@@ -187,7 +226,7 @@ class SpeechEncoder(Wav2Vec2Model):
         variance = signals.var(dim=1, keepdim=True, correction=0)
         features = self.feature_extractor((signals - mean) / torch.sqrt(variance + _VARIANCE_FLOOR))
         features = functional.interpolate(features, size=num_frames, mode="linear", align_corners=True)
-        return self._layers(features.transpose(1, 2))
+        return self._layers(features.transpose(1, 2), articulated)
 
     def embed(self, signal: np.ndarray | Tensor, num_frames: int | None = None) -> Tensor:
         """Encode one signal in a single pass of the transformer, without gradients.
@@ -259,8 +298,8 @@ class SpeechEncoder(Wav2Vec2Model):
         layers = self._layers(resampled[None].to(self.dtype))[0]
         return layers[start - first : stop - first].float()
 
-    def _layers(self, features: Tensor) -> Tensor:
-        """[B, F, conv channels] → every layer's output [B, F, L, C]."""
+    def _layers(self, features: Tensor, articulated: bool = True) -> Tensor:
+        """[B, F, conv channels] → every layer's output [B, F, L, C], or what the mouth makes of them."""
         encoder = self.encoder
         hidden, _ = self.feature_projection(features)
         hidden = hidden + encoder.pos_conv_embed(hidden)
@@ -275,7 +314,8 @@ class SpeechEncoder(Wav2Vec2Model):
             outputs.append(hidden)
         if stable:
             outputs[-1] = encoder.layer_norm(outputs[-1])
-        return torch.stack(outputs, dim=2)
+        layers = torch.stack(outputs, dim=2)
+        return layers if self.articulation is None or not articulated else self.articulation(layers)
 
     def _features(self, read: SampleReader, moments: SignalMoments, start: int, stop: int) -> Tensor:
         """Convolutional features [stop - start, conv channels] of the whole signal, computed block by block."""

@@ -20,6 +20,7 @@ UPPER_LIP, LOWER_LIP, LEFT_CORNER, RIGHT_CORNER = 13, 14, 78, 308  # inner lips
 
 COLUMNS = {
     "lips": "lips follow the new speech (correlation)",
+    "lips_inside": "the same inside chunks",
     "old_lips": "lips follow the old speech (correlation)",
     "place_error": "face away from the source's (% of the picture)",
     "place_follows": "face moves with the source's (correlation)",
@@ -64,6 +65,7 @@ def film_figures(
     middle = film.closeness.shape[1] // 2
     return {
         "lips": _correlation(_openness(faces)[seen], jaw[seen]),
+        "lips_inside": _correlation(*(_less_chunk_means(each, film.borders)[seen] for each in (_openness(faces), jaw))),
         "old_lips": _correlation(_openness(faces)[seen], old_jaw[seen]),
         "place_error": 100 * float(np.linalg.norm(place - true_place, axis=1)[seen].mean()) if seen.any() else np.nan,
         "place_follows": float(np.mean([_correlation(place[seen, i], true_place[seen, i]) for i in (0, 1)])),
@@ -98,6 +100,12 @@ def _place(faces: np.ndarray) -> np.ndarray:
 def _openness(faces: np.ndarray) -> np.ndarray:
     """Distance of the inner lips over the mouth's width [F]."""
     return np.linalg.norm(faces[:, 3] - faces[:, 4], axis=1) / np.linalg.norm(faces[:, 5] - faces[:, 6], axis=1)
+
+
+def _less_chunk_means(values: np.ndarray, borders: list[int]) -> np.ndarray:
+    """Values [F] less the mean of each chunk: a chunk's reference may hold its mouth open or shut throughout."""
+    parts = np.split(values, borders)
+    return np.concatenate([part - (np.nanmean(part) if np.isfinite(part).any() else 0) for part in parts])
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
-STAGES = (*SHARES, "lip-reader", "pictures", "lips", "two-reference", "sync", "lora")
+STAGES = (*SHARES, "articulation", "lip-reader", "pictures", "lips", "two-reference", "sync", "lora")
 REFERENCES = ("M0", "M1", "M2", "M3")
 CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -120,6 +120,14 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         encoder = None if arguments.start_from is None else _weights(arguments.start_from, "audio_encoder")
         source = clips if arguments.speech is None else _speech(arguments)
         return train_audio(source, out, settings, start_from=encoder)
+    if stage == "articulation":
+        from .articulation_stage import ArticulationTraining, train_articulation
+
+        settings = _changed(ArticulationTraining(), num_steps=arguments.steps, **changes)
+        if arguments.speech is None:
+            raise InputError("Articulation is learnt from speech; give a folder of it with --speech.")
+        encoder = _weights(arguments.start_from or out, "audio_encoder")
+        return train_articulation(_speech(arguments), out, settings, encoder)
     if stage in ("vae", "decoder"):
         from .vae_stage import DECODER_TRAINING, VaeTraining, train_vae
 

@@ -33,6 +33,7 @@ GROUP_STRIDE = 2
 LATENT_CELLS = SMALL_SIZE // 8  # latent positions along each side of a picture
 _WHOLE = (slice(None), slice(None))
 AUDIO_REACH = 2  # frames of sound on each side of a frame's own
+_SHAPE_NOISE = 0.02  # on mouth shapes of a clip's second variation, which go from 0 to 1
 NUM_VARIATIONS = 2  # of each clip's pictures and sound, the first as rendered
 
 
@@ -208,6 +209,13 @@ def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder
             groups = vae.encoder.group_latents(hidden[starts], patches[starts])
             arrays["single"][clip, number] = ((single - mean) / std).numpy()
             arrays["groups"][clip, number] = ((groups - mean) / std).numpy()
+            if speech_encoder.articulation is not None and not clips.is_test[clip]:
+                # What the mouth in the picture does, not what is heard of it: see `articulation_stage`.
+                shapes = torch.from_numpy(np.array(clips.mouth_shapes[clip], np.float32))
+                shapes += _SHAPE_NOISE * number * torch.from_numpy(rng.standard_normal(shapes.shape, np.float32))
+                spoken = speech_encoder.articulation.say(shapes)
+                arrays["speech"][clip, number] = spoken.reshape(arrays["speech"].shape[2:]).numpy()
+                continue
             heard = signal if number == 0 else vary_sound(signal, rng)
             arrays["speech"][clip, number] = speech_encoder(heard, clips.num_frames)[0].numpy()
         finished[clip] = True

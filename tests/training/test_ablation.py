@@ -13,7 +13,7 @@ import torch
 from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.training import ablation
 from infinitetalk.training.ablation import VARIANTS, Ablation, run_ablation, training_of
-from infinitetalk.training.ablation_report import film_figures
+from infinitetalk.training.ablation_report import _less_chunk_means, film_figures
 from infinitetalk.training.ablation_stream import NUM_FILM_FRAMES, AblationFilm
 from infinitetalk.training.phases import Phase
 
@@ -73,4 +73,12 @@ def test_borders_and_colours_are_measured() -> None:
     figures = film_figures(film, source, nowhere, jaw, jaw)
     assert 2 < figures["seam"] < 5
     assert figures["color_last"] - figures["color_first"] == pytest.approx(27, abs=1)
-    assert figures["copy_ends"] > 1 and np.isnan(figures["lips"])
+    assert figures["copy_ends"] > 1 and np.isnan(figures["lips"]) and np.isnan(figures["lips_inside"])
+
+
+def test_a_mouth_that_a_chunk_holds_open_throughout_is_no_speech() -> None:
+    said = np.sin(np.arange(120) / 3.0)
+    held = np.repeat([0.0, 5.0, -5.0], 40)
+    inside = _less_chunk_means(said + held, [40, 80])
+    assert np.corrcoef(inside, said)[0, 1] > 0.98 > np.corrcoef(said + held, said)[0, 1]
+    assert np.isnan(_less_chunk_means(np.full(4, np.nan), [2])).all()
