@@ -147,3 +147,25 @@ def test_memory_maps_are_read_as_they_are_and_not_kept(tmp_path: Path) -> None:
     for start in range(0, 2_000_000, 100_000):
         assert np.array_equal(read(start, start + 100_000), signal[start : start + 100_000])
     assert resident() - before < 2 << 20
+
+
+def test_an_articulation_lets_mouth_shapes_through_and_nothing_else(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    config = nano_speech_config(hidden_size=32, num_layers=2, conv_channels=16)
+    config.num_mouth_shapes = 3
+    articulated = SpeechEncoder(config).eval()
+    signal = sound(16_000)
+    with torch.no_grad():
+        whole = articulated(torch.from_numpy(signal)[None], 25)
+        layers = articulated(torch.from_numpy(signal)[None], 25, articulated=False)
+        shapes = articulated.articulation.shapes(layers)
+    assert whole.shape == layers.shape == (1, 25, 2, 32) and shapes.shape == (1, 25, 3)
+    assert not torch.allclose(whole, layers)
+    offset = articulated.articulation.say.bias
+    assert torch.linalg.matrix_rank(whole.flatten(2)[0] - offset, atol=1e-4) <= 3
+    torch.testing.assert_close(articulated.embed(signal, 25), whole[0], atol=2e-4, rtol=2e-4)
+
+    articulated.save_pretrained(tmp_path)
+    again = SpeechEncoder.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(again.embed(signal, 25), articulated.embed(signal, 25))
+    assert SpeechEncoder(speech_encoder_config(hidden_size=32, num_attention_heads=4)).articulation is None
