@@ -38,7 +38,7 @@ def mouth_clips() -> ClipSet:
 
 @pytest.fixture(scope="session")
 def mouth_features(mouth_clips, tmp_path_factory) -> Features:
-    from infinitetalk.models.audio_encoder import SpeechEncoder
+    from infinitetalk.models.audio_encoder import SpeechEncoder, nano_speech_config
 
-    encoder = SpeechEncoder.from_pretrained(assets_dir() / "nano" / "audio_encoder").eval()
+    encoder = SpeechEncoder(nano_speech_config(hidden_size=32, num_layers=2, conv_channels=16)).eval()
     return compute_features(mouth_clips, shipped_vae(), encoder, tmp_path_factory.mktemp("features"))
