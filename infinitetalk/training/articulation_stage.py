@@ -32,6 +32,9 @@ class ArticulationTraining:
     """Settings of the stage; `speech`: what is drawn of the speech, and how its errors count.
 
     encoder_rate: of the encoder itself, whose layers learn on, as a share of the rate.
+    reach: times so far from their mean the shapes are moved when all is learnt. What is heard moves less than mouths
+        do, and a transformer that was trained on features that say more answers to shapes alone less than it should;
+        1 for one that was trained on them.
     """
 
     seconds: float | None = 900.0
@@ -39,6 +42,7 @@ class ArticulationTraining:
     rate: float = 1.5e-3
     encoder_rate: float = 0.25
     weight_decay: float = 0.02
+    reach: float = 1.0
     speech: AudioTraining = AudioTraining(closure_weight=4.0)
     seed: int = 6
 
@@ -83,6 +87,10 @@ def train_articulation(
         out / "stages" / "articulation", report=lambda step: heard_figures(encoder, data),
         rates=[("feature_", settings.encoder_rate), ("encoder.", settings.encoder_rate)],
     )  # fmt: skip
+    with torch.no_grad():
+        last, mean = encoder.articulation.hear[-1], center.to(encoder.device)
+        last.weight.mul_(settings.reach)
+        last.bias.copy_(mean + settings.reach * (last.bias - mean))
     encoder.save_pretrained(out / "audio_encoder")
     return result.figures
 

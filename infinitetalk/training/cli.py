@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
     parser.add_argument("--json", action="store_true", help="print the final figures as one JSON line")
+    parser.add_argument("--reach", type=float, help="articulation: mouth shapes so many times as far from their mean")
     network = parser.add_argument_group("transformer, pictures, lips, two-reference, distill")
     network.add_argument("--reference", choices=REFERENCES, help="where references come from (default M3)")
     network.add_argument("--conditioning", choices=CONDITIONINGS, help="what is given of a chunk (default sparse)")
@@ -123,7 +124,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
     if stage == "articulation":
         from .articulation_stage import ArticulationTraining, train_articulation
 
-        settings = _changed(ArticulationTraining(), num_steps=arguments.steps, **changes)
+        settings = _changed(ArticulationTraining(), num_steps=arguments.steps, reach=arguments.reach, **changes)
         if arguments.speech is None:
             raise InputError("Articulation is learnt from speech; give a folder of it with --speech.")
         encoder = _weights(arguments.start_from or out, "audio_encoder")

@@ -43,6 +43,17 @@ def test_it_hears_the_mouth_and_keeps_its_way_back(encoder: Path, tmp_path: Path
     assert not torch.equal(first.articulation.hear[0].weight, second.articulation.hear[0].weight)
 
 
+def test_mouths_reach_further_where_it_is_asked(encoder: Path, tmp_path: Path) -> None:
+    heard = []
+    for reach in (1.0, 1.5):
+        settings = replace(SETTINGS, num_steps=3, reach=reach)
+        train_articulation(toy(), tmp_path / str(reach), settings, encoder)
+        trained = SpeechEncoder.from_pretrained(tmp_path / str(reach) / "audio_encoder").eval()
+        signal = torch.from_numpy(toy().samples(0))[None]
+        heard.append(trained.articulation.shapes(trained(signal, 60, articulated=False)).detach())
+    torch.testing.assert_close(heard[1].std(dim=1), 1.5 * heard[0].std(dim=1), atol=1e-4, rtol=1e-3)
+
+
 def test_its_features_are_those_that_the_shapes_usually_go_with(encoder: Path) -> None:
     data = toy()
     plain = SpeechEncoder.from_pretrained(encoder).eval()
