@@ -106,7 +106,7 @@ def distill(
     teacher = NanoNetworks.from_folder(teacher_folder).eval().requires_grad_(False)
     student = copy.deepcopy(teacher).requires_grad_(True)
     train, held_out = (features.ready(clips.split(name)) for name in ("train", "test"))
-    scale = kept_scale(out, clips, features, train, settings.seed)
+    scale = kept_scale(out, clips, features, train, settings.seed, teacher_folder)
     maker = BatchMaker(clips, features, scale, settings)
     probe = Probe.fit(clips, features, train)
 

@@ -15,6 +15,7 @@ pose is trained by the same functions: `BatchMaker(tracks=...)` hands out the cl
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .lip_reader import LipReader
 
 TIME_FLOOR = 0.15  # of the squared time that the clean latent's error is divided by
+SCALE_FILE = "relative_scale.txt"  # beside exported networks: what relative latents were divided by
 STILL_VARIANCE = 0.5  # of relative latents, added to an example's own before its errors are divided by it
 
 # Fine-tuning a finished network on chunks between two references (paper section 3.4: large camera moves).
@@ -173,7 +175,7 @@ def train_transformer(
     choose_trainable(networks, settings.trainable)
     if vae is None:
         settings = replace(settings, picture_weight=0.0)
-    scale = kept_scale(out, clips, features, train, settings.seed)
+    scale = kept_scale(out, clips, features, train, settings.seed, start_from)
     maker = BatchMaker(clips, features, scale, settings, speech=speech)
     sight = Sight(vae, scale, reader) if settings.picture_weight else None
     probe = Probe.fit(clips, features, train)
@@ -200,6 +202,7 @@ def train_transformer(
     faster = [(name, settings.audio_rate_factor) for name in ("audio_projection", "audio_attn")]
     result = fit(networks, loss, settings.loop(), folder, report=measure, rates=faster)
     networks.export(out)
+    shutil.copyfile(out / "stages" / SCALE_FILE, out / SCALE_FILE)
     return {**result.figures, "steps": float(result.step), "relative_scale": scale}
 
 
@@ -231,10 +234,18 @@ def alternate(phase: Phase, step: int) -> Phase:
     )
 
 
-def kept_scale(out: Path, clips: ClipSet, features: Features, train: np.ndarray, seed: int) -> float:
-    """The scale of relative latents, measured once: more clips must not change it once training has begun."""
-    file = out / "stages" / "relative_scale.txt"
+def kept_scale(
+    out: Path, clips: ClipSet, features: Features, train: np.ndarray, seed: int, start_from: Path | None = None
+) -> float:
+    """The scale of relative latents, measured once: more clips must not change it once training has begun.
+
+    start_from: exported networks that the training goes on from, whose scale it then is, if it is written beside them.
+    """
+    file = out / "stages" / SCALE_FILE
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{relative_scale(clips, features, train, np.random.default_rng(seed)):.4f}\n")
+        if start_from is not None and (start_from / SCALE_FILE).exists():
+            shutil.copyfile(start_from / SCALE_FILE, file)
+        else:
+            file.write_text(f"{relative_scale(clips, features, train, np.random.default_rng(seed)):.4f}\n")
     return float(file.read_text())

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from infinitetalk.models.specs import get_spec
+from infinitetalk.paths import assets_dir
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.glimpses import CELL_PIXELS, CELLS, Sight, glimpse, picture_error
 from infinitetalk.training.latents import Variation
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.record import read_log
 from infinitetalk.training.references import Given
-from infinitetalk.training.transformer_stage import train_transformer
+from infinitetalk.training.transformer_stage import SCALE_FILE, train_transformer
 
 from .conftest import shipped_vae
 from .toy_features import toy_clips, toy_features
@@ -103,3 +105,14 @@ def test_a_training_that_looks(mouth_clips, mouth_features, nano_vae, tmp_path) 
     assert moved.abs().max() == 0, "the decoder does not learn"
     train_transformer(toy_clips(), toy_features(toy_clips()), tmp_path / "blind", SMALL)
     assert "seen" not in read_log(tmp_path / "blind" / "stages" / "transformer" / "log.csv")[-1], "there is no decoder"
+
+
+def test_who_goes_on_from_networks_keeps_their_scale(tmp_path) -> None:
+    clips = toy_clips()
+    features = toy_features(clips)
+    first = train_transformer(clips, features, tmp_path / "first", SMALL)
+    assert float((tmp_path / "first" / SCALE_FILE).read_text()) == first["relative_scale"]
+    (tmp_path / "first" / SCALE_FILE).write_text("0.25\n")
+    second = train_transformer(clips, features, tmp_path / "second", SMALL, start_from=tmp_path / "first")
+    assert second["relative_scale"] == 0.25
+    assert float((assets_dir() / "nano" / SCALE_FILE).read_text()) == get_spec("nano").reference_scale
