@@ -102,7 +102,8 @@ def with_articulation(encoder: SpeechEncoder, data: SpeechSet) -> SpeechEncoder:
     config = encoder.config
     config.num_mouth_shapes = data.shapes.shape[2]
     wider = SpeechEncoder(config)
-    wider.load_state_dict(encoder.state_dict(), strict=False)
+    new = {f"articulation.{name}": value for name, value in wider.articulation.state_dict().items()}
+    wider.load_state_dict({**encoder.state_dict(), **new})  # strict: nothing but the articulation is new
     weight, bias = usual_features(encoder, data)
     shapes = torch.from_numpy(data.shapes[data.indices(test=False)]).flatten(0, 1)
     with torch.no_grad():
