@@ -16,6 +16,7 @@ from ..errors import InputError, OutputError
 from ..presets import AUTO
 from ..request import load_preset, preset_names
 from . import api, handlers, lock, movement, pose, rendering, retakes, source_options
+from .blocks import WholeAnswers
 from .compare import panel as compare
 from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED, Form
@@ -189,7 +190,7 @@ def _timeline_zone(c: dict[str, Any], pictures: SourcePictures) -> None:
 def build_page(studio: Studio, preset: str) -> gr.Blocks:
     """The studio's page. Nothing is loaded: networks are read when the first film is asked for, or by `warm_up`."""
     c: dict[str, Any] = {}
-    with gr.Blocks(
+    with WholeAnswers(
         title=TITLE,
         analytics_enabled=False,
         fill_width=True,
