@@ -14,9 +14,10 @@ from torch import Tensor
 
 from .dubbing import Dub, Dubbing
 from .glimpses import Glimpse, glimpse
-from .latents import LATENT_CELLS, Features, Variation, load_small
+from .latents import LATENT_CELLS, Features, Variation, load_small, windows_of
 from .references import Given, draw_given
 from .synthetic.visemes import PRESS
+from .telling import Telling
 
 if TYPE_CHECKING:
     from .clips import ClipSet
@@ -93,6 +94,7 @@ class BatchMaker:
         speech: HeardSpeech | None = None,
     ) -> None:
         self.dubbing = None if speech is None else Dubbing(clips, features, speech)
+        self.telling = Telling(clips, *features.speech.shape[3:5]) if settings.movement_told else None
         self.clips = clips
         self.features = features
         self.scale = scale
@@ -185,6 +187,10 @@ class BatchMaker:
         if dub is None:
             audio = features.windows(clip, given.start, num_frames, sound)
             clean = features.chunk(clip, given.start, phase.num_latent_frames, variation_number, window)
+            if self.telling is not None:
+                large = Variation.of(clip, variation_number, self.clips.size)
+                told = self.telling.additions(clip, given.reference, large)
+                audio = audio + windows_of(told, given.start, num_frames)
             closed = np.asarray(self.clips.closures[clip, span], np.float32)
         else:
             audio, closed = dub.windows, np.asarray(dub.shapes[:, PRESS] > PRESSED, np.float32)

@@ -55,11 +55,12 @@ TWO_REFERENCE_TRAINING = TransformerTraining(
 # Fine-tuning a finished network by what its decoder shows, always from pure noise, as generation with one step does.
 PICTURES_TRAINING = TransformerTraining(
     seconds=5400.0,
-    rate=4e-4,
+    rate=6e-4,
     hearing_steps=0,
     audio_noise=0.15,
     picture_weight=1.0,
-    lips_weight=1.0,
+    lips_weight=0.3,
+    movement_told=True,
     phases=(
         Phase("mouths", 0.6, 7, (8, 8), 12, 8.0, 2.0, 0.0, 1.0, moving_share=0.15),
         Phase("chunks", 0.4, 21, None, 2, 24.0, 6.0, 0.0, 1.0, moving_share=0.15, crops_between=2, crop_between=(8, 8)),
