@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .request import ADHERENCES, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
 from .settings import Lora
-from .steering import FOLLOW, LIVELY, MOVEMENTS, Camera, Head, Lock, Pose
+from .steering import FOLLOW, LIVELY, MOVEMENTS, POSE_MODES, Camera, Head, Lock, Pose
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         metavar="[START-STOP=]LEVEL",
         action="append",
         default=None,
-        help=f"to a source film, everywhere or in a span of seconds; {'; '.join(_adherences())}",
+        help=f"to a source film, everywhere or in a span of seconds; {_named(ADHERENCES)}",
     )
     parser.add_argument(
         "--prompt-at",
@@ -80,6 +81,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help="the body moves as in the source film, another film, or what `infinitetalk pose` recorded, through the "
         "network UniAnimate (1 as trained, 0 to 2); not with nano",
     )
+    parser.add_argument("--pose-by", metavar="NETWORK", help=_named(POSE_MODES))
     parser.add_argument("--pose-start", metavar="SECONDS", help="where in that movement the film begins")
     parser.add_argument("--pose-speed", metavar="NUMBER", help="of that movement, 0.25 to 4")
     parser.add_argument("--pose-steps", metavar="FIRST-LAST", help="steps in which the pose acts, as shares: 0-0.7")
@@ -147,8 +149,8 @@ def _keyframe(text: str) -> Keyframe:
         return Keyframe(seconds, image=target or None)
 
 
-def _adherences() -> list[str]:
-    return [f"{name}: {meaning}" for name, meaning in ADHERENCES.items()]
+def _named(choices: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {meaning}" for name, meaning in choices.items())
 
 
 def _in_folder(choice: Camera | Head | Pose | None, folder: Path, name: str) -> Camera | Head | Pose | None:
@@ -254,6 +256,8 @@ def _shares(name: str, text: str) -> tuple[float, float]:
 def _over_pose(pose: Pose | None, options: argparse.Namespace) -> Pose | None:
     """With the flags that say more of a movement. Raises InputError."""
     told: dict[str, Any] = {}
+    if options.pose_by is not None:
+        told["mode"] = options.pose_by
     for name, field in (("pose_start", "offset_seconds"), ("pose_speed", "speed")):
         if (value := number_of(options, name)) is not None:
             told[field] = value
@@ -262,7 +266,9 @@ def _over_pose(pose: Pose | None, options: argparse.Namespace) -> Pose | None:
     if options.pose_person is not None:
         told["person"] = options.pose_person
     if told and pose is None:
-        raise InputError("Where a movement starts, its speed, steps and person say nothing without one; add --pose.")
+        raise InputError(
+            "Where a movement starts, its speed, steps, person and network say nothing without one; add --pose."
+        )
     return dataclasses.replace(pose, **told) if told else pose
 
 

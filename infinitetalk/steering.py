@@ -12,14 +12,17 @@ from .errors import InputError
 from .settings import choice, known_keys, number, path_text
 
 CameraMode = Literal["redraw", "uni3c", "sdedit"]
-PoseMode = Literal["unianimate"]
+PoseMode = Literal["unianimate", "vace"]
 
 CAMERA_MODES: dict[str, str] = {
     "redraw": "every finished picture is drawn again as a camera on the path sees it; for every model, little time",
     "uni3c": "a network beside the model's is shown the scene along the path; large models only, its weights are extra",
     "sdedit": "a chunk starts from the source's own pictures with noise over them, and keeps their camera and pose",
 }
-POSE_MODES: tuple[PoseMode, ...] = ("unianimate",)
+POSE_MODES: dict[str, str] = {
+    "unianimate": "made for the model's own base: skeletons and a LoRA",
+    "vace": "a side branch that was made for the text-to-video base; on trial here, and its score says what it does",
+}
 FOLLOW = "follow"  # read from the source film
 LIVELY = "lively"  # as people move while they talk
 MOST_HEAD = 2.0
@@ -112,8 +115,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Pose:
-    """A body that moves as a skeleton does, drawn for a network beside the model's (UniAnimate).
+    """A body that moves as a skeleton does, drawn for a network beside the model's.
 
+    mode: see `POSE_MODES`.
     source: `FOLLOW` (the source film's person), another film, or a sequence recorded by `infinitetalk pose` (.npz).
     strength: factor of what the network adds, 1 as trained. first, last: the steps in which it adds, as shares.
     offset_seconds: where in the movement the film begins. speed: of the movement.
@@ -130,7 +134,7 @@ class Pose:
     person: str | None = None
 
     def __post_init__(self) -> None:
-        choice("The pose's mode", self.mode, POSE_MODES)
+        choice("The pose's mode", self.mode, tuple(POSE_MODES))
         object.__setattr__(self, "source", path_text(self.source) or FOLLOW)
         number("The pose's strength", self.strength, 0, MOST_STRENGTH)
         _check_steps("pose", self.first, self.last)

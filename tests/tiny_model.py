@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from transformers import CLIPVisionModel, UMT5EncoderModel
 
+from infinitetalk.checkpoints.transformer_keys import to_official
 from infinitetalk.models.audio_encoder import SpeechEncoder, speech_encoder_config
 from infinitetalk.models.control import PoseEmbedding
 from infinitetalk.models.image_encoder import image_encoder_config
 from infinitetalk.models.text_encoder import text_encoder_config
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.models.uni3c import Uni3CControl
+from infinitetalk.models.vace import VaceBranch
 from infinitetalk.models.vae import wan_vae
 
 DIM = 32
@@ -71,7 +74,21 @@ def write_tiny_controls(folder: Path) -> Path:
         own[f"pipe.dit.blocks.0.{layer}.lora_A.default.weight"] = torch.randn(4, DIM)
         own[f"pipe.dit.blocks.0.{layer}.lora_B.default.weight"] = 0.1 * torch.randn(size, 4)
     torch.save(own, folder / "UniAnimate-Wan2.1-14B-Lora-12000.ckpt")
+    save_file(official_vace(VaceBranch(DIM, 64, 1, (0, 1))), folder / "Wan2_1-VACE_module_14B_bf16.safetensors")
     return folder
+
+
+def official_vace(branch: VaceBranch) -> dict[str, torch.Tensor]:
+    """Its weights, livelier, under the names of the published file."""
+    names = {"proj_in.": "before_proj.", "proj_out.": "after_proj."}
+    named = {}
+    for key, value in _livelier(branch.state_dict()).items():
+        head, index, rest = key.split(".", 2) if key.startswith("vace_blocks.") else ("", "", key)
+        if head:
+            own = next((theirs for ours, theirs in names.items() if rest.startswith(ours)), None)
+            rest = own + rest.split(".", 1)[1] if own else to_official(f"blocks.0.{rest}").removeprefix("blocks.0.")
+        named[f"{head}.{index}.{rest}" if head else rest] = value.contiguous()
+    return named
 
 
 def _livelier(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -21,10 +21,11 @@ from ..control.depth import scene_depth
 from ..control.rays import ray_embedding
 from ..media.framing import resize_and_crop
 from ..media.images import load_image
-from ..models.control import PoseEmbedding
+from ..models.control import Evaluation, PoseEmbedding
 from ..models.rotary import RotaryCache, latent_table
 from ..models.transformer import InfiniteTalkTransformer
 from ..models.uni3c import Uni3CControl
+from ..models.vace import VaceBranch
 from ..paths import assets_dir
 from ..runtime.memory import Shape, token_grid
 
@@ -48,7 +49,7 @@ def _seconds(run: Callable[[], Any], times: int = 1) -> float:
 
 @torch.inference_mode()
 def steps(latent_frames: int, device: str, dtype: torch.dtype) -> dict[str, float]:
-    """Seconds of a block of each network, and what Uni3C adds to a step of one evaluation, as a share of it."""
+    """Seconds of a block of each network, and what Uni3C and VACE add to a step, as shares of it."""
     grid = (latent_frames, *token_grid(HEIGHT, WIDTH)[1:])
     tokens = grid[0] * grid[1] * grid[2]
     shape = Shape()
@@ -77,10 +78,21 @@ def steps(latent_frames: int, device: str, dtype: torch.dtype) -> dict[str, floa
         return hidden + control.controlnet["proj_out"][0](walked)
 
     own = _seconds(beside)
+    branch = VaceBranch(layers=(0,)).eval().to(device, dtype)
+    text = torch.randn(1, 512, shape.dim, device=device, dtype=dtype)
+    seen = Evaluation(hidden, embedding, time_embedding, hidden, text, grid)
+
+    def side_branch() -> torch.Tensor:
+        return hidden + branch(hidden, seen)[0]
+
+    side = _seconds(side_branch)
     return {
         "tokens": tokens, "transformer_block": round(block, 4), "uni3c_block": round(own, 4),
-        "added_to_a_step_of_one_evaluation": round(20 * own / (40 * block), 4),
-        "added_to_a_step_of_three": round(20 * own / (120 * block), 4),
+        "vace_block": round(side, 4),
+        "uni3c_adds_to_a_step_of_one_evaluation": round(20 * own / (40 * block), 4),
+        "uni3c_adds_to_a_step_of_three": round(20 * own / (120 * block), 4),
+        "vace_adds_to_a_step_of_one_evaluation": round(8 * side / (40 * block), 4),
+        "vace_adds_to_a_step_of_three_with_two_texts": round(16 * side / (120 * block), 4),
     }  # fmt: skip
 
 

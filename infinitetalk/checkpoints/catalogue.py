@@ -178,7 +178,7 @@ def check_controls(names: Sequence[str], spec: ModelSpec, checkpoints_dir: str |
     Raises:
         CheckpointError: a file cannot be read, or belongs to a model of other sizes.
     """
-    from .controls import read_pose_adapter, read_pose_network, read_uni3c
+    from .controls import read_pose_adapter, read_pose_network, read_uni3c, read_vace
 
     notes = []
     for name in names:
@@ -188,10 +188,14 @@ def check_controls(names: Sequence[str], spec: ModelSpec, checkpoints_dir: str |
             notes.append(str(error))
             continue
         shapes = _network_shapes(spec, checkpoints_dir)
+        width = shapes["scale_shift_table"][-1]
         if name == "uni3c":
-            read_uni3c(path, width=shapes["scale_shift_table"][-1])
+            read_uni3c(path, width=width)
+        elif name == "vace":
+            layers = {key.split(".")[1] for key in shapes if key.startswith("blocks.")}
+            read_vace(path, width=width, num_layers=len(layers))
         else:
-            read_pose_network(path, width=shapes["scale_shift_table"][-1])
+            read_pose_network(path, width=width)
             read_pose_adapter(path, shapes)
     return notes
 

@@ -1,6 +1,6 @@
 """The published control networks as components: what they fill, under our names, checked before they are read.
 
-Sizes are read from the shapes; heads of Uni3C have 64 channels, as published.
+Sizes are read from the shapes; heads of Uni3C have 64 channels, those of VACE 128, as published.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from ..errors import CheckpointError
 from .fill import build_empty, expected_shapes
 from .official import Component
 from .sources import Weights, rename
+from .vace_keys import BRANCH, vace_key
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..models.lora import Adapter
 
 UNI3C_HEAD_DIM = 64
+VACE_HEAD_DIM = 128
 POSE_PREFIXES = ("dwpose_embedding.", "randomref_embedding_pose.")  # whatever stands before them
 
 
@@ -72,6 +74,39 @@ def read_pose_network(file: Path, *, width: int) -> Component:
         return PoseEmbedding(last[0], last[1], reference[0])
 
     _check_width(file, "pose network", last[0], width)
+    return _checked(Component(build, weights))
+
+
+def read_vace(file: Path, *, width: int, num_layers: int) -> Component:
+    """VACE's side branch (`models/vace.py`), from a file of its own or one that holds the text-to-video model as well.
+
+    Args:
+        num_layers: of the transformer that it steers; its own blocks stand beside evenly spaced ones of these.
+    Raises:
+        CheckpointError: as `read_uni3c`.
+    """
+    everything = rename([file], vace_key)
+    weights = Weights(everything.source, {n: e for n, e in everything.entries.items() if n.startswith("vace_")})
+    embedding = _shape(weights, "vace_patch_embedding.weight")
+    num_blocks = len({name.split(".")[1] for name in weights.entries if name.startswith(BRANCH)})
+    if num_blocks == 0 or num_layers % num_blocks:
+        raise CheckpointError(
+            f"{file} has {num_blocks} blocks to stand beside the {num_layers} of this model, which does not divide "
+            "evenly; choose the file that was made for models of its size."
+        )
+    sizes = {
+        "dim": embedding[0], "in_channels": embedding[1], "num_heads": max(1, embedding[0] // VACE_HEAD_DIM),
+        "ffn_dim": _shape(weights, f"{BRANCH}0.ffn.net.0.proj.weight")[0],
+        "layers": tuple(range(0, num_layers, num_layers // num_blocks)),
+        "cross_attn_norm": f"{BRANCH}0.norm2.weight" in weights.entries,
+    }  # fmt: skip
+
+    def build() -> nn.Module:
+        from ..models.vace import VaceBranch
+
+        return VaceBranch(**sizes)
+
+    _check_width(file, "side branch", embedding[0], width)
     return _checked(Component(build, weights))
 
 

@@ -106,6 +106,8 @@ CONTROLS = {
                         manifest="uni3c"),
     "unianimate": RemoteFile("ZheWang123/UniAnimate-DiT", "UniAnimate-Wan2.1-14B-Lora-12000.ckpt", "control", 0,
                              _BY_ITS_PAGE),
+    "vace": RemoteFile("Kijai/WanVideo_comfy", "Wan2_1-VACE_module_14B_bf16.safetensors", "control",
+                       2 * 3_049_101_312, _BY_ITS_PAGE),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .camera_path import intrinsics
 from .point_cloud import render_path
 from .pose import PoseSequence
-from .pose_draw import draw_skeletons
+from .pose_draw import draw_skeletons, draw_vace_skeletons
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,19 @@ def camera_condition(reference: np.ndarray, depth: np.ndarray, w2c: np.ndarray) 
 
 @dataclass(frozen=True)
 class PoseCondition:
-    """One chunk of a movement: uint8 [frames, height, width, 3] and the reference person's skeleton, RGB.
+    """One chunk of a movement: uint8 [frames, height, width, 3], RGB.
 
-    The networks get value / 255, and the first frame three times more in front.
+    reference: for UniAnimate, the reference person's skeleton. UniAnimate gets value / 255, and the first frame three
+    times more in front; VACE the latents of such a film.
     """
 
     skeletons: np.ndarray
-    reference: np.ndarray
+    reference: np.ndarray | None = None
+
+
+def vace_condition(sequence: PoseSequence, height: int, width: int) -> PoseCondition:
+    """The skeletons of a chunk's frames as VACE was trained on them."""
+    return PoseCondition(np.stack(list(draw_vace_skeletons(sequence, height, width))))
 
 
 def pose_condition(sequence: PoseSequence, reference: PoseSequence | None, height: int, width: int) -> PoseCondition:

@@ -1,61 +1,123 @@
 """What steers the transformer from outside, and the pose network of UniAnimate-DiT that makes one part of it.
 
 A branch's `Condition` carries a `Control`: tokens added to those of the patches, and residuals added after the blocks.
-UniAnimate gives tokens (`PoseEmbedding`), Uni3C residuals (`models/uni3c.py`).
+UniAnimate gives tokens (`PoseEmbedding`), Uni3C (`models/uni3c.py`) and VACE (`models/vace.py`) residuals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 _REPEATS = 3  # of the first pose frame, so that 81 frames become 21 groups of four
 
+Between = tuple[float, float]  # lowest and highest time in 0..1000
 
-# (noisy latents [B, 16, T, h, w], embedding of the time [B, dim]) -> residuals of one evaluation.
-MakesResiduals = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What those who make residuals see of one evaluation of one branch.
+
+    latents: noisy, [B, 16, T, h, w]. embedding: of the time, [B, dim]; modulation: what blocks make of it, [B, 6, dim].
+    tokens: before the blocks, [B, N, dim]. text: projected, [B, L, dim]. shape: (T, rows, columns) of the tokens.
+    """
+
+    latents: Tensor
+    embedding: Tensor
+    modulation: Tensor
+    tokens: Tensor
+    text: Tensor
+    shape: tuple[int, int, int]
+
+
+MakesResiduals = Callable[[Evaluation], Sequence["Tensor | None"]]
+
+
+@dataclass(frozen=True)
+class Added:
+    """What one network adds.
+
+    residuals: [B, N, dim] or None each, the i-th added after block i, asked for in order; or what makes them for an
+        evaluation. by_branch: whether that looks at what branches differ in, their text and tokens.
+    strength: factor. between: the times at which it acts; None for all.
+    """
+
+    residuals: Sequence[Tensor | None] | MakesResiduals
+    strength: float = 1.0
+    between: Between | None = None
+    by_branch: bool = False
+
+    def at(self, seen: Evaluation, made: dict[tuple, Sequence[Tensor | None]]) -> Added:
+        """Of one evaluation, made. made: what was made in it, for branches that share it."""
+        if not callable(self.residuals):
+            return self
+        own = (id(seen.text), id(seen.tokens)) if self.by_branch else ()
+        key = (id(self.residuals), *own)
+        if key not in made:
+            made[key] = self.residuals(seen)
+        return replace(self, residuals=made[key])
 
 
 @dataclass(frozen=True)
 class Control:
-    """Of one branch.
-
-    tokens: [B, N, dim], added to the embedded patches. residuals: [B, N, dim] each, the i-th added after block i, asked
-    for in order; or what makes them for an evaluation. strength: factor of the residuals.
-    tokens_between, residuals_between: (low, high), the times in 0..1000 at which they act; None for all.
-    """
+    """Of one branch. tokens: [B, N, dim], added to the embedded patches, at times within `tokens_between`."""
 
     tokens: Tensor | None = None
-    residuals: Sequence[Tensor] | MakesResiduals = field(default=())
-    strength: float = 1.0
-    tokens_between: tuple[float, float] | None = None
-    residuals_between: tuple[float, float] | None = None
+    added: tuple[Added, ...] = ()
+    tokens_between: Between | None = None
 
-    def at(self, latents: Tensor, timestep: Tensor, embedding: Tensor, made: dict[int, Sequence[Tensor]]) -> Control:
-        """Of one evaluation: what acts then, residuals made.
-
-        made: of this evaluation, by the identity of what makes them; branches that share it share its residuals.
-        """
-        tokens = self.tokens if _within(timestep, self.tokens_between) else None
-        residuals = self.residuals if _within(timestep, self.residuals_between) else ()
-        if callable(residuals):
-            if id(residuals) not in made:
-                made[id(residuals)] = residuals(latents, embedding)
-            residuals = made[id(residuals)]
-        return replace(self, tokens=tokens, residuals=residuals, tokens_between=None, residuals_between=None)
+    def at(self, timestep: Tensor, seen: Evaluation, made: dict[tuple, Sequence[Tensor | None]]) -> Control:
+        """Of one evaluation: what acts then, residuals made."""
+        time = float(timestep.flatten()[0])
+        tokens = self.tokens if _within(time, self.tokens_between) else None
+        added = tuple(each.at(seen, made) for each in self.added if each.strength and _within(time, each.between))
+        return Control(tokens, added)
 
     def after(self, index: int, tokens: Tensor) -> Tensor:
         """[B, n, dim], the last n tokens that block `index` gave, steered."""
-        if self.strength == 0 or index >= len(self.residuals):
-            return tokens
-        return tokens + self.strength * self.residuals[index][:, -tokens.shape[1] :].to(tokens.dtype)
+        for each in self.added:
+            residual = each.residuals[index] if index < len(each.residuals) else None
+            if residual is not None and each.strength:
+                tokens = tokens + each.strength * residual[:, -tokens.shape[1] :].to(tokens.dtype)
+        return tokens
+
+    def and_also(self, other: Control | None) -> Control:
+        """Both together; of tokens only one may have some."""
+        if other is None:
+            return self
+        assert self.tokens is None or other.tokens is None, "one network gives tokens"
+        first = self if other.tokens is None else other
+        return Control(first.tokens, (*self.added, *other.added), first.tokens_between)
 
 
-def _within(timestep: Tensor, between: tuple[float, float] | None) -> bool:
-    return between is None or between[0] <= float(timestep.flatten()[0]) <= between[1]
+def _within(time: float, between: Between | None) -> bool:
+    return between is None or between[0] <= time <= between[1]
+
+
+class Residuals(Sequence[Tensor]):
+    """Of one evaluation, to be asked for in order: all 20 of Uni3C at once would be 7 GB at 480p in bfloat16.
+
+    The one asked for last stays, because several branches take it.
+    """
+
+    def __init__(self, made: Iterator[Tensor], places: Sequence[int]) -> None:
+        """places: the blocks after which they are added, ascending."""
+        self._made, self._places, self._length = made, list(places), places[-1] + 1
+        self._at, self._last = -1, None
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Tensor | None:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        assert index >= self._at, "residuals are made in order, once"
+        while self._at < index and self._places and self._places[0] <= index:
+            self._at, self._last = self._places.pop(0), next(self._made)
+        return self._last if self._at == index else None
 
 
 class PoseEmbedding(nn.Module):

@@ -36,7 +36,8 @@ FLOAT32_COMPONENTS = ("vae", "audio_encoder")
 class Models:
     """The networks of one spec, ready to run on `device`.
 
-    camera, pose: what steers the transformer from beside it, `uni3c.Uni3CControl` and `control.PoseEmbedding`.
+    camera, pose: what steers the transformer from beside it, `uni3c.Uni3CControl`, and `control.PoseEmbedding` or
+        `vace.VaceBranch`.
     """
 
     spec: ModelSpec
@@ -196,13 +197,15 @@ def _controls(
     transformer: nn.Module, names: Sequence[str], checkpoints_dir: str | Path | None
 ) -> tuple[dict[str, Component], Adapters]:
     """The networks beside the transformer by their names in `Models`, and what they lay over it."""
-    from ..checkpoints.controls import read_pose_adapter, read_pose_network, read_uni3c
+    from ..checkpoints.controls import read_pose_adapter, read_pose_network, read_uni3c, read_vace
 
     found, adapters = {}, []
     for name in names:
         path, width = find_control(name, checkpoints_dir), transformer.config.dim
         if name == "uni3c":
             found["camera"] = read_uni3c(path, width=width)
+        elif name == "vace":
+            found["pose"] = read_vace(path, width=width, num_layers=transformer.config.num_layers)
         else:
             found["pose"] = read_pose_network(path, width=width)
             adapters.append((read_pose_adapter(path, expected_shapes(transformer)), 1.0))

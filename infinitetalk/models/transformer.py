@@ -30,7 +30,7 @@ from infinitetalk.errors import InputError
 from .attention import AudioAttention, CrossAttention, SelfAttention
 from .audio_projection import AudioProjection
 from .condition import BlockKeys, Condition, ConditionInputs, ConditionTokens, KeysAndValues
-from .control import Control
+from .control import Control, Evaluation
 from .layers import ConditionEmbedder, FeedForward, LayerNorm32, PatchEmbedding, gated_sum, modulated_norm
 from .rotary import RotaryCache
 
@@ -419,9 +419,9 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         summed = {key: embedded + tokens for key, tokens in references.items()}
         tokens = {name: summed[id(c.reference_tokens)] for name, c in branches.items()}
         del embedded, references, summed
-        made: dict[int, Sequence[torch.Tensor]] = {}
+        made: dict[tuple, Sequence[torch.Tensor | None]] = {}
         controls = {
-            name: c.control.at(latents, timestep, embedding, made)
+            name: c.control.at(timestep, Evaluation(latents, embedding, time, tokens[name], c.tokens.text, shape), made)
             for name, c in branches.items() if c.control is not None
         }  # fmt: skip
         for name, steering in controls.items():
@@ -456,8 +456,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         num_speakers = [c.num_speakers for c in conditions]
         tokens_per_frame = rows * columns
         if self.shares is not None:
-            controls = [c and replace(c, residuals=self.shares.residuals(c.residuals, tokens_per_frame))
-                        for c in controls]  # fmt: skip
+            controls = [c and self.shares.steering(c, tokens_per_frame) for c in controls]
             hidden[:], rotary = self.shares.take(hidden, rotary, shape)
             tokens_per_frame //= self.shares.members.size
         # Without steering every block is called alike, so that a compiled one serves for all.

@@ -8,7 +8,7 @@ camera is given, the rays of every pixel (`control/rays.py`).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -16,6 +16,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .control import Residuals
 from .rotary import latent_table, rotate
 
 _FRAMES_BEFORE = 3  # of zeros, so that 81 frames of rays become 21 groups of four
@@ -67,35 +68,12 @@ class Uni3CControl(ModelMixin, ConfigMixin):
         shape = tuple(embedded.shape[2:])
         tokens = self.controlnet["proj_in"](embedded.flatten(2).transpose(1, 2) + ray_tokens)
         rotary = latent_table(shape, self.config.dim // self.config.num_heads, tokens.device)
-        return Residuals(self._walk(tokens, time_embedding, rotary), len(self.controlnet["proj_out"]))
+        return Residuals(self._walk(tokens, time_embedding, rotary), range(len(self.controlnet["proj_out"])))
 
     def _walk(self, tokens: Tensor, time_embedding: Tensor, rotary: Tensor) -> Iterator[Tensor]:
         for block, project in zip(self.controlnet["controlnet_blocks"], self.controlnet["proj_out"], strict=True):
             tokens = block(tokens, time_embedding, rotary)
             yield project(tokens)
-
-
-class Residuals(Sequence[Tensor]):
-    """Of one evaluation, to be asked for in order: all 20 at once would be 7 GB at 480p in bfloat16.
-
-    The one asked for last stays, because several branches take it.
-    """
-
-    def __init__(self, made: Iterator[Tensor], length: int) -> None:
-        self._made, self._length = made, length
-        self._index, self._last = -1, None
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: int) -> Tensor:
-        if not 0 <= index < self._length:
-            raise IndexError(index)
-        assert index >= self._index, "residuals are made in order, once"
-        while self._index < index:
-            self._last = next(self._made)
-            self._index += 1
-        return self._last
 
 
 class _RayEmbedding(nn.Module):

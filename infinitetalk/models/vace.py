@@ -1,16 +1,70 @@
-"""VACE's control: what its side branch is shown, and one evaluation of the network.
+"""VACE's side branch: pictures that show what is to happen, into residuals of the transformer's blocks.
 
-The network is diffusers' `WanVACETransformer3DModel`; the published text-to-video base hears nothing.
+Facts of ali-vilab/VACE (vace/models/wan, wan/modules/vace_model.py). The branch's blocks are diffusers' own; parameters
+are named as in its `WanVACETransformer3DModel`. The published branch was trained beside the text-to-video model, whose
+blocks are of the same size; beside InfiniteTalk's image-to-video ones it is on trial, and its score says what it does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
-from diffusers import WanVACETransformer3DModel
-from torch import Tensor
-from torch.nn import functional
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.transformers.transformer_wan_vace import WanVACETransformerBlock
+from torch import Tensor, nn
+
+from .control import Evaluation, Residuals
+from .rotary import latent_table
 
 STRIDE = 8  # pixels of a latent, along each side
+CHANNELS = 16 + 16 + STRIDE * STRIDE
+
+
+class VaceBranch(ModelMixin, ConfigMixin):
+    """Defaults are the published sizes. layers: after which of the transformer's blocks each of its own adds."""
+
+    @register_to_config
+    def __init__(
+        self,
+        dim: int = 5120,
+        ffn_dim: int = 13824,
+        num_heads: int = 40,
+        layers: Sequence[int] = tuple(range(0, 40, 5)),
+        in_channels: int = CHANNELS,
+        cross_attn_norm: bool = True,
+        eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.vace_patch_embedding = nn.Conv3d(in_channels, dim, (1, 2, 2), (1, 2, 2))
+        self.vace_blocks = nn.ModuleList(
+            WanVACETransformerBlock(
+                dim, ffn_dim, num_heads, cross_attn_norm=cross_attn_norm, eps=eps,
+                apply_input_projection=index == 0, apply_output_projection=True,
+            )
+            for index in range(len(layers))
+        )  # fmt: skip
+        self.grey: Tensor | None = None  # latents of pictures in which nothing stays, for the next chunk of that size
+
+    def embed(self, control: Tensor) -> Tensor:
+        """What is the same at every step: of `control_channels`, [B, 96, T, h, w] → [B, N, dim]."""
+        return self.vace_patch_embedding(control).flatten(2).transpose(1, 2)
+
+    def forward(self, embedded: Tensor, seen: Evaluation) -> Residuals:
+        """Hints [B, N, dim], each made when it is asked for. embedded: of `embed`."""
+        table = latent_table(seen.shape, self.config.dim // self.config.num_heads, embedded.device)
+        rotary = tuple(part.repeat_interleave(2, dim=-1)[None, :, None] for part in (table.real, table.imag))
+        return Residuals(self._walk(embedded, seen.tokens.to(embedded.dtype), seen, rotary), self.config.layers)
+
+    def _walk(
+        self, control: Tensor, tokens: Tensor, seen: Evaluation, rotary: tuple[Tensor, Tensor]
+    ) -> Iterator[Tensor]:
+        assert seen.text is not None, "the side branch reads the prompt"
+        text = seen.text.to(control.dtype)
+        for block in self.vace_blocks:
+            hint, control = block(tokens, text, control, seen.modulation, rotary)
+            yield hint
 
 
 def control_channels(inactive: Tensor, reactive: Tensor, mask: Tensor) -> Tensor:
@@ -22,21 +76,3 @@ def control_channels(inactive: Tensor, reactive: Tensor, mask: Tensor) -> Tensor
     folded = mask.view(batch, frames, height // STRIDE, STRIDE, width // STRIDE, STRIDE)
     folded = folded.permute(0, 3, 5, 1, 2, 4).flatten(1, 2)
     return torch.cat([inactive, reactive, folded.to(inactive)], dim=1)
-
-
-def evaluate(
-    model: WanVACETransformer3DModel, latents: Tensor, timestep: Tensor, text: Tensor, control: Tensor,
-    *, scale: float = 1.0, text_len: int = 512,
-) -> Tensor:  # fmt: skip
-    """The network's output [B, 16, T, h, w].
-
-    Args:
-        text: [B, tokens, text_dim], filled up with zeros to `text_len`, which are attended to as published.
-        control: of `control_channels`. scale: of every hint of the side branch.
-    """
-    padded = functional.pad(text, (0, 0, 0, text_len - text.shape[1]))
-    scales = control.new_full((len(model.config.vace_layers),), scale)
-    return model(
-        hidden_states=latents, timestep=timestep, encoder_hidden_states=padded, control_hidden_states=control,
-        control_hidden_states_scale=scales, return_dict=False,
-    )[0]  # fmt: skip

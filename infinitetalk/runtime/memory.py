@@ -31,8 +31,10 @@ FRAGMENTATION = 1.05  # of a card's memory, for what the allocator cannot use
 
 # Parameters of the encoders beside the published transformer (checkpoints' manifests), and the width of the VAE.
 TEXT_ENCODER, IMAGE_ENCODER, AUDIO_ENCODER, VAE = 5_680_910_336, 632_076_800, 94_395_008, 126_892_531
-CONTROLS = {"uni3c": 1_165_741_824, "unianimate": 381_380}  # what steers from beside, and Uni3C's blocks
-UNI3C_BLOCKS, UNI3C_DIM, UNI3C_FFN = 20, 1024, 8192
+# What steers from beside, the blocks of each, and Uni3C's sizes; VACE's are the transformer's.
+CONTROLS = {"uni3c": 1_165_741_824, "unianimate": 381_380, "vace": 3_049_101_312}
+CONTROL_BLOCKS = {"uni3c": 20, "unianimate": 1, "vace": 8}
+UNI3C_DIM, UNI3C_FFN = 1024, 8192
 VAE_WIDTH = 96
 _LARGEST_TEXT_PART = 256_384 * 4096  # the vocabulary, which visits as a whole
 
@@ -238,8 +240,10 @@ def estimate(
         parts["activations"] += (branches + 1) * grid[0] * grid[1] * grid[2] * shape.dim * wide
     control_weights = sum(CONTROLS[name] for name in controls) * wide
     if controls:
-        part = 1.0 if settings.offload == "none" else 1 / UNI3C_BLOCKS  # visiting, block by block
-        parts["control networks"] = control_weights * part + _beside(shape, grid, controls, wide)
+        here = control_weights
+        if settings.offload != "none":  # visiting, block by block
+            here = max(CONTROLS[name] / CONTROL_BLOCKS[name] for name in controls) * wide
+        parts["control networks"] = here + _beside(shape, grid, controls, wide)
     parts["pictures"] = _pictures(height, width, num_frames, vae_width, settings)
     vae_weights = VAE * (vae_width / VAE_WIDTH) ** 2 * 4
     parts["autoencoder weights"] = vae_weights
@@ -285,13 +289,15 @@ def _activations(shape: Shape, grid: tuple[int, int, int], branches: int, wide: 
 
 
 def _beside(shape: Shape, grid: tuple[int, int, int], controls: Sequence[str], wide: int) -> float:
-    """Bytes that control networks hold while a chunk is denoised: tokens of each, and of Uni3C, which walks a block for
-    every block that it steers, its own stream, a block's widest place and the residual.
+    """Bytes that control networks hold while a chunk is denoised: tokens of each, and of those that walk blocks of
+    their own, their stream, a block's widest place and the residual.
     """
     tokens = grid[0] * grid[1] * grid[2]
     held = len(controls) * tokens * shape.dim
     if "uni3c" in controls:
         held += tokens * (UNI3C_DIM + max(6 * UNI3C_DIM, 2 * UNI3C_FFN) + 2 * shape.dim)
+    if "vace" in controls:  # passes in float32 count twice
+        held += tokens * (shape.dim + max(8 * shape.dim, 2 * shape.ffn_dim + 2 * shape.dim) + 2 * shape.dim)
     return held * wide
 
 

@@ -14,7 +14,7 @@ import functools
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from ..models.control import Control
     from ..models.transformer import InfiniteTalkTransformer
     from ..settings import Settings
 
@@ -146,9 +147,10 @@ class TokenShares:
         own = {id(each): self._own(each, 1, per_frame) for each in tokens}
         return [own[id(each)] for each in tokens], self._own(rotary, 0, per_frame)
 
-    def residuals(self, made: Sequence[Tensor], per_frame: int) -> Sequence[Tensor]:
+    def steering(self, control: Control, per_frame: int) -> Control:
         """Of residuals [B,N,dim], which every process makes whole, own tokens each."""
-        return _OwnResiduals(self, made, per_frame)
+        added = (replace(each, residuals=_OwnResiduals(self, each.residuals, per_frame)) for each in control.added)
+        return replace(control, added=tuple(added))
 
     def collect(self, tokens: Tensor, num_frames: int) -> Tensor:
         """Everyone's tokens [B,N/size,dim] of `num_frames` frames together, [B,N,dim]."""
@@ -167,11 +169,12 @@ class TokenShares:
 @dataclass(frozen=True)
 class _OwnResiduals(Sequence):
     shares: TokenShares
-    made: Sequence[Tensor]
+    made: Sequence[Tensor | None]
     per_frame: int
 
     def __len__(self) -> int:
         return len(self.made)
 
-    def __getitem__(self, index: int) -> Tensor:
-        return self.shares._own(self.made[index], 1, self.per_frame)
+    def __getitem__(self, index: int) -> Tensor | None:
+        made = self.made[index]
+        return None if made is None else self.shares._own(made, 1, self.per_frame)

@@ -1,6 +1,6 @@
 """What the networks beside the model's make of a chunk's pictures: tokens and residuals for the transformer.
 
-Uni3C steers every branch, as its official sampler does; UniAnimate the branch `cond` alone, as its own.
+Uni3C and VACE steer every branch, as their official samplers do; UniAnimate the branch `cond` alone, as its own.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ..control.rays import ray_embedding
-from ..models.control import Control
+from ..models.control import Added, Control, Evaluation
 from ..models.loading import Models
+from ..models.vace import STRIDE, control_channels
 from ..models.vae import as_encoded, encode_video
 from ..sampling.guidance import Branch
 from .steered import Shown
@@ -24,22 +25,20 @@ _NUM_MASK_CHANNELS = 4  # of `y`
 
 @dataclass(frozen=True)
 class Beside:
-    """Of one chunk. pose: tokens for `cond`. pose_y: [1, 20, 1, h, w], added to its `y`."""
+    """Of one chunk. always: what steers every branch; cond: that one alone; cond_y: [1, 20, 1, h, w], for its `y`."""
 
-    camera: Control | None = None
-    pose: Control | None = None
-    pose_y: Tensor | None = None
+    always: Control = Control()
+    cond: Control | None = None
+    cond_y: Tensor | None = None
 
     def control(self, branch: Branch) -> Control | None:
         """What steers that branch."""
-        camera, pose = self.camera, self.pose if branch == "cond" else None
-        if camera is None or pose is None:
-            return camera or pose
-        return Control(pose.tokens, camera.residuals, camera.strength, pose.tokens_between, camera.residuals_between)
+        control = self.always.and_also(self.cond) if branch == "cond" else self.always
+        return control if control.added or control.tokens is not None else None
 
     def y(self, branch: Branch, y: Tensor) -> Tensor:
         """[1, 20, T, h, w] of that branch."""
-        return y if self.pose_y is None or branch != "cond" else y + self.pose_y.to(y)
+        return y if self.cond_y is None or branch != "cond" else y + self.cond_y.to(y)
 
 
 def beside(models: Models, shown: Shown, y: Tensor, times: Tensor) -> Beside:
@@ -48,14 +47,13 @@ def beside(models: Models, shown: Shown, y: Tensor, times: Tensor) -> Beside:
     Args:
         y: of the chunk's reference, [1, 20, T, h, w]. times: of the chunk's steps, [steps + 1].
     """
-    camera = pose = pose_y = None
+    added: list[Added] = []
+    cond = cond_y = None
     device, dtype = models.device, models.dtype
     if shown.camera is not None and shown.camera_strength:
         assert models.camera is not None, "a camera network was asked for and not loaded"
         network, seen = models.camera, shown.camera
-        film = torch.from_numpy(seen.render).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
-        rendering = encode_video(models.vae, as_encoded(models.vae, film)).to(device, dtype)
-        del film
+        rendering = _latents(models, _film(seen.render))
         mask = y[:, :_NUM_MASK_CHANNELS].to(device, dtype)
         height, width = seen.holes.shape[1:]
         rays = torch.from_numpy(ray_embedding(seen.intrinsic, seen.w2c, height, width))[None].to(device, dtype)
@@ -63,19 +61,43 @@ def beside(models: Models, shown: Shown, y: Tensor, times: Tensor) -> Beside:
         ray_tokens = network.ray_tokens(holes, rays)
         del rays, holes
 
-        def residuals(latents: Tensor, embedding: Tensor):
-            return network(latents.to(dtype), mask, rendering, ray_tokens, embedding.to(dtype))
+        def residuals(at: Evaluation):
+            return network(at.latents.to(dtype), mask, rendering, ray_tokens, at.embedding.to(dtype))
 
-        between = steps_between(times, *shown.camera_steps)
-        camera = Control(residuals=residuals, strength=shown.camera_strength, residuals_between=between)
+        added.append(Added(residuals, shown.camera_strength, steps_between(times, *shown.camera_steps)))
     if shown.pose is not None and shown.pose_strength:
         assert models.pose is not None, "a pose network was asked for and not loaded"
+        between = steps_between(times, *shown.pose_steps)
+        if shown.pose.reference is None:
+            branch, embedded = models.pose, _side_branch(models, shown.pose.skeletons)
+            added.append(Added(lambda at: branch(embedded, at), shown.pose_strength, between, by_branch=True))
+            return Beside(Control(added=tuple(added)))
         skeletons = torch.from_numpy(shown.pose.skeletons).permute(3, 0, 1, 2)[None].to(device)
         reference = torch.from_numpy(shown.pose.reference).permute(2, 0, 1)[None].to(device)
         tokens = models.pose.tokens(skeletons) * shown.pose_strength
-        pose = Control(tokens=tokens, tokens_between=steps_between(times, *shown.pose_steps))
-        pose_y = models.pose.reference(reference) * shown.pose_strength
-    return Beside(camera, pose, pose_y)
+        cond = Control(tokens=tokens, tokens_between=between)
+        cond_y = models.pose.reference(reference) * shown.pose_strength
+    return Beside(Control(added=tuple(added)), cond, cond_y)
+
+
+def _film(pictures: np.ndarray) -> Tensor:
+    """uint8 [F, H, W, 3] as the autoencoder reads them, [1, 3, F, H, W] in [-1, 1]."""
+    return torch.from_numpy(pictures).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
+
+
+def _latents(models: Models, film: Tensor) -> Tensor:
+    """Normalised, [1, 16, T, h, w]."""
+    return encode_video(models.vae, as_encoded(models.vae, film)).to(models.device, models.dtype)
+
+
+def _side_branch(models: Models, skeletons: np.ndarray) -> Tensor:
+    """What VACE reads of a chunk whose every pixel is to change: grey for what stays, the skeletons, a mask of ones."""
+    film = _film(skeletons)
+    reactive = _latents(models, film)
+    if models.pose.grey is None or models.pose.grey.shape != reactive.shape:
+        models.pose.grey = _latents(models, torch.zeros_like(film))
+    mask = reactive.new_ones(1, 1, reactive.shape[2], *(STRIDE * side for side in reactive.shape[3:]))
+    return models.pose.embed(control_channels(models.pose.grey, reactive, mask))
 
 
 def steps_between(times: Tensor, first: float, last: float) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from ..control.conditions import PoseCondition, pose_condition
+from ..control.conditions import PoseCondition, pose_condition, vace_condition
 from ..control.followed import Followed, pose_followed
 from ..control.people import Choice, parse_choice
 from ..control.pose import PoseSequence
@@ -158,6 +158,8 @@ class FilmPose:
 
     def condition(self, sequence: PoseSequence, key: object, reference: np.ndarray) -> PoseCondition:
         """What the network is shown of a chunk. key: the same while `reference`, uint8 [height, width, 3], is."""
+        if self._pose.mode == "vace":
+            return vace_condition(sequence, *self._size)
         if self._reference[0] != key or key is None:
             self._reference = key, self._person(reference)
         return pose_condition(sequence, self._reference[1], *self._size)

@@ -62,6 +62,7 @@ class Form:
     pose_start: float | None = 0.0
     pose_speed: float = 1.0
     pose_person: str | None = ""
+    pose_by: str | None = "unianimate"
     lock: bool = False  # whether all but the person stays the source's own: `ui.lock.FIELDS`
     lock_person: str | None = ""
     boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers

@@ -13,8 +13,8 @@ from . import rendering
 from .jobs import failure
 from .strength import sliders
 
-FIELDS = ("pose", "pose_file", "pose_strength", "pose_last", "pose_start", "pose_speed", "pose_person")
-DEFAULTS = ("rest", None, 1.0, 1.0, 0.0, 1.0, "")
+FIELDS = ("pose", "pose_file", "pose_strength", "pose_last", "pose_start", "pose_speed", "pose_person", "pose_by")
+DEFAULTS = ("rest", None, 1.0, 1.0, 0.0, 1.0, "", "unianimate")
 REST = "rest"
 _SHOWN_SECONDS, _NUM_PICTURES, _PICTURE_PIXELS, _SOURCE_PIXELS = 6.0, 3, 240, 640
 
@@ -22,8 +22,13 @@ _POSES = [
     ("As the model makes it", REST), ("As in the source video", FOLLOW), ("As in another video or a recording", "film")
 ]  # fmt: skip
 _HELP = (
-    "The network UniAnimate is shown a skeleton for every frame. For 14B models, with weights of its own "
-    "(`infinitetalk checkpoints download unianimate`); with nano, turn the head instead."
+    "A network beside the model's is shown a skeleton for every frame. For 14B models, with weights of its own; with "
+    "nano, turn the head instead."
+)
+_NETWORKS = [("UniAnimate", "unianimate"), ("VACE, on trial", "vace")]
+_NETWORKS_HELP = (
+    "UniAnimate was made for this model's own base (`infinitetalk checkpoints download unianimate`). VACE was made for "
+    "the text-to-video base (`download vace`, 6.1 GB): each chunk says how well it is followed, so compare."
 )
 
 
@@ -44,21 +49,26 @@ def panel(c: dict[str, Any]) -> None:
             )
         with gr.Row():
             sliders(c, "pose")
+        c["pose_by"] = gr.Radio(
+            _NETWORKS, value="unianimate", label="The network", info=_NETWORKS_HELP, elem_id="pose-by"
+        )
         c["pose_person"] = gr.Textbox(
             label="Whom of several people", placeholder="the number from the left, such as 2", elem_id="pose-person"
         )
     c["pose_shown"] = gr.HTML(elem_id="pose-shown")
 
 
-def to_pose(mode: Any, file: Any, strength: Any, last: Any, start: Any, speed: Any, person: Any) -> Pose | None:
+def to_pose(
+    mode: Any, file: Any, strength: Any, last: Any, start: Any, speed: Any, person: Any, network: Any
+) -> Pose | None:
     """Of the fields, in the order of `FIELDS`. Raises InputError."""
     if mode in (None, REST):
         return None
     if mode == "film" and not file:
         raise InputError("The body is to move as in another video; choose one, or a recording.")
     return Pose(
-        source=file if mode == "film" else FOLLOW, strength=strength, last=last, offset_seconds=start or 0.0,
-        speed=speed, person=person or None,
+        network or "unianimate", file if mode == "film" else FOLLOW, strength=strength, last=last,
+        offset_seconds=start or 0.0, speed=speed, person=person or None,
     )  # fmt: skip
 
 
@@ -70,6 +80,7 @@ def from_pose(pose: Pose | None, serve: Callable[[str], str]) -> dict[str, Any]:
     values |= {
         "pose": FOLLOW if pose.file is None else "film", "pose_strength": pose.strength, "pose_last": pose.last,
         "pose_start": pose.offset_seconds, "pose_speed": pose.speed, "pose_person": pose.person or "",
+        "pose_by": pose.mode,
     }  # fmt: skip
     return values if pose.file is None else values | {"pose_file": serve(pose.file)}
 

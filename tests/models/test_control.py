@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from infinitetalk.models.control import Control, PoseEmbedding
+from infinitetalk.models.control import Added, Control, Evaluation, PoseEmbedding
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.models.uni3c import Uni3CControl
 from infinitetalk.runtime.fit import visit
@@ -42,14 +42,14 @@ def test_nothing_added_changes_nothing(network, given) -> None:
     plain = network(latents, time, conditions)
     zeros = [torch.zeros(1, 4 * FRAMES, DIM)] * LAYERS
     residuals = [torch.randn(1, 4 * FRAMES, DIM) for _ in range(LAYERS)]
-    for control in (Control(), Control(zeros[0], zeros), Control(residuals=residuals, strength=0.0)):
+    for control in (Control(), Control(zeros[0], (Added(zeros),)), Control(added=(Added(residuals, strength=0.0),))):
         steered = network(latents, time, conditions | {"cond": replace(conditions["cond"], control=control)})
         assert all(torch.equal(plain[branch], steered[branch]) for branch in conditions)
 
 
 def test_each_branch_has_its_own_steering(network, given) -> None:
     latents, time, conditions = given
-    control = Control(torch.randn(1, 4 * FRAMES, DIM), [torch.randn(1, 4 * FRAMES, DIM)])
+    control = Control(torch.randn(1, 4 * FRAMES, DIM), (Added([torch.randn(1, 4 * FRAMES, DIM)]),))
     plain = network(latents, time, conditions)
     own = replace(conditions["drop_audio"], control=control)
     steered = network(latents, time, conditions | {"drop_audio": own})
@@ -62,7 +62,7 @@ def test_each_branch_has_its_own_steering(network, given) -> None:
 def test_frames_that_nobody_reads_may_be_left_out_of_a_steered_evaluation(network, given) -> None:
     """The last block sees the last frames only; its residual is cut with them."""
     latents, time, conditions = given
-    control = Control(residuals=[torch.randn(1, 4 * FRAMES, DIM) for _ in range(LAYERS)], strength=0.7)
+    control = Control(added=(Added([torch.randn(1, 4 * FRAMES, DIM) for _ in range(LAYERS)], 0.7),))
     steered = replace(conditions["cond"], control=control)
     whole, part = network(latents, time, steered), network(latents, time, steered, skip_frames=1)
     torch.testing.assert_close(part[:, :, 1:], whole[:, :, 1:], atol=1e-5, rtol=1e-5)
@@ -72,11 +72,11 @@ def test_residuals_are_made_once_for_branches_that_share_them_and_only_at_their_
     latents, time, conditions = given
     evaluations, pattern = [], torch.randn(1, 4 * FRAMES, DIM)
 
-    def made(noisy: torch.Tensor, embedding: torch.Tensor) -> list[torch.Tensor]:
-        evaluations.append(embedding)
+    def made(seen: Evaluation) -> list[torch.Tensor]:
+        evaluations.append(seen)
         return [0.5 * pattern] * LAYERS
 
-    control = Control(residuals=made, residuals_between=(600.0, 800.0))
+    control = Control(added=(Added(made, between=(600.0, 800.0)),))
     steered = {name: replace(condition, control=control) for name, condition in conditions.items()}
     plain, now = network(latents, time, conditions), network(latents, time, steered)
     assert len(evaluations) == 1 and all((plain[name] - now[name]).abs().mean() > 0.01 for name in plain)
@@ -94,8 +94,8 @@ def test_a_step_that_a_cache_answers_makes_no_residuals(network, given, kind) ->
     latents, time, conditions = given
     evaluations, blocks, pattern = [], [], torch.randn(1, 4 * FRAMES, DIM)
 
-    def made(noisy: torch.Tensor, embedding: torch.Tensor) -> list[torch.Tensor]:
-        evaluations.append(embedding)
+    def made(seen: Evaluation) -> list[torch.Tensor]:
+        evaluations.append(seen)
 
         class Noted(list):
             def __getitem__(self, index):
@@ -104,7 +104,9 @@ def test_a_step_that_a_cache_answers_makes_no_residuals(network, given, kind) ->
 
         return Noted([0.5 * pattern] * LAYERS)
 
-    steered = {name: replace(condition, control=Control(residuals=made)) for name, condition in conditions.items()}
+    steered = {
+        name: replace(condition, control=Control(added=(Added(made),))) for name, condition in conditions.items()
+    }
     cache = {
         "first-block": FirstBlockCache(100.0),
         "teacache": TeaCache(TeaCacheConfig(100.0, (1.0, 0.0), first_steps=1), 4),

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from infinitetalk.errors import InputError
-from infinitetalk.models.control import Control
+from infinitetalk.models.control import Added, Control
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.presets import load_preset
 from infinitetalk.runtime.team import share_tokens, team
@@ -34,7 +34,7 @@ def compare(num_heads: int, rows: int, cache: str) -> None:
         )
     latents = torch.randn(1, 16, 3, rows, 4)
     residuals = [torch.randn(1, 3 * rows, 48) for _ in range(2)]
-    steered = {name: replace(each, control=Control(residuals=residuals)) for name, each in conditions.items()}
+    steered = {name: replace(each, control=Control(added=(Added(residuals),))) for name, each in conditions.items()}
 
     def evaluate() -> list[torch.Tensor]:
         cache = TeaCache(TeaCacheConfig(0.5, (0.1,), first_steps=1), 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from infinitetalk.control.camera_path import preset_path
 from infinitetalk.control.pose import NECK, NOSE
@@ -132,6 +133,34 @@ def test_a_pose_network_changes_the_film_as_the_movement_says(tmp_path, weights)
     followed = record["followed"]["pose"]
     assert followed["good"] is False and "skeleton" in followed["sentence"]  # nothing random looks like a person
     assert "followed" not in made["weak"][1]
+
+
+def test_a_side_branch_changes_the_film_as_the_movement_and_strength_say(tmp_path, weights, plain) -> None:
+    moving = standing(50)
+    moving.joints[:, :, 0] += 3 * np.arange(50)[:, None]
+    save_pose(moving, tmp_path / "moving.npz")
+    save_pose(standing(50), tmp_path / "held.npz")
+
+    def made(name: str, source: str, **more) -> tuple[np.ndarray, dict]:
+        return film(tmp_path, weights, name, pose=Pose("vace", str(tmp_path / f"{source}.npz"), **more))
+
+    moved, record = made("moved", "moving")
+    held, _ = made("held-still", "held")
+    none, unscored = made("none", "moving", strength=0.0)
+    early, _ = made("early", "moving", last=0.3)
+    assert unlike(moved, plain) > 1 and unlike(moved, held) > 0.005  # the lines are thin at 64 pixels
+    assert np.array_equal(none, plain) and "followed" not in unscored
+    assert 0 < unlike(early, plain) and unlike(early, moved) > 0.1
+    assert record["followed"]["pose"]["good"] is False  # nothing random looks like a person
+
+
+def test_a_side_branch_and_a_camera_network_steer_together(tmp_path, weights) -> None:
+    save_pose(standing(50), tmp_path / "held.npz")
+    pose, camera = Pose("vace", str(tmp_path / "held.npz")), Camera("uni3c", "pan", 3.0)
+    both, record = film(tmp_path, weights, "both", camera=camera, pose=pose)
+    posed, _ = film(tmp_path, weights, "posed", pose=pose)
+    panned, _ = film(tmp_path, weights, "panned", camera=camera)
+    assert unlike(both, posed) > 0.3 and unlike(both, panned) > 0.3 and "pose" in record["followed"]
 
 
 def test_both_together_and_a_film_continued(tmp_path, weights) -> None:
@@ -292,6 +321,18 @@ def test_weights_that_are_missing_or_another_models_are_named(tmp_path, weights)
     torch.save(tensors, other / "Uni3C" / "controlnet.pth")
     with pytest.raises(CheckpointError, match="for transformers of width 64, and this model's is 32"):
         plan(request)
+    save_pose(standing(30), tmp_path / "held.npz")
+    request = replace(request, camera=None, pose=Pose("vace", str(tmp_path / "held.npz")))
+    branch = other / "Wan2_1-VACE_module_14B_bf16.safetensors"
+    tensors = load_file(branch)
+    for changed, words in (
+        ({n: t for n, t in tensors.items() if not n.startswith("vace_blocks.")}, "has 0 blocks to stand beside the 2"),
+        ({n: t for n, t in tensors.items() if "after_proj" not in n}, "missing"),
+        ({"unlike.weight": torch.zeros(2)}, "unexpected weight 'unlike.weight'"),
+    ):
+        save_file(changed, branch)
+        with pytest.raises(CheckpointError, match=words):
+            plan(request)
 
 
 def test_a_request_says_it_again(tmp_path, weights) -> None:
@@ -303,8 +344,9 @@ def test_a_request_says_it_again(tmp_path, weights) -> None:
     again = type(request).from_dict(json.loads(json.dumps(request.to_dict())))
     assert again == request and again.controls == ("uni3c", "unianimate")
     assert replace(request, camera=Camera(), pose=None).controls == ()
+    assert replace(request, camera=None, pose=Pose("vace", "/x.npz")).controls == ("vace",)
     for wrong, words in (
-        ({"pose": {"mode": "vace"}}, "mode is 'vace'"), ({"pose": {"speed": 9}}, "speed is 9"),
+        ({"pose": {"mode": "dance"}}, "mode is 'dance'"), ({"pose": {"speed": 9}}, "speed is 9"),
         ({"pose": {"first": 0.5, "last": 0.5}}, "let it end after it starts"),
         ({"camera": {"mode": "uni3c", "strength": 3}}, "strength is 3; give a number from 0 to 2"),
         ({"camera": {"mode": "uni3c", "first": -1}}, "first step of the camera is -1"),

@@ -124,8 +124,8 @@ def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tm
         (["--pose", "follow:0.7"], {"pose": Pose(strength=0.7)}),
         (
             ["--pose", "/x/walk.npz", "--pose-start", "2", "--pose-speed", "0.5", "--pose-steps", "0.1-0.7",
-             "--pose-person", "2"],
-            {"pose": Pose(source="/x/walk.npz", first=0.1, last=0.7, offset_seconds=2.0, speed=0.5, person="2")},
+             "--pose-person", "2", "--pose-by", "vace"],
+            {"pose": Pose("vace", "/x/walk.npz", first=0.1, last=0.7, offset_seconds=2.0, speed=0.5, person="2")},
         ),
         (["--pose", "none"], {"pose": None}),
         (["--steering-at", "1-2.5=0.5"], {"guides": (Guide(1.0, 2.5, steering=0.5),)}),
@@ -143,7 +143,8 @@ def test_camera_and_head_on_the_command_line(picture: Path, voice: Path, flags: 
     [["--camera", "sideways"], ["--camera", "pan:9"], ["--head", "lively:7"], ["--uni3c", "1"],
      ["--camera", "sdedit", "--uni3c", "1"], ["--camera", "pan", "--uni3c", "much"],
      ["--camera", "pan", "--uni3c", "1@x"], ["--pose", "follow:9"], ["--pose-speed", "2"],
-     ["--pose", "follow", "--pose-steps", "all"], ["--steering-at", "0-1=much"], ["--steering-at", "0-1=9"]],
+     ["--pose", "follow", "--pose-steps", "all"], ["--pose-by", "vace"],
+     ["--pose", "follow", "--pose-by", "dance"], ["--steering-at", "0-1=much"], ["--steering-at", "0-1=9"]],
 )  # fmt: skip
 def test_what_is_wrong_with_them_is_said(picture: Path, voice: Path, flags: list[str]) -> None:
     parser = argparse.ArgumentParser()

@@ -21,7 +21,12 @@ from .conftest import REPOSITORY, open_page, write_tone
 
 @pytest.mark.parametrize(
     "pose",
-    [None, Pose(), Pose(strength=0.5, last=0.7, offset_seconds=1.5, speed=2.0, person="2"), Pose(source="/a/walk.npz")],
+    [
+        None,
+        Pose(),
+        Pose(strength=0.5, last=0.7, offset_seconds=1.5, speed=2.0, person="2"),
+        Pose("vace", "/a/walk.npz"),
+    ],
 )
 @pytest.mark.parametrize(
     "camera",
@@ -47,7 +52,7 @@ def walking(tmp_path_factory) -> Path:
 
 
 def shown(source: Path, mode: str, file: Path | None = None) -> str:
-    *_, told = panel.shown(str(source), mode, None if file is None else str(file), 1.0, 1.0, 0.0, 1.0, "")
+    *_, told = panel.shown(str(source), mode, None if file is None else str(file), 1.0, 1.0, 0.0, 1.0, "", "unianimate")
     return told["pose_shown"]
 
 

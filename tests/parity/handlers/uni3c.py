@@ -10,9 +10,9 @@ import torch
 
 from infinitetalk.control.rays import ray_embedding
 from infinitetalk.models.condition import Condition
-from infinitetalk.models.control import Control
+from infinitetalk.models.control import Added, Control, Evaluation, Residuals
 from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.models.uni3c import Residuals, Uni3CControl
+from infinitetalk.models.uni3c import Uni3CControl
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer, window
 from tests.parity.seeded_weights import read_case
@@ -70,13 +70,13 @@ def run(folder: Path) -> None:
     # Made anew at each evaluation, as a film does it.
     strength = case["run"]["strength"]
 
-    def made(latents: torch.Tensor, embedding: torch.Tensor) -> Residuals:
-        return control(latents, y[:, :4], rendering, tokens, embedding)
+    def made(seen: Evaluation) -> Residuals:
+        return control(seen.latents, y[:, :4], rendering, tokens, seen.embedding)
 
-    steered = replace(condition, control=Control(residuals=made, strength=strength))
+    steered = replace(condition, control=Control(added=(Added(made, strength),)))
     close("out.with_control", model(latents, time, steered)[0])
     both = model(latents, time, {"a": condition, "b": steered})
     close("out.without_control", both["a"][0])
     close("out.with_control", both["b"][0])
-    none = model(latents, time, replace(condition, control=Control(residuals=made, strength=0.0)))
+    none = model(latents, time, replace(condition, control=Control(added=(Added(made, 0.0),))))
     assert_close("strength 0", none[0], require(tensors, "out.without_control"), relative_to_absmax=bound)
