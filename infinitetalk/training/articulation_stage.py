@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..models.audio_encoder import SpeechEncoder
-from .audio_stage import AudioTraining, Standard, correlation, sample_batch
+from .audio_stage import AudioTraining, Standard, correlation, group_entropy, sample_batch
 from .loop import Draw, Every, LoopSettings, fit
 from .speech_data import SpeechSet
+from .synthetic.phones import PHONE_GROUPS
 
 CLOSED_PERCENTILE = 0.3
 _SHUT_JAW = 0.08  # below it lips hardly part
@@ -31,6 +32,8 @@ _MOST_EXCERPTS = 400  # that the way back from shapes to features is fitted to
 class ArticulationTraining:
     """Settings of the stage; `speech`: what is drawn of the speech, and how its errors count.
 
+    group_weight: of telling what is spoken from the encoder's layers, frame by frame, against the mouth shapes' error.
+        p, b and m are heard before they are seen; the reader of them is thrown away.
     encoder_rate: of the encoder itself, whose layers learn on, as a share of the rate.
     reach: times so far from their mean the shapes are moved when all is learnt. What is heard moves less than mouths
         do, and a transformer that was trained on features that say more answers to shapes alone less than it should;
@@ -40,7 +43,8 @@ class ArticulationTraining:
     seconds: float | None = 900.0
     num_steps: int | None = 4000
     rate: float = 1.5e-3
-    encoder_rate: float = 0.25
+    encoder_rate: float = 0.5
+    group_weight: float = 0.15
     weight_decay: float = 0.02
     reach: float = 1.0
     speech: AudioTraining = AudioTraining(closure_weight=4.0)
@@ -65,27 +69,30 @@ def train_articulation(
     weights = torch.ones(len(spread))
     weights[0] = settings.speech.jaw_weight
     encoder.articulation.say.requires_grad_(False)
+    model = _Listener(encoder)
     closed = (_SHUT_JAW - everything.center[0]) / everything.spread[0]
 
     def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         signals, shapes, groups = sample_batch(data, everything, settings.speech, draw.rng)
         signals, shapes, groups = (each.to(draw.device) for each in (signals, shapes, groups))
-        layers = encoder(signals, shapes.shape[1], articulated=False)
-        read = (encoder.articulation.shapes(layers) - center.to(layers)) / spread.to(layers)
+        read, logits = model(signals, shapes.shape[1])
+        read = (read - center.to(read)) / spread.to(read)
         error = F.smooth_l1_loss(read, shapes, reduction="none", beta=1.0)
         shut = ((groups == 1) | (groups == 2)) & (shapes[..., 0] < closed)
         error = error * (1 + (settings.speech.closure_weight - 1) * shut)[..., None]
-        return (error * weights.to(error)).mean(), {}
+        error = (error * weights.to(error)).mean()
+        entropy = group_entropy(logits, groups)
+        return error + settings.group_weight * entropy, {"shapes": error.detach(), "groups": entropy.detach()}
 
     result = fit(
-        encoder, loss,
+        model, loss,
         LoopSettings(
             num_steps=settings.num_steps, seconds=settings.seconds, rate=settings.rate,
             weight_decay=settings.weight_decay, average_decay=0.995, report=Every(seconds=60.0),
             save=Every(seconds=120.0), seed=settings.seed,
         ),
         out / "stages" / "articulation", report=lambda step: heard_figures(encoder, data),
-        rates=[("feature_", settings.encoder_rate), ("encoder.", settings.encoder_rate)],
+        rates=[(f"encoder.{part}", settings.encoder_rate) for part in ("feature_", "encoder.")],
     )  # fmt: skip
     with torch.no_grad():
         last, mean = encoder.articulation.hear[-1], center.to(encoder.device)
@@ -93,6 +100,20 @@ def train_articulation(
         last.bias.copy_(mean + settings.reach * (last.bias - mean))
     encoder.save_pretrained(out / "audio_encoder")
     return result.figures
+
+
+class _Listener(nn.Module):
+    """The encoder, and a reader of what is spoken."""
+
+    def __init__(self, encoder: SpeechEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.groups = nn.Linear(encoder.num_layers * encoder.num_channels, len(PHONE_GROUPS))
+
+    def forward(self, signals: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
+        """Signals [B,S] to mouth shapes [B,F,K] and logits of phoneme groups [B,F,G]."""
+        layers = self.encoder(signals, num_frames, articulated=False)
+        return self.encoder.articulation.shapes(layers), self.groups(layers.flatten(2))
 
 
 def with_articulation(encoder: SpeechEncoder, data: SpeechSet) -> SpeechEncoder:

@@ -123,10 +123,7 @@ def train_audio(
         error *= 1 + (settings.closure_weight - 1) * (groups == _LIP_ON_TEETH)[..., None]
         error[..., 0] *= 1 + (settings.closure_weight - 1) * ((groups == 1) | (groups == 2)) * (shapes[..., 0] < closed)
         shape_error = (error * scale).mean()
-        num_layers = logits.shape[0]
-        entropy = F.cross_entropy(
-            logits.flatten(0, 2), groups.expand(num_layers, -1, -1).flatten(), ignore_index=_UNKNOWN, reduction="sum"
-        ) / max(1, num_layers * int((groups != _UNKNOWN).sum()))
+        entropy = group_entropy(logits, groups.expand(logits.shape[:-1]))
         return shape_error + settings.group_weight * entropy, {
             "shapes": shape_error.detach(),
             "groups": entropy.detach(),
@@ -150,6 +147,13 @@ def train_audio(
     result = fit(model, loss, loop, out / "stages" / "audio", report=report)
     model.encoder.save_pretrained(out / "audio_encoder")
     return result.figures
+
+
+def group_entropy(logits: Tensor, groups: Tensor) -> Tensor:
+    """Mean cross entropy of logits [...,G] against groups [...] where these are known."""
+    known = int((groups != _UNKNOWN).sum())
+    total = F.cross_entropy(logits.flatten(0, -2), groups.flatten(), ignore_index=_UNKNOWN, reduction="sum")
+    return total / max(1, known)
 
 
 def sample_batch(
