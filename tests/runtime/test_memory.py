@@ -18,7 +18,16 @@ from infinitetalk.models.quantize import FORMATS
 from infinitetalk.models.specs import get_spec
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.presets import hardware_names, load_preset, quality_names
-from infinitetalk.runtime.memory import WEIGHT_BITS, Shape, estimate, needs_of, shortfalls, token_grid
+from infinitetalk.runtime.memory import (
+    CONTROL_BLOCKS,
+    CONTROLS,
+    WEIGHT_BITS,
+    Shape,
+    estimate,
+    needs_of,
+    shortfalls,
+    token_grid,
+)
 
 PRESETS = [f"{quality}+{hardware}" for quality in quality_names() for hardware in hardware_names()]
 TIERS = {"h100-bf16": (80, 32), "48gb": (48, 32), "24gb-int8": (24, 24), "16gb-fp8": (16, 32), "12gb-nf4": (12, 24),
@@ -65,6 +74,24 @@ def test_what_is_needed_grows_with_what_is_asked():
     assert estimate(replace(settings, branches="apart"), 448, 896).vram_mb < base.vram_mb
     offloaded = estimate(replace(settings, offload="block"), 448, 896)
     assert offloaded.vram_mb < 0.35 * base.vram_mb and offloaded.ram_mb > 36_000
+
+
+def test_control_networks_are_counted_exactly():
+    from infinitetalk.models.control import PoseEmbedding
+    from infinitetalk.models.uni3c import Uni3CControl
+    from infinitetalk.models.vace import VaceBranch
+
+    with torch.device("meta"):
+        networks = {"uni3c": Uni3CControl(), "unianimate": PoseEmbedding(hidden=16), "vace": VaceBranch()}
+    blocks = {"uni3c": networks["uni3c"].controlnet["controlnet_blocks"], "vace": networks["vace"].vace_blocks}
+    for name, layers in blocks.items():
+        assert CONTROLS[name] == sum(parameter.numel() for parameter in networks[name].parameters()), name
+        assert CONTROL_BLOCKS[name] == len(layers)
+    settings = load_preset("final+h100-bf16")
+    bare, steered = (estimate(settings, 480, 832, controls=controls) for controls in ((), ("vace",)))
+    assert steered.parts["control networks"] - 2 * CONTROLS["vace"] / 2**20 < 4200
+    visiting = estimate(load_preset("final+8gb-offload"), 480, 832, controls=("vace",))
+    assert steered.vram_mb > bare.vram_mb + 5000 and visiting.parts["control networks"] < 5000
 
 
 def test_a_shortfall_is_a_sentence_with_numbers():
