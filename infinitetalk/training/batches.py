@@ -107,6 +107,13 @@ class BatchMaker:
     def choose(self, available: np.ndarray, phase: Phase, rng: np.random.Generator) -> np.ndarray:
         """Clips for one batch out of `available`: `phase.moving_share` of them from those that move much."""
         size = phase.batch_size * self.settings.batch_factor
+        favoured = np.intersect1d(available, self.settings.favoured).astype(available.dtype)
+        if len(favoured):
+            chosen = self._choose(available, size, phase, rng)
+            return np.where(rng.random(size) < 0.5, rng.choice(favoured, size), chosen)
+        return self._choose(available, size, phase, rng)
+
+    def _choose(self, available: np.ndarray, size: int, phase: Phase, rng: np.random.Generator) -> np.ndarray:
         moves = self.clips.motion[available] > 0
         calm, moving = available[~moves], available[moves]
         if len(calm) == 0 or len(moving) == 0:

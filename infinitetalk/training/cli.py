@@ -61,6 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument("--heads", type=int, help="its attention heads (default 6)")
     network.add_argument("--batch-factor", type=int, help="times the usual batch sizes (default 1; on a GPU 8 or more)")
     network.add_argument("--trainable", help="only parameters whose name this regular expression is found in learn")
+    network.add_argument(
+        "--favour",
+        type=Path,
+        metavar="FILE",
+        help="clips by number, one in each line, that are drawn as often as all others together",
+    )
     network.add_argument("--start-from", type=Path, help="folder of exported networks to start from")
     network.add_argument("--teacher-steps", type=int, default=1, help="steps of the teacher in distill (default 1)")
     network.add_argument("--audio-scale", type=float, default=2.0, help="its guidance on the audio (default 2)")
@@ -207,8 +213,21 @@ def _transformer_settings(
         num_heads=arguments.heads,
         batch_factor=arguments.batch_factor,
         trainable=arguments.trainable,
+        favoured=favoured_clips(arguments),
         precision=arguments.precision or default_precision(),
     )
+
+
+def favoured_clips(arguments: argparse.Namespace) -> tuple[int, ...] | None:
+    """Clips by number, in the file's lines."""
+    if arguments.favour is None:
+        return None
+    try:
+        return tuple(int(line) for line in arguments.favour.read_text(encoding="utf-8").split())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{arguments.favour} cannot be used ({error}); give a file with a number in each line."
+        ) from None
 
 
 def default_precision() -> str:

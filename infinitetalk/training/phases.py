@@ -59,6 +59,7 @@ class TransformerTraining:
     picture_weight: of the error of decoded mouths (`training.glimpses`), once the decoder is there.
     lips_weight: of what a reader of lips reads wrongly in them (`training.lip_reader`), if there is one.
     movement_told: whether the network is told what the face does besides speaking (`training.telling`).
+    favoured: clips by number that are drawn as often as all others together: those that are drawn worst, for instance.
     dubbed_share: of the examples, in which a clip's mouth says other speech (`training.dubbing`), if there is some.
     closed_weight: of latent frames in which p, b or m shuts the lips throughout, against 1 for all others.
     batch_factor: times each phase's batch size (memory permitting: on a GPU).
@@ -87,6 +88,7 @@ class TransformerTraining:
     picture_weight: float = 0.0
     lips_weight: float = 0.0
     movement_told: bool = False
+    favoured: tuple[int, ...] = ()
     dubbed_share: float = 0.5
     closed_weight: float = 2.5
     batch_factor: int = 1

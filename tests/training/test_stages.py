@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder
 from infinitetalk.training.audio_stage import AudioTraining, train_audio
+from infinitetalk.training.cli import favoured_clips
 from infinitetalk.training.clips import ClipSet, neutral_truth, open_clips
 
 NUM_FRAMES, SIZE = 113, 64
@@ -64,6 +66,17 @@ def test_the_encoder_hears_the_mouth(trained) -> None:
     assert figures["audio"]["jaw_last_layer"] > 0.3  # loudness alone gives it away in the toy
     layers = SpeechEncoder.from_pretrained(out / "audio_encoder").eval().embed(np.zeros(6400, np.float32))
     assert layers.shape == (10, 4, 96)
+
+
+def test_favoured_clips_come_from_a_file_of_numbers(tmp_path) -> None:
+    file = tmp_path / "beards.txt"
+    file.write_text("14\n17\n")
+    options = argparse.Namespace(favour=file)
+    assert favoured_clips(options) == (14, 17) and favoured_clips(argparse.Namespace(favour=None)) is None
+    for wrong in ("fourteen", None):
+        file.unlink() if wrong is None else file.write_text(wrong)
+        with pytest.raises(InputError, match="a number in each line"):
+            favoured_clips(options)
 
 
 def test_missing_clips_are_said(tmp_path) -> None:

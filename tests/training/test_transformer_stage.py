@@ -102,6 +102,9 @@ def test_moving_clips_are_chosen_by_their_share(clips, features) -> None:
     rng = np.random.default_rng(0)
     chosen = maker(clips, features).choose(np.arange(4), replace(CHUNKS, batch_size=400), rng)
     assert 0.2 < np.mean(clips.motion[chosen] > 0) < 0.4
+    favouring = BatchMaker(clips, features, 1.0, replace(SMALL, favoured=(3, 77)))
+    favoured = favouring.choose(np.arange(4), replace(CHUNKS, batch_size=400), rng)
+    assert 0.5 < (favoured == 3).mean() < 0.75 and set(favoured) == set(range(4))
     calm = maker(clips, features).choose(np.array([0, 2]), replace(CHUNKS, batch_size=400), rng)
     assert set(calm) == {0, 2}
 
