@@ -22,6 +22,7 @@ from .audio_stage import AudioTraining, Standard, correlation, group_entropy, sa
 from .loop import Draw, Every, LoopSettings, fit
 from .speech_data import SpeechSet
 from .synthetic.phones import PHONE_GROUPS
+from .synthetic.visemes import PRESS
 
 CLOSED_PERCENTILE = 0.3
 _SHUT_JAW = 0.08  # below it lips hardly part
@@ -38,6 +39,8 @@ class ArticulationTraining:
     reach: times so far from their mean the shapes are moved when all is learnt. What is heard moves less than mouths
         do, and a transformer that was trained on features that say more answers to shapes alone less than it should;
         1 for one that was trained on them.
+    press: how much of the pressing of lips that is heard is taken off the jaw, when all is learnt: of p, b and m it is
+        the surer sign.
     """
 
     seconds: float | None = 900.0
@@ -47,6 +50,7 @@ class ArticulationTraining:
     group_weight: float = 0.15
     weight_decay: float = 0.02
     reach: float = 1.0
+    press: float = 0.25
     speech: AudioTraining = AudioTraining(closure_weight=4.0)
     seed: int = 6
 
@@ -96,6 +100,9 @@ def train_articulation(
     )  # fmt: skip
     with torch.no_grad():
         last, mean = encoder.articulation.hear[-1], center.to(encoder.device)
+        if last.out_channels > PRESS:
+            last.weight[0] -= settings.press * last.weight[PRESS]
+            last.bias[0] -= settings.press * (last.bias[PRESS] - mean[PRESS])
         last.weight.mul_(settings.reach)
         last.bias.copy_(mean + settings.reach * (last.bias - mean))
     encoder.save_pretrained(out / "audio_encoder")
