@@ -106,7 +106,7 @@ def flow_loss(
     with torch.no_grad():
         inside = (1 - known) * batch.mouth * (at > 0.75)
         mouth = (error * inside).sum() / inside.sum().clamp(min=1e-6)
-    figures = {"mouth": mouth}
+    figures = {"mouth_train": mouth}
     if readings is not None and settings.reading_weight:
         read = readings.error(result, batch)
         loss = loss + settings.reading_weight * read

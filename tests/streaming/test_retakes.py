@@ -72,7 +72,7 @@ def made(events: list) -> list[int]:
 
 def test_a_take_that_fades_leaves_what_follows_alone(job, models):
     before = packets(job / "output.mp4"), pictures(job / "output.mp4")
-    events = list(retake(job, 0, Recipe(audio_scale=1.0), models))
+    events = list(retake(job, 0, Recipe(audio_scale=3.0), models))
     assert made(events) == [0]
     after = packets(job / "output.mp4"), pictures(job / "output.mp4")
     assert after[0][LAST_OF_FIRST + 1 :] == before[0][LAST_OF_FIRST + 1 :], "chunk 1 was encoded again"
@@ -89,7 +89,7 @@ def test_a_take_that_fades_leaves_what_follows_alone(job, models):
 
 def test_a_take_that_ripples_makes_what_follows_anew(job, models):
     before = packets(job / "output.mp4")
-    events = list(retake(job, 0, Recipe(audio_scale=1.0, join="ripple"), models))
+    events = list(retake(job, 0, Recipe(audio_scale=3.0, join="ripple"), models))
     assert made(events) == [0, 1]
     assert sum(isinstance(event, ChunkFinished) for event in events) == 2
     assert packets(job / "output.mp4")[LAST_OF_FIRST + 1 :] != before[LAST_OF_FIRST + 1 :]
