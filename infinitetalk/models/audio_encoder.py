@@ -130,30 +130,34 @@ class Articulation(nn.Module):
     blurred. Nano's alone; the published encoder has none.
     """
 
-    def __init__(self, num_features: int, num_shapes: int, dim: int = 96) -> None:
+    def __init__(self, num_heard: int, num_shapes: int, num_layers: int, num_channels: int, dim: int = 96) -> None:
+        """num_heard: values of all layers that are heard with; num_layers, num_channels: of the features given."""
         super().__init__()
+        self.num_layers, self.num_channels = num_layers, num_channels
         self.hear = nn.Sequential(
-            nn.Conv1d(num_features, dim, 9, padding=4, padding_mode="replicate"),
+            nn.Conv1d(num_heard, dim, 9, padding=4, padding_mode="replicate"),
             nn.GELU(),
             nn.Conv1d(dim, dim, 5, padding=2, padding_mode="replicate"),
             nn.GELU(),
             nn.Conv1d(dim, num_shapes, 1),
         )
-        self.say = nn.Linear(num_shapes, num_features)
+        self.say = nn.Linear(num_shapes, num_layers * num_channels)
 
     def shapes(self, layers: Tensor) -> Tensor:
         """[B, F, L, C] → [B, F, K], the jaw first, 0 closed to 1."""
         return self.hear(layers.flatten(2).transpose(1, 2)).transpose(1, 2)
 
     def forward(self, layers: Tensor) -> Tensor:
-        """[B, F, L, C] → the same, of what the mouth does alone."""
-        return self.say(self.shapes(layers)).unflatten(-1, layers.shape[2:])
+        """Layers heard with → [B, F, L, C], of what the mouth does alone."""
+        return self.say(self.shapes(layers)).unflatten(-1, (self.num_layers, self.num_channels))
 
 
 class SpeechEncoder(Wav2Vec2Model):
     """wav2vec2 whose every layer speaks once per video frame. Construct with `speech_encoder_config(...)`.
 
     config.num_mouth_shapes: of an `Articulation` after the layers; absent or 0: none, as published.
+    config.spoken_layers, spoken_channels: of the features that an articulation gives; absent: as many as the encoder
+        has. Another encoder can so learn to hear for a transformer that is there.
     """
 
     config_class = Wav2Vec2Config
@@ -162,16 +166,23 @@ class SpeechEncoder(Wav2Vec2Model):
         super().__init__(config)
         num_shapes = getattr(config, "num_mouth_shapes", 0)
         self.articulation = (
-            Articulation(config.num_hidden_layers * config.hidden_size, num_shapes) if num_shapes else None
+            Articulation(self.num_heard, num_shapes, self.num_layers, self.num_channels) if num_shapes else None
         )
 
     @property
     def num_layers(self) -> int:
-        return self.config.num_hidden_layers
+        """L of the features."""
+        return getattr(self.config, "spoken_layers", None) or self.config.num_hidden_layers
 
     @property
     def num_channels(self) -> int:
-        return self.config.hidden_size
+        """C of the features."""
+        return getattr(self.config, "spoken_channels", None) or self.config.hidden_size
+
+    @property
+    def num_heard(self) -> int:
+        """Values that an `Articulation` hears with: those of all the encoder's own layers."""
+        return self.config.num_hidden_layers * self.config.hidden_size
 
     @property
     def hop(self) -> int:
@@ -217,7 +228,7 @@ class SpeechEncoder(Wav2Vec2Model):
         Args:
             signals: [B, S] mono at 16 kHz, any gain; each row is normalised to zero mean and unit variance.
             num_frames: F, video frames the S samples last.
-            articulated: False: the layers as they are, before an `Articulation`.
+            articulated: False: the encoder's own layers as they are, before an `Articulation`.
         Returns:
             [B, F, L, C].
         """

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.audio_encoder import SpeechEncoder
+from ..models.audio_encoder import SpeechEncoder, nano_speech_config
 from .audio_stage import AudioTraining, Standard, correlation, group_entropy, sample_batch
 from .loop import Draw, Every, LoopSettings, fit
 from .speech_data import SpeechSet
@@ -39,18 +39,20 @@ class ArticulationTraining:
     reach: times so far from their mean the shapes are moved when all is learnt. What is heard moves less than mouths
         do, and a transformer that was trained on features that say more answers to shapes alone less than it should;
         1 for one that was trained on them.
+    hearing: channels and layers of a new encoder that learns to hear in the given one's place; None: that one learns on.
     press: how much of the pressing of lips that is heard is taken off the jaw, when all is learnt: of p, b and m it is
         the surer sign.
     """
 
     seconds: float | None = 900.0
-    num_steps: int | None = 4000
+    num_steps: int | None = None
     rate: float = 1.5e-3
     encoder_rate: float = 0.5
     group_weight: float = 0.15
     weight_decay: float = 0.02
     reach: float = 1.0
     press: float = 0.25
+    hearing: tuple[int, int] | None = None
     speech: AudioTraining = AudioTraining(closure_weight=4.0)
     seed: int = 6
 
@@ -69,6 +71,8 @@ def train_articulation(
         shapes.mean(axis=(0, 1)), np.maximum(shapes.std(axis=(0, 1)), 1e-2), np.ones(shapes.shape[2], bool)
     )
     encoder = with_articulation(SpeechEncoder.from_pretrained(start_from), data)
+    if settings.hearing is not None:
+        encoder = replaced(encoder, *settings.hearing)
     spread, center = (torch.from_numpy(np.float32(each)) for each in (everything.spread, everything.center))
     weights = torch.ones(len(spread))
     weights[0] = settings.speech.jaw_weight
@@ -96,7 +100,9 @@ def train_articulation(
             save=Every(seconds=120.0), seed=settings.seed,
         ),
         out / "stages" / "articulation", report=lambda step: heard_figures(encoder, data),
-        rates=[(f"encoder.{part}", settings.encoder_rate) for part in ("feature_", "encoder.")],
+        rates=[]
+        if settings.hearing is not None
+        else [(f"encoder.{part}", settings.encoder_rate) for part in ("feature_", "encoder.")],
     )  # fmt: skip
     with torch.no_grad():
         last, mean = encoder.articulation.hear[-1], center.to(encoder.device)
@@ -115,7 +121,7 @@ class _Listener(nn.Module):
     def __init__(self, encoder: SpeechEncoder) -> None:
         super().__init__()
         self.encoder = encoder
-        self.groups = nn.Linear(encoder.num_layers * encoder.num_channels, len(PHONE_GROUPS))
+        self.groups = nn.Linear(encoder.num_heard, len(PHONE_GROUPS))
 
     def forward(self, signals: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
         """Signals [B,S] to mouth shapes [B,F,K] and logits of phoneme groups [B,F,G]."""
@@ -141,6 +147,21 @@ def with_articulation(encoder: SpeechEncoder, data: SpeechSet) -> SpeechEncoder:
         last.weight.mul_(shapes.std(dim=0)[:, None, None])
         last.bias.copy_(shapes.mean(dim=0))
     return wider.eval()
+
+
+def replaced(encoder: SpeechEncoder, num_channels: int, num_layers: int) -> SpeechEncoder:
+    """An untrained encoder of this size, whose articulation gives the features that the given one's gives."""
+    config = nano_speech_config(num_channels, num_layers, num_heads=max(1, num_channels // 16))
+    config.num_mouth_shapes = encoder.config.num_mouth_shapes
+    config.spoken_layers, config.spoken_channels = encoder.num_layers, encoder.num_channels
+    new = SpeechEncoder(config)
+    new.start_from_filters()
+    old = encoder.articulation
+    new.articulation.say.load_state_dict(old.say.state_dict())
+    with torch.no_grad():
+        new.articulation.hear[-1].weight.copy_(old.hear[-1].weight)
+        new.articulation.hear[-1].bias.copy_(old.hear[-1].bias)
+    return new
 
 
 @torch.no_grad()

@@ -29,6 +29,14 @@ CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
 
 
+def _size(text: str) -> tuple[int, int]:
+    """128x6 as channels and layers."""
+    channels, _, layers = text.partition("x")
+    if not (channels.isdigit() and layers.isdigit() and int(layers) > 0 and int(channels) % 16 == 0 < int(channels)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 128x6; channels come in sixteens")
+    return int(channels), int(layers)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = CommandParser(
@@ -52,6 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
     parser.add_argument("--json", action="store_true", help="print the final figures as one JSON line")
+    parser.add_argument(
+        "--hearing", type=_size, metavar="CxL", help="articulation: a new encoder of C channels, L layers"
+    )
     parser.add_argument("--reach", type=float, help="articulation: mouth shapes so many times as far from their mean")
     network = parser.add_argument_group("transformer, pictures, lips, two-reference, distill")
     network.add_argument("--reference", choices=REFERENCES, help="where references come from (default M3)")
@@ -130,7 +141,13 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
     if stage == "articulation":
         from .articulation_stage import ArticulationTraining, train_articulation
 
-        settings = _changed(ArticulationTraining(), num_steps=arguments.steps, reach=arguments.reach, **changes)
+        settings = _changed(
+            ArticulationTraining(),
+            num_steps=arguments.steps,
+            reach=arguments.reach,
+            hearing=arguments.hearing,
+            **changes,
+        )
         if arguments.speech is None:
             raise InputError("Articulation is learnt from speech; give a folder of it with --speech.")
         encoder = _weights(arguments.start_from or out, "audio_encoder")

@@ -52,9 +52,13 @@ const show = () => {
 };
 watch(['value', 'work'], show);
 show();
-// Whether a chunk can be made again is seen from the panel under the player, which may come later than the timeline.
-const result = document.querySelector('#result');
-if (result) new ResizeObserver(() => timeline.describe()).observe(result);
+// Whether a chunk can be made again is seen from the panel under the player. Player and panel may come later than the
+// timeline: on a busy machine the page is put together piece by piece.
+const follow = () => {
+  const result = document.querySelector('#result');
+  if (result) new ResizeObserver(() => timeline.describe()).observe(result); else setTimeout(follow, 100);
+};
+follow();
 """
 
 
