@@ -39,7 +39,7 @@ class ArticulationTraining:
     reach: times so far from their mean the shapes are moved when all is learnt. What is heard moves less than mouths
         do, and a transformer that was trained on features that say more answers to shapes alone less than it should;
         1 for one that was trained on them.
-    hearing: channels and layers of a new encoder that learns to hear in the given one's place; None: that one learns on.
+    hearing: channels and layers of a new encoder that learns in the given one's place; None: that one learns on.
     press: how much of the pressing of lips that is heard is taken off the jaw, when all is learnt: of p, b and m it is
         the surer sign.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
-STAGES = (*SHARES, "articulation", "lip-reader", "pictures", "lips", "two-reference", "sync", "lora")
+STAGES = (*SHARES, "articulation", "lip-reader", "pictures", "sharpen", "lips", "two-reference", "sync", "lora")
 REFERENCES = ("M0", "M1", "M2", "M3")
 CONDITIONINGS = ("sparse", "i2v", "fl2v")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -200,6 +200,12 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
             clips, features, out / stage, settings, stage=stage, start_from=start_from, vae=vae,
             reader=load_reader(out), speech=_heard(arguments),
         )  # fmt: skip
+    if stage == "sharpen":
+        from .sharpen_stage import SharpenTraining, train_sharpen
+
+        changes |= {"num_steps": arguments.steps, "precision": arguments.precision or default_precision()}
+        settings = _changed(SharpenTraining(), **changes)
+        return train_sharpen(clips, features, out, settings, start_from, load_reader(out))
     if stage == "two-reference":
         settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)
         settings = replace(settings, conditioning="two-reference")

@@ -141,8 +141,11 @@ class Sight(nn.Module):
         seen: error over that of showing the reference alone. lips: squared error of what the reader reads, in
         variances, shut lips weighted.
         """
+        return self.compare(self.decode(clean, batch), batch, closed_weight)
+
+    def compare(self, frames: Tensor, batch: Batch, closed_weight: float = 1.0) -> dict[str, Tensor]:
+        """As `errors`, of frames [B,4,3,s,s] that are decoded."""
         seen = batch.glimpse
-        frames = self.decode(clean, batch)
         still = picture_error(seen.reference[:, None].expand_as(seen.frames), seen)
         ratio = picture_error(frames, seen) / (STILL_ERROR + still)
         errors = {"seen": (ratio * seen.counts).sum() / seen.counts.sum().clamp(min=1)}

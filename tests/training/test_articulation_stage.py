@@ -79,3 +79,25 @@ def test_without_speech_it_says_what_is_needed(mouth_clips, tmp_path: Path, monk
     monkeypatch.setattr("infinitetalk.training.clips.open_clips", lambda folder: mouth_clips)
     with pytest.raises(InputError, match="give a folder of it with --speech"):
         main(["--stage", "articulation", "--data", str(tmp_path), "--out", str(tmp_path)])
+
+
+def test_a_new_encoder_learns_to_hear_in_the_old_ones_place(encoder: Path, tmp_path: Path) -> None:
+    train_articulation(toy(), tmp_path, replace(SETTINGS, num_steps=2), encoder)
+    settings = replace(SETTINGS, hearing=(48, 3))
+    figures = train_articulation(toy(), tmp_path / "new", settings, tmp_path / "audio_encoder")
+    assert figures["jaw"] > 0.6, figures
+    old = SpeechEncoder.from_pretrained(tmp_path / "audio_encoder").eval()
+    new = SpeechEncoder.from_pretrained(tmp_path / "new" / "audio_encoder").eval()
+    assert (new.config.hidden_size, new.config.num_hidden_layers) == (48, 3)
+    assert (new.num_channels, new.num_layers) == (old.num_channels, old.num_layers) == (32, 2)
+    assert torch.equal(new.articulation.say.weight, old.articulation.say.weight), "its transformer reads both"
+    heard = new.embed(toy().samples(0), 60)
+    assert heard.shape == old.embed(toy().samples(0), 60).shape
+
+
+@pytest.mark.parametrize("size", ["128", "x", "100x4", "128x0", "0x4", "128x-1"])
+def test_a_size_that_is_none_is_said(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--stage", "articulation", "--data", "d", "--out", "o", "--hearing", size]
+    with pytest.raises((SystemExit, InputError)) as caught:
+        main(arguments)
+    assert "128x6" in capsys.readouterr().err + str(caught.value)
