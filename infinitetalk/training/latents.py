@@ -179,12 +179,11 @@ def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder
     """
     folder.mkdir(parents=True, exist_ok=True)
     num_groups = (clips.num_frames - 1 - FRAMES_PER_GROUP) // GROUP_STRIDE + 1
-    config = speech_encoder.config
     head = (clips.num_clips, NUM_VARIATIONS)
     shapes = {
         "single": (*head, clips.num_frames, 16, LATENT_CELLS, LATENT_CELLS),
         "groups": (*head, num_groups, 16, LATENT_CELLS, LATENT_CELLS),
-        "speech": (*head, clips.num_frames, config.num_hidden_layers, config.hidden_size),
+        "speech": (*head, clips.num_frames, speech_encoder.num_layers, speech_encoder.num_channels),
     }
     arrays = {name: _open_array(folder / f"{name}.npy", shapes[name]) for name in _ARRAYS}
     done = folder / _FINISHED

@@ -11,7 +11,12 @@ import torch
 
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder, nano_speech_config
-from infinitetalk.training.articulation_stage import ArticulationTraining, train_articulation, with_articulation
+from infinitetalk.training.articulation_stage import (
+    ArticulationTraining,
+    replaced,
+    train_articulation,
+    with_articulation,
+)
 from infinitetalk.training.audio_stage import AudioTraining
 from infinitetalk.training.cli import main
 from infinitetalk.training.latents import compute_features
@@ -63,10 +68,14 @@ def test_its_features_are_those_that_the_shapes_usually_go_with(encoder: Path) -
     assert (heard - said).square().mean() < 0.97 * heard.var(dim=(0, 1)).mean()
 
 
-def test_training_clips_are_given_the_shapes_of_their_own_pictures(mouth_clips, encoder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("hearing", [None, (48, 3)])
+def test_training_clips_are_given_the_shapes_of_their_own_pictures(
+    mouth_clips, encoder: Path, tmp_path: Path, hearing: tuple[int, int] | None
+) -> None:
     shapes = np.concatenate([mouth_clips.jaw[..., None]] * 3, axis=2)
     clips = replace(mouth_clips, mouth_shapes=shapes)
     articulated = with_articulation(SpeechEncoder.from_pretrained(encoder), toy())
+    articulated = articulated if hearing is None else replaced(articulated, *hearing).eval()
     features = compute_features(clips, shipped_vae(), articulated, tmp_path / "features")
     train, held_out = int(clips.split("train")[0]), int(clips.split("test")[0])
     said = articulated.articulation.say(torch.from_numpy(shapes[train]).float()).detach().unflatten(-1, (2, 32))
