@@ -102,10 +102,10 @@ def test_takes_films_and_uploads_are_compared_and_saved(studio_url: str, chromiu
         _shoot(page, "compare-wipe")
 
         # Saved as a film and as a page that opens by itself.
-        with_film = _export(page, "#compare-side", tmp_path)
+        with_film = _export(page, "#compare-side", tmp_path, ".mp4")
         with av.open(str(with_film)) as container:
             assert container.streams.video[0].width == 2 * 256 + 4 and container.streams.audio
-        saved = _export(page, "#compare-page", tmp_path)
+        saved = _export(page, "#compare-page", tmp_path, ".html")
         other = page.context.new_page()
         other.goto(saved.as_uri())
         other.wait_for_function(
@@ -129,11 +129,15 @@ def _middle(page: Any, share: float) -> tuple[float, float]:
     return box["x"] + share * box["width"], box["y"] + 40
 
 
-def _export(page: Any, button: str, folder: Path) -> Path:
+def _export(page: Any, button: str, folder: Path, suffix: str) -> Path:
     page.click(button)
-    page.wait_for_selector("#compare-download", state="visible", timeout=120_000)
-    with page.expect_download() as download:
-        page.click("#compare-download")
+    for _ in range(60):
+        page.wait_for_selector("#compare-download", state="visible", timeout=120_000)
+        with page.expect_download() as download:
+            page.click("#compare-download")
+        if download.value.suggested_filename.endswith(suffix):
+            break
+        page.wait_for_timeout(500)  # what was saved before is offered until the page hears of the new one
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
