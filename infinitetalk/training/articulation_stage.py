@@ -51,7 +51,7 @@ class ArticulationTraining:
     group_weight: float = 0.15
     weight_decay: float = 0.02
     reach: float = 1.0
-    press: float = 0.25
+    press: float = 0.7
     hearing: tuple[int, int] | None = None
     speech: AudioTraining = AudioTraining(closure_weight=4.0)
     seed: int = 6
