@@ -156,13 +156,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     from .clips import open_clips
     from .latents import load_autoencoder, open_features
+    from .loop import without_subnormals
 
-    torch.set_flush_denormal(True)
     names = ("base_steps", "steps", "dim", "num_layers", "num_heads", "clips_per_motion", "seed")
     settings = Ablation(**{name: getattr(arguments, name) for name in names})
     vae = load_autoencoder(arguments.vae)
     clips, features = open_clips(arguments.data), open_features(arguments.features)
-    run_ablation(clips, features, vae, arguments.out, settings, arguments.start_from)
+    with without_subnormals():
+        run_ablation(clips, features, vae, arguments.out, settings, arguments.start_from)
     print((arguments.out / "ablation.md").read_text())
     return 0
 

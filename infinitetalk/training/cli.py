@@ -95,15 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     import torch
 
+    from .loop import without_subnormals
+
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    torch.set_flush_denormal(True)  # weights that start at zero pass through numbers that are slow to add
-    if arguments.stage == "lora":
-        from .lora.run import run_lora
+    with without_subnormals():
+        if arguments.stage == "lora":
+            from .lora.run import run_lora
 
-        figures = {"lora": run_lora(arguments)}
-    else:
-        figures = _train_nano(arguments)
+            figures = {"lora": run_lora(arguments)}
+        else:
+            figures = _train_nano(arguments)
     if arguments.json:
         print(json.dumps(figures))
     return 0

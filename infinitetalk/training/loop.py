@@ -37,7 +37,27 @@ from .record import CsvLog, load_checkpoint, newest_checkpoint, plot_log, save_c
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Draw", "Every", "FitResult", "LoopSettings", "MovingAverage", "Precision", "TrainingError", "fit"]
+__all__ = [
+    "Draw",
+    "Every",
+    "FitResult",
+    "LoopSettings",
+    "MovingAverage",
+    "Precision",
+    "TrainingError",
+    "fit",
+    "without_subnormals",
+]
+
+
+@contextmanager
+def without_subnormals() -> Iterator[None]:
+    """Numbers next to zero are zero meanwhile: weights that start at zero pass through some that are slow to add."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 class TrainingError(UserError):

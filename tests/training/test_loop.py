@@ -16,7 +16,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 from infinitetalk.errors import CheckpointError, InputError
-from infinitetalk.training.loop import Draw, Every, LoopSettings, TrainingError, fit, parameter_groups
+from infinitetalk.training.loop import (
+    Draw,
+    Every,
+    LoopSettings,
+    TrainingError,
+    fit,
+    parameter_groups,
+    without_subnormals,
+)
 from infinitetalk.training.record import CsvLog, newest_checkpoint, read_log
 
 from . import toy_training
@@ -236,3 +244,11 @@ def test_rows_of_the_same_step_become_one_and_columns_may_come_later(tmp_path):
     log.write(2, error=3.0)
     assert (tmp_path / "log.csv").read_text().split() == ["step,loss,error", "1,0.5,", "2,0.25,3"]
     assert [row["step"] for row in CsvLog(tmp_path / "log.csv", 1).rows] == [1]
+
+
+def test_small_numbers_are_as_before_afterwards() -> None:
+    smallest = torch.tensor(1e-40)
+    with pytest.raises(RuntimeError, match="stopped"), without_subnormals():
+        assert smallest * 1.0 == 0
+        raise RuntimeError("stopped")
+    assert smallest * 1.0 > 0
