@@ -12,6 +12,7 @@ Latents stay what they are: the encoder and the transformer do not learn.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ class Critic(nn.Module):
 
     def __init__(self, dims: tuple[int, int, int] = (32, 64, 96)) -> None:
         super().__init__()
-        sizes = zip((6, *dims), dims, strict=False)
+        sizes = pairwise((6, *dims))
         self.layers = nn.ModuleList(spectral_norm(nn.Conv2d(here, there, 4, 2, 1)) for here, there in sizes)
         self.answer = spectral_norm(nn.Conv2d(dims[-1], 1, 3, padding=1))
 
