@@ -73,13 +73,13 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--uni3c",
         metavar="STRENGTH[@FIRST-LAST]",
         help="the camera's path is shown to the network Uni3C (1 as trained, 0 to 2), in all steps or in a share of "
-        "them, instead of drawing finished pictures again; not with nano",
+        "them, instead of drawing finished pictures again",
     )
     parser.add_argument(
         "--pose",
         metavar="follow|FILM|SEQUENCE.npz[:STRENGTH]|none",
         help="the body moves as in the source film, another film, or what `infinitetalk pose` recorded, through the "
-        "network UniAnimate (1 as trained, 0 to 2); not with nano",
+        "network UniAnimate (1 as trained, 0 to 2)",
     )
     parser.add_argument("--pose-by", metavar="NETWORK", help=_named(POSE_MODES))
     parser.add_argument("--pose-start", metavar="SECONDS", help="where in that movement the film begins")

@@ -16,7 +16,8 @@ PoseMode = Literal["unianimate", "vace"]
 
 CAMERA_MODES: dict[str, str] = {
     "redraw": "every finished picture is drawn again as a camera on the path sees it; for every model, little time",
-    "uni3c": "a network beside the model's is shown the scene along the path; large models only, its weights are extra",
+    "uni3c": "a network beside the model's is shown the scene along the path; nano has a small one of its own, "
+    "for the 14B model its weights are extra",
     "sdedit": "a chunk starts from the source's own pictures with noise over them, and keeps their camera and pose",
 }
 POSE_MODES: dict[str, str] = {

@@ -1,6 +1,7 @@
 """How camera and head follow, what they cost, what they do to lips: `python -m infinitetalk.benchmarks.movement`.
 
-Nano's film of the bundled portrait and sentence without them, then with each. A last figure is of reading poses.
+Nano's film of the bundled portrait and sentence without them, then with each, drawn again or made by nano's networks
+beside it. A last figure is of reading poses.
 """
 
 from __future__ import annotations
@@ -15,39 +16,56 @@ from typing import Any
 import numpy as np
 
 from ..control.camera_path import preset_path
-from ..control.head_pose import face_points
+from ..control.followed import head_followed
+from ..control.head_pose import face_points, head_pose
+from ..control.pose_edit import EASED_FRAMES
 from ..control.pose_extract import read_pose
 from ..events import ChunkFinished
 from ..media.video import open_source
 from ..models.loading import Models
 from ..paths import assets_dir
 from ..pipeline import generate, load_models
-from ..request import Camera, GenerationRequest, Head, Lock, Speaker
+from ..request import Camera, GenerationRequest, Head, Lock, Pose, Speaker
 from ..steering import MOVEMENTS
 from ..streaming.camera import measured
 
+_NETWORK_AMOUNT = 0.8  # as far as nano's camera network was made for
 _UPPER_LIP, _LOWER_LIP = 13, 14  # points of the face mesh
 
 
 def measure(seconds: float | None = None) -> dict[str, Any]:
-    """For each movement: scores of its chunks, seconds for a second of film, and how the lips' opening correlates with
-    that of the film without; that one's own scores against each path stand under `without`.
+    """For each movement: scores of its chunks, seconds that it adds to a second of film, and how the lips' opening
+    correlates with that of the film without; that one's own scores against each path stand under `without`.
+
+    Under `network` stand films whose camera or pose nano's networks make; the pose is that of the film with a lively
+    head, whose turns `head` compares (correlation).
 
     seconds: of the film; None for the whole sentence.
     """
     choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}, "lock": {"lock": Lock()}}
     choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
+    choices |= {f"network {name}": {"camera": Camera("uni3c", name, _NETWORK_AMOUNT)} for name in MOVEMENTS}
+    choices["network pose"] = {}
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="infinitetalk-bench-") as folder:
-        models, still = None, None
+        models, still, still_cost, loaded = None, None, 0.0, None
         for name, choice in choices.items():
+            if name == "network pose":
+                choice = {"pose": Pose(source=str(Path(folder) / "head-lively" / "output.mp4"))}
             request = GenerationRequest(
                 str(assets_dir() / "portrait.png"), (Speaker(str(assets_dir() / "speech.wav")),), max_seconds=seconds,
                 **choice,
             )  # fmt: skip
-            models = models or load_models(request)
-            scores, cost, opening = _film(request, models, Path(folder) / name.replace(" ", "-"))
-            still = opening if still is None else still
+            if loaded != request.controls:
+                models, loaded = load_models(request), request.controls
+            scores, redrawing, whole, points = _film(request, models, Path(folder) / name.replace(" ", "-"))
+            opening = np.linalg.norm(points[:, _UPPER_LIP] - points[:, _LOWER_LIP], axis=1)
+            if still is None:
+                still, still_cost = opening, whole
+            cost = whole - still_cost if request.controls else redrawing
+            if name == "network pose":
+                lively = head_pose(_points(Path(folder) / "head-lively" / "output.mp4"))
+                scores["head"] = round(head_followed(lively[EASED_FRAMES:], head_pose(points[EASED_FRAMES:])).value, 3)
             found[name] = scores | {
                 "seconds_per_second": round(cost, 3),
                 "lips": round(float(np.corrcoef(opening, still)[0, 1]), 3),
@@ -69,19 +87,24 @@ def _without(film: Path) -> dict[str, float]:
     return {name: round(score.value, 3) for name, score in scores.items() if score is not None}
 
 
-def _film(request: GenerationRequest, models: Models, folder: Path) -> tuple[dict[str, Any], float, np.ndarray]:
-    """Its chunks' scores, what drawing again costs for a second of it, and the opening of the lips in each frame."""
+def _film(request: GenerationRequest, models: Models, folder: Path) -> tuple[dict[str, Any], float, float, np.ndarray]:
+    """Its chunks' scores, what drawing again and what everything costs for a second of it, and the face's points."""
     scores: dict[str, list[float]] = {}
     redrawing = length = 0.0
+    started = time.perf_counter()
     for event in generate(request, models, folder):
         if isinstance(event, ChunkFinished):
             redrawing += event.seconds.get("redrawing", 0.0)
             length = event.stop_seconds
             for name, one in event.followed.items():
                 scores.setdefault(name, []).append(round(one.value, 3))
-    with open_source(folder / "output.mp4") as source:
-        points = face_points(np.stack(list(source.frames(0.0, round(25 * length)))))
-    return scores, redrawing / length, np.linalg.norm(points[:, _UPPER_LIP] - points[:, _LOWER_LIP], axis=1)
+    whole = time.perf_counter() - started
+    return scores, redrawing / length, whole / length, _points(folder / "output.mp4")
+
+
+def _points(film: Path) -> np.ndarray:
+    with open_source(film) as source:
+        return face_points(np.stack(list(source.frames(0.0, source.num_frames_25 or 1))))
 
 
 def main() -> None:

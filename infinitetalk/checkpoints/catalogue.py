@@ -183,7 +183,7 @@ def check_controls(names: Sequence[str], spec: ModelSpec, checkpoints_dir: str |
     notes = []
     for name in names:
         try:
-            path = locate.find_control(name, checkpoints_dir)
+            path = locate.find_control(name, checkpoints_dir, spec)
         except CheckpointError as error:
             notes.append(str(error))
             continue

@@ -111,6 +111,11 @@ def shift(w2c: np.ndarray) -> float:
     return float(np.linalg.norm((last - first).reshape(-1, 2), axis=1).mean())
 
 
+def farthest(w2c: np.ndarray) -> float:
+    """The most that any of the cameras [frames, 4, 4] does."""
+    return max(shift(camera) for camera in w2c)
+
+
 def _places(w2c: np.ndarray) -> np.ndarray:
     """Where the picture's middle and corners at the subject's distance are seen, [frames, 10], in picture widths."""
     matrix = intrinsics(1, 1)

@@ -103,8 +103,8 @@ class LayeredScene:
             if turn is not None:
                 moved = cv2.blur(cv2.magnitude(turn[0] - places[0], turn[1] - places[1]), (nearby, nearby))
                 uncovered = np.maximum(parted, np.minimum(moved / (_PARTED * max(self.height, self.width)), 1)) * around
-                person = cv2.remap(scene, *turn, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-                cover = cv2.remap(alpha, *turn, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+                person = cv2.remap(scene, *turn, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+                cover = cv2.remap(alpha, *turn, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             front[inner][..., 3] = _bytes(255 * cover)
             behind[inner] = _mixed(plate, scene, uncovered)
             front[inner][..., :3] = _mixed(person, nothing, cover)

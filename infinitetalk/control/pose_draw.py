@@ -53,7 +53,8 @@ def draw_skeleton(joints: np.ndarray, seen: np.ndarray, height: int, width: int)
     for hand in (LEFT_HAND, RIGHT_HAND):
         _draw_hand(canvas, points[hand].astype(int), seen[hand])
     written = cv2.imencode(".jpg", canvas)[1]  # with the artefacts that the modules know
-    return cv2.resize(cv2.imdecode(written, cv2.IMREAD_COLOR)[..., ::-1], (width, height))
+    drawn = cv2.resize(cv2.imdecode(written, cv2.IMREAD_COLOR), (width, height))
+    return np.ascontiguousarray(drawn[..., ::-1])
 
 
 def draw_vace_skeletons(sequence: PoseSequence, height: int, width: int) -> Iterator[np.ndarray]:
@@ -65,7 +66,8 @@ def draw_vace_skeletons(sequence: PoseSequence, height: int, width: int) -> Iter
     for joints, seen in zip(sequence.joints, sequence.seen):
         joints = joints / (sequence.width, sequence.height)
         canvas, _, _ = _body(joints, seen, *size, _VACE_BONES, _VACE_JOINTS)
-        yield cv2.resize(canvas[..., ::-1], (width, height), interpolation=cv2.INTER_AREA)
+        drawn = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+        yield np.ascontiguousarray(drawn[..., ::-1])
 
 
 def _body(

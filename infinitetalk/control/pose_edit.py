@@ -10,6 +10,7 @@ import numpy as np
 from .pose import BONES, LEFT_HAND, LEFT_WRIST, NECK, NOSE, RIGHT_HAND, RIGHT_WRIST, SEEN_FROM, PoseSequence
 
 LONGEST_GAP = 25  # frames; what is unseen for longer stays unseen
+EASED_FRAMES = 20
 _SMOOTHING_FRAMES = 7  # 0.28 s: follows a quick nod (3 Hz), takes out frame-to-frame trembling
 _MOST_UNLIKE = 1.8  # a bone is not made longer or shorter than the body as a whole by more than this
 
@@ -39,6 +40,22 @@ def smooth(sequence: PoseSequence, frames: int = _SMOOTHING_FRAMES) -> PoseSeque
             if stop - start >= frames:
                 joints[start:stop, joint] = savgol_filter(joints[start:stop, joint], frames, 2, axis=0)
     return dataclasses.replace(sequence, joints=joints)
+
+
+def eased_in(sequence: PoseSequence, first: PoseSequence, start_frame: int, frames: int = EASED_FRAMES) -> PoseSequence:
+    """A movement that comes out of the pose `first`, of one frame in the same picture, within a film's first `frames`.
+
+    Args:
+        start_frame: of the film, where the sequence starts.
+    """
+    share = np.clip((start_frame + np.arange(len(sequence))) / frames, 0, 1).astype(np.float32)[:, None, None]
+    return as_far(sequence, first, share * share * (3 - 2 * share))
+
+
+def as_far(sequence: PoseSequence, first: PoseSequence, share: float | np.ndarray) -> PoseSequence:
+    """A movement that goes `share` (one, or [frames, 1, 1]) as far from the pose `first`, of one frame."""
+    share = np.where((sequence.seen & first.seen)[..., None], share, 1).astype(np.float32)
+    return dataclasses.replace(sequence, joints=first.joints + share * (sequence.joints - first.joints))
 
 
 def retime(

@@ -30,6 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--shift", type=float, default=None, help="instead of the preset's")
     parser.add_argument("--audio-scale", type=float, default=None, help="instead of the preset's")
     parser.add_argument("--camera", default=None, help="with a camera that moves so, such as pan")
+    parser.add_argument("--amount", type=float, default=1.0, help="of that movement (default: 1)")
+    parser.add_argument("--by-network", action="store_true", help="the camera is the camera network's")
+    parser.add_argument("--pose", type=Path, default=None, help="with a body that moves as in that film or recording")
     parser.add_argument("--head", default=None, help="with a head that moves so: lively, or as in a film")
     parser.add_argument("--json", action="store_true", help="print the whole report as one JSON line")
     return parser
@@ -43,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     from ..errors import InputError
-    from ..request import Camera, Head
+    from ..request import Camera, Head, Pose
     from .nano import EvaluationSettings, evaluate_nano
 
     clips = arguments.clips if arguments.clips is not None else 3 if arguments.quick else 6
@@ -55,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     overrides = {name: getattr(arguments, name) for name in ("steps", "shift", "audio_scale")}
     moved = {}
     if arguments.camera is not None:
-        moved["camera"] = Camera(path=arguments.camera)
+        mode = "uni3c" if arguments.by_network else "redraw"
+        moved["camera"] = Camera(mode, arguments.camera, arguments.amount)
+    if arguments.pose is not None:
+        moved["pose"] = Pose(source=str(arguments.pose))
     if arguments.head is not None:
         moved["head"] = Head(arguments.head)
     report = evaluate_nano(

@@ -122,7 +122,7 @@ def _load(
         if component.quantized is None:
             component.weights.check(expected_shapes(empty[name], component.weights), title=type(empty[name]).__name__)
     adapters = _adapters(empty["transformer"], loras, checkpoints_dir)
-    beside, more = _controls(empty["transformer"], controls, checkpoints_dir)
+    beside, more = _controls(empty["transformer"], controls, checkpoints_dir, spec)
     adapters += more
     for name, component in components.items():
         wanted = torch.float32 if name in FLOAT32_COMPONENTS else dtype
@@ -194,14 +194,14 @@ def _adapters(transformer: nn.Module, loras: Sequence[Lora], checkpoints_dir: st
 
 
 def _controls(
-    transformer: nn.Module, names: Sequence[str], checkpoints_dir: str | Path | None
+    transformer: nn.Module, names: Sequence[str], checkpoints_dir: str | Path | None, spec: ModelSpec
 ) -> tuple[dict[str, Component], Adapters]:
     """The networks beside the transformer by their names in `Models`, and what they lay over it."""
     from ..checkpoints.controls import read_pose_adapter, read_pose_network, read_uni3c, read_vace
 
     found, adapters = {}, []
     for name in names:
-        path, width = find_control(name, checkpoints_dir), transformer.config.dim
+        path, width = find_control(name, checkpoints_dir, spec), transformer.config.dim
         if name == "uni3c":
             found["camera"] = read_uni3c(path, width=width)
         elif name == "vace":

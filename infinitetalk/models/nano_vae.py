@@ -22,7 +22,7 @@ picture, h=H/8 w=W/8, C channels.  Flow is in pixels of the reference picture, (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -102,37 +102,55 @@ class NanoVAE(ModelMixin, ConfigMixin):
     ) -> DecoderOutput | tuple[Tensor]:
         """Decode raw latents [B,16,T,h,w] to video [B,3,4(T-1)+1,2H,2W], unclamped.
 
-        reference: [B,3,2H,2W] in [-1,1], the sharp picture that the video's content is taken from.
+        reference: [B,3,2H,2W] in [-1,1], the sharp picture that the video's content is taken from; or [B,3,F,2H,2W],
+            that picture as every frame would show it if nothing but its camera or a body moved (`Shown.expected`).
         skip_frames: so many at the start are not wanted; those of whole groups are left grey.
         """
         skip_groups = (skip_frames + FRAMES_PER_GROUP - 1) // FRAMES_PER_GROUP  # the first stands for one frame
-        reference_latent = self.encode_picture(reference)
-        differences = (z - reference_latent[:, :, None]).transpose(1, 2)  # [B,T,16,h,w]
+        moving = reference.ndim == 5
+        if moving:
+            reference_latents = self.encode(shrink(reference.transpose(1, 2)).transpose(1, 2)).latent_dist.mode()
+        else:
+            reference_latents = self.encode_picture(reference)[:, :, None]
+        differences = (z - reference_latents).transpose(1, 2)  # [B,T,16,h,w]
         batch, num_groups = differences.shape[:2]
         # One film is as large as all the rest of the work together: it is held once, and written part by part.
-        video = reference.new_empty(batch, num_groups * FRAMES_PER_GROUP, *reference.shape[1:])
+        video = reference.new_empty(batch, num_groups * FRAMES_PER_GROUP, 3, *reference.shape[-2:])
         video[:, : skip_groups * FRAMES_PER_GROUP] = 0
-        for index, (own, picture, latent) in enumerate(
-            zip(differences, reference.split(1), reference_latent.split(1), strict=True)
+        for index, (own, pictures, latents) in enumerate(
+            zip(differences, reference, reference_latents.transpose(1, 2), strict=True)
         ):
-            seen = self.decoder.look_at(picture, latent)
-            wanted = (each[skip_groups:].split(GROUPS_PER_DECODER_PASS) for each in (own, *neighbours(own)))
-            parts = zip(*wanted, strict=True)
-            start = skip_groups * FRAMES_PER_GROUP
-            for part in parts:
-                frames = self.decoder(*part, seen).frames
+            around = (own, *neighbours(own))
+            seen = None if moving else self.decoder.look_at(pictures[None], latents)
+            for first in range(skip_groups, num_groups, GROUPS_PER_DECODER_PASS):
+                part = slice(first, first + GROUPS_PER_DECODER_PASS)
+                looked = self._look_along(pictures, latents[part], first) if moving else seen
+                frames = self.decoder(*(each[part] for each in around), looked).frames
+                start = first * FRAMES_PER_GROUP
                 video[index, start : start + len(frames)] = frames
-                start += len(frames)
         # The first latent frame stands for the last frame of its group alone.
         video = video[:, FRAMES_PER_GROUP - 1 :].transpose(1, 2)
         return DecoderOutput(sample=video) if return_dict else (video,)
+
+    def _look_along(self, pictures: Tensor, latents: Tensor, first: int) -> Seen:
+        """What the decoder knows of some groups' own pictures.
+
+        pictures: [3,F,2H,2W], of the whole video. latents: [N,16,h,w], of its groups from number `first` on.
+        """
+        frames = FRAMES_PER_GROUP * (first + torch.arange(len(latents)))[:, None] + torch.arange(
+            1, 1 + FRAMES_PER_GROUP
+        )
+        frames = (frames - FRAMES_PER_GROUP).clamp(min=0)  # the first group is the first frame alone
+        middles = pictures[:, frames[:, 1]].transpose(0, 1)
+        seen = self.decoder.look_at(middles, latents)
+        return replace(seen, picture=pictures[:, frames.flatten()].transpose(0, 1))
 
 
 @dataclass(frozen=True)
 class Seen:
     """What the decoder knows of one or more reference pictures.
 
-    picture: [B,3,2H,2W]. latent: [B,16,h,w]. whole, half, quarter: features at h, 2h and 4h.
+    picture: [B,3,2H,2W], or one for every frame. latent: [B,16,h,w]. whole, half, quarter: features at h, 2h and 4h.
     """
 
     picture: Tensor
@@ -397,7 +415,12 @@ def shrink(pictures: Tensor) -> Tensor:
 
 
 def _for_frames(features: Tensor, num_frames: int) -> Tensor:
-    """[B,...] of each group's reference, or of one for all, to [num_frames,...]; one for all costs no memory."""
+    """[B,...] of each group's reference, or of one for all, to [num_frames,...]; one for all costs no memory.
+
+    Those of every frame are as they are to be.
+    """
+    if len(features) == num_frames:
+        return features
     if len(features) == 1:
         return features.expand(num_frames, -1, -1, -1)
     return features.repeat_interleave(FRAMES_PER_GROUP, dim=0)

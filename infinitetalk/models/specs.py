@@ -30,7 +30,9 @@ class ModelSpec:
     second_reference: whether it knows what a picture for a chunk's end means.
     moves_head: whether a head moves with what it says; one that keeps still looks better turned (`steering.Head`).
     sdedit: whether a chunk can start from the source's own pictures with noise over them.
-    control_networks: whether networks beside it can steer it (`checkpoints.files.CONTROLS`).
+    controls: networks beside it that can steer it (`checkpoints.files.CONTROLS`); those of a model that ships are in
+        its folder. One that has a `motion_region` is steered in pictures framed on the face, too.
+    camera_reach: how far a camera network was trained to move a picture, as a share of its width; None: any way.
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
     evaluation_seconds, other_chunk_seconds: on two laptop cores, one evaluation of the transformer, and everything else
@@ -48,7 +50,8 @@ class ModelSpec:
     fade_in_frames: int = 0
     second_reference: bool = True
     sdedit: bool = True
-    control_networks: bool = True
+    controls: tuple[str, ...] = ("uni3c", "unianimate", "vace")
+    camera_reach: float | None = None
     moves_head: bool = True
     picture_scale: int = 1  # pixels of a finished picture per generated one, along each side
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
@@ -94,7 +97,8 @@ SPECS: dict[str, ModelSpec] = {
             second_reference=False,
             moves_head=False,
             sdedit=False,  # of a picture framed on the face, all but the mouth fades into the reference
-            control_networks=False,
+            controls=("uni3c", "unianimate"),
+            camera_reach=0.25,
             picture_scale=2,
             any_length=True,
             sizes=NANO_SIZES,

@@ -77,7 +77,7 @@ def decode_video(vae: nn.Module, latents: Tensor, reference: Tensor | None = Non
     """Normalised latents [B,16,T,h,w] → video [B,3,F,H,W] clamped to [-1,1].
 
     Args:
-        reference: [B,3,H,W], which nano's decoder takes its pictures from; others do not look at it.
+        reference: [B,3,H,W], which nano's decoder takes its pictures from, or [B,3,F,H,W]; others do not look at it.
         skip_frames: so many at the start may be left grey, where the autoencoder can do without them.
     """
     parts = list(decode_frames(vae, latents, reference, skip_frames=skip_frames))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ..control.rays import ray_embedding
 from ..models.control import Added, Control, Evaluation
 from ..models.loading import Models
 from ..models.vace import STRIDE, control_channels
-from ..models.vae import as_encoded, encode_video
+from ..models.vae import encode_video
 from ..sampling.guidance import Branch
 from .steered import Shown
 
@@ -41,11 +42,19 @@ class Beside:
         return y if self.cond_y is None or branch != "cond" else y + self.cond_y.to(y)
 
 
-def beside(models: Models, shown: Shown, y: Tensor, times: Tensor) -> Beside:
+class Space(Protocol):
+    """Where the transformer works (`conditions.LatentSpace`)."""
+
+    def enter(self, latents: Tensor) -> Tensor:
+        """The VAE's latents as the transformer sees them."""
+
+
+def beside(models: Models, shown: Shown, y: Tensor, times: Tensor, space: Space) -> Beside:
     """Read what is shown, once for all steps.
 
     Args:
         y: of the chunk's reference, [1, 20, T, h, w]. times: of the chunk's steps, [steps + 1].
+        space: where the transformer works, and where a rendering is shown to a camera network.
     """
     added: list[Added] = []
     cond = cond_y = None
@@ -53,7 +62,7 @@ def beside(models: Models, shown: Shown, y: Tensor, times: Tensor) -> Beside:
     if shown.camera is not None and shown.camera_strength:
         assert models.camera is not None, "a camera network was asked for and not loaded"
         network, seen = models.camera, shown.camera
-        rendering = _latents(models, _film(seen.render))
+        rendering = space.enter(_latents(models, _film(seen.render)).to(y)).to(device, dtype)
         mask = y[:, :_NUM_MASK_CHANNELS].to(device, dtype)
         height, width = seen.holes.shape[1:]
         rays = torch.from_numpy(ray_embedding(seen.intrinsic, seen.w2c, height, width))[None].to(device, dtype)
@@ -86,8 +95,8 @@ def _film(pictures: np.ndarray) -> Tensor:
 
 
 def _latents(models: Models, film: Tensor) -> Tensor:
-    """Normalised, [1, 16, T, h, w]."""
-    return encode_video(models.vae, as_encoded(models.vae, film)).to(models.device, models.dtype)
+    """Normalised, [1, 16, T, h, w], of pictures as large as are generated."""
+    return encode_video(models.vae, film).to(models.device, models.dtype)
 
 
 def _side_branch(models: Models, skeletons: np.ndarray) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..control.camera_path import CameraPath, film_print, load_path, preset_path
-from ..control.followed import Followed, camera_followed
+from ..control.followed import Followed, camera_followed, farthest
 from ..errors import InputError, MediaError
 from ..media.video import Source
 from ..models.specs import ModelSpec
@@ -21,6 +22,7 @@ Report = Callable[[float], None] | None
 
 FAR_EVERY = 4  # frames between two that `moves_far` looks at
 _FAR = 0.15  # of the picture's width; then much of what a chunk ends with is not seen in its first picture
+_REACH_TOLERANCE = 1.1
 _LOOK_EVERY = 3  # frames between two that are measured
 _MOST_READ = 8  # films whose cameras are remembered
 _FOLLOW_SIDE = 512  # pixels of the source's pictures in which its camera is looked for
@@ -29,7 +31,7 @@ _FOLLOW_SIDE = 512  # pixels of the source's pictures in which its camera is loo
 _READ: dict[tuple[tuple[str, int, int], int], CameraPath] = {}
 
 
-def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec) -> list[str]:
+def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec, duration_seconds: float) -> list[str]:
     """What is to be said of the film's camera before it is made.
 
     Raises:
@@ -45,9 +47,24 @@ def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec) ->
         return [*notes, "With SDEdit colours may shift little by little in a long film."]
     if camera.path == FOLLOW and source.kind == "image":
         raise InputError("The source is a picture, whose camera rests; choose a ready-made movement for it.")
-    if camera.file is not None:
-        load_path(camera.file)  # what is wrong with it is told now
-    return []
+    if camera.path == FOLLOW:
+        return []
+    path = load_path(camera.file) if camera.file is not None else None  # what is wrong with it is told now
+    if camera.mode != "uni3c" or spec.camera_reach is None:
+        return []
+    path = path or preset_path(camera.path, camera.amount, duration_seconds, request.seed % 2**32)
+    moved = farthest(path.w2c(round(FRAMES_PER_SECOND * duration_seconds)))
+    if moved <= spec.camera_reach * _REACH_TOLERANCE:
+        return []
+    less = "a shorter path"
+    if camera.file is None:
+        amount = math.floor(10 * abs(camera.amount) * spec.camera_reach / moved + 1e-6) / 10
+        less = f"the amount {math.copysign(max(0.1, amount), camera.amount):g}"
+    return [
+        f"This camera moves the picture by {100 * moved:.0f} % of its width, and {spec.title}'s network was made "
+        f"for {100 * spec.camera_reach:.0f} %; beyond that the mouth may stay behind. Choose {less}, or have finished "
+        "pictures drawn again instead."
+    ]
 
 
 class FilmCamera:

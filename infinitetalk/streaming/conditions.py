@@ -34,7 +34,8 @@ class TextPair:
 class LatentSpace:
     """Where the transformer works: the VAE's latents, or their distance from the reference's (spec.reference_scale).
 
-    reference: [1, 16, 1, h, w]. motion: [h, w] from 0 to 1, how much of the distance is kept on the way out.
+    reference: [1, 16, 1, h, w]; [1, 16, T, h, w] of a chunk whose camera or body is steered, the reference moved along
+    (`Shown.expected`). motion: [h, w] from 0 to 1, how much of the distance is kept on the way out.
     """
 
     reference: Tensor
@@ -42,7 +43,9 @@ class LatentSpace:
     motion: Tensor | None = None
 
     def enter(self, latents: Tensor) -> Tensor:
-        return latents if self.scale is None else (latents - self.reference) / self.scale
+        if self.scale is None:
+            return latents
+        return (latents - self.reference[:, :, : latents.shape[2]]) / self.scale
 
     def leave(self, latents: Tensor) -> Tensor:
         if self.scale is None:

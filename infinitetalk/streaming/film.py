@@ -205,7 +205,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
                 "remove it."
             )
 
-    warnings += check_camera(request, source, spec)
+    warnings += check_camera(request, source, spec, duration)
     warnings += check_pose(request, source, duration)
     warnings += check_lock(request, source)
     warnings += _check_controls(request, settings, spec)
@@ -322,14 +322,13 @@ def _check_controls(request: GenerationRequest, settings: Settings, spec: ModelS
     """
     if not request.controls:
         return []
-    if not spec.control_networks:
-        what, instead = "a camera", "have finished pictures drawn again along the path (camera mode redraw)"
-        if request.pose is not None:
-            what, instead = "a pose", "turn the finished head instead (head: lively, follow or another film)"
-        raise InputError(
-            f"{spec.title} has no network beside it that steers {what}; {instead}, or choose a preset of the 14B model."
-        )
-    if settings.framing != "whole":
+    for name in request.controls:
+        if name not in spec.controls:
+            raise InputError(
+                f"{spec.title} has no network {name} beside it; choose one of {', '.join(spec.controls)}, or a preset "
+                "of the 14B model."
+            )
+    if settings.framing != "whole" and spec.motion_region is None:
         raise InputError("Pose and camera networks see whole pictures; set framing to whole.")
     return check_controls(request.controls, spec, request.checkpoints_dir)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from .conditions import TextPair
 from .film import Film, generated_size
 from .lock import FilmLock
 from .plan import Chunk, num_latent_frames, reference_seconds
-from .redraw import Redraw
+from .redraw import Redraw, scene_of_reference
 from .steered import Shown, Steered
 from .stream import SPATIAL_STRIDE
 from .voices import FilmVoices
@@ -164,18 +165,27 @@ class FilmInputs:
         """What camera and pose networks are shown for the chunk; None without them. `reference` is asked first."""
         if self.steered is None:
             return None
+        spec = self.models.spec
+        size = spec.picture_scale * self.height, spec.picture_scale * self.width
         if self.steered.needs_first:
             first = self.film.plan.chunks[0].reference
             whole = self.film.source.frame_at(first.source_seconds) if first.image is None else load_image(first.image)
-            self.steered.fit(resize_and_crop(whole, (self.height, self.width)))
+            if self.square is not None:
+                whole = cut(whole, self.square if first.image is None else _face_or_centre(whole))
+            self.steered.fit(resize_and_crop(whole, size))
         reference = self._reference
-        assert reference is not None and reference.square is None, "networks beside the model's see whole pictures"
+        assert reference is not None
         own = chunk.reference.image is None and self.film.source.kind != "image"
         seen = chunk.reference.source_seconds if own else None
-        picture = resize_and_crop(reference.picture, (self.height, self.width))
-        source = self.film.source
+        picture = resize_and_crop(reference.picture, size)
+        source, square = self.film.source, self.square
         place = middle_of(source.height, source.width, self.height, self.width)
-        return self.steered.shown(chunk, reference.key, picture, place, seen)
+        if square is not None:
+            place = square.row, square.column, square.side, square.side
+        scene = None
+        if spec.reference_scale is not None:
+            scene = partial(scene_of_reference, reference.whole, reference.square, *size)
+        return self.steered.shown(chunk, reference.key, picture, place, seen, scene)
 
     def steered_followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown | None) -> dict[str, Followed]:
         """How well the chunk's new frames do what was shown, before anything is drawn over them."""

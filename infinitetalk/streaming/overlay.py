@@ -14,8 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..control.camera_path import intrinsics
+from ..control.camera_path import from_w2c, intrinsics, to_w2c
 from ..errors import InputError, JobError
+from ..media.faces import cut
 from ..media.framing import middle_of, resize_and_crop
 from ..media.images import load_image
 from ..request import FRAMES_PER_SECOND
@@ -98,6 +99,8 @@ def _layers(film: Film) -> list[Draw]:
     if request.camera is not None and request.camera.mode != "sdedit":
         path = FilmCamera(request.camera, film.source, plan.duration_seconds, request.seed).path
         cameras = path.w2c(plan.num_frames)
+        if request.camera.mode == "uni3c" and film.spec.reference_scale is not None:
+            cameras = to_w2c(request.camera.strength * from_w2c(cameras))  # as `Steered` does
         layers.append(lambda picture, index: with_grid(picture, cameras[index]))
     if request.head is not None:
         voices = FilmVoices(film)
@@ -119,12 +122,20 @@ def _skeletons(film: Film) -> Draw:
     pose = FilmPose(film.request, source, plan.duration_seconds, plan.height, plan.width)
     first = plan.chunks[0].reference
     whole = source.frame_at(first.source_seconds) if first.image is None else load_image(first.image)
-    pose.fit(resize_and_crop(whole, (plan.height, plan.width)))
     place = middle_of(source.height, source.width, plan.height, plan.width)
+    if film.square is not None:
+        square = film.square
+        whole, place = cut(whole, square), (square.row, square.column, square.side, square.side)
+    picture = resize_and_crop(whole, (plan.height, plan.width))
+    pose.fit(picture)
+    person = None
+    if film.spec.reference_scale is not None and not pose.follows:
+        person = pose.reference_person("first", picture)
 
     def draw(picture: np.ndarray, index: int) -> np.ndarray:
         height, width = picture.shape[:2]
-        (skeleton,) = draw_skeletons(pose.at(index, 1, place), height, width)
+        asked = pose.at(index, 1, place) if person is None else pose.moved(index, 1, place, person)
+        (skeleton,) = draw_skeletons(asked, height, width)
         return np.maximum((picture * _DIMMED).astype(np.uint8), skeleton)
 
     return draw

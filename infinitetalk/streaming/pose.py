@@ -12,7 +12,7 @@ from ..control.conditions import PoseCondition, pose_condition, vace_condition
 from ..control.followed import Followed, pose_followed
 from ..control.people import Choice, parse_choice
 from ..control.pose import PoseSequence
-from ..control.pose_edit import retarget, retime
+from ..control.pose_edit import as_far, eased_in, retarget, retime
 from ..control.pose_file import load_pose
 from ..errors import InputError, MediaError
 from ..media.cuts import remembered_cuts
@@ -125,6 +125,15 @@ class FilmPose:
         self._reference: tuple[object, PoseSequence | None] = None, None
 
     @property
+    def strength(self) -> float:
+        return self._pose.strength
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """The first and the last in which it acts, as shares."""
+        return self._pose.first, self._pose.last
+
+    @property
     def follows(self) -> bool:
         """Whether the movement is that of the source's own person, who is in its place already."""
         return self._pose.file is None
@@ -142,6 +151,18 @@ class FilmPose:
         height, width = self._size
         self._fitted = self._movement.resized(width, height) if found is None else retarget(self._movement, found)
 
+    def moved(
+        self, start_frame: int, num_frames: int, place: Place, person: PoseSequence, factor: float = 1.0
+    ) -> PoseSequence:
+        """As `at`, for a model whose reference moves along: another's movement grows out of the reference's own pose.
+
+        person: of `reference_person`. factor: how far the movement goes, times the pose's strength.
+        """
+        asked = self.at(start_frame, num_frames, place)
+        if not self.follows:  # the film's first picture is the reference itself
+            asked = eased_in(asked, person, start_frame)
+        return as_far(asked, person, factor * self.strength)
+
     def at(self, start_frame: int, num_frames: int, place: Place) -> PoseSequence:
         """Of the film's frames from `start_frame` on, in the generated picture's pixels.
 
@@ -156,13 +177,20 @@ class FilmPose:
         rows, columns = self._source_size
         return chunk.resized(columns, rows).framed(place, width, height)
 
-    def condition(self, sequence: PoseSequence, key: object, reference: np.ndarray) -> PoseCondition:
-        """What the network is shown of a chunk. key: the same while `reference`, uint8 [height, width, 3], is."""
-        if self._pose.mode == "vace":
-            return vace_condition(sequence, *self._size)
+    def reference_person(self, key: object, reference: np.ndarray) -> PoseSequence | None:
+        """Who is seen in `reference`, uint8 [H, W, 3], in the generated picture's pixels; one frame.
+
+        key: the same while the reference is.
+        """
         if self._reference[0] != key or key is None:
             self._reference = key, self._person(reference)
-        return pose_condition(sequence, self._reference[1], *self._size)
+        return self._reference[1]
+
+    def condition(self, sequence: PoseSequence, key: object, reference: np.ndarray) -> PoseCondition:
+        """What the network is shown of a chunk. key, reference: as of `reference_person`."""
+        if self._pose.mode == "vace":
+            return vace_condition(sequence, *self._size)
+        return pose_condition(sequence, self.reference_person(key, reference), *self._size)
 
     def _person(self, picture: np.ndarray) -> PoseSequence | None:
         from ..control.pose_extract import read_picture_pose

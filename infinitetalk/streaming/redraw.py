@@ -152,7 +152,8 @@ class Redraw:
         """
         height, width = frames.shape[1:3]
         if self._seen is None or self._seen.key != key:
-            self._seen = Seen(key, _scene(picture, square, height, width), *self._face(picture, square, height, width))
+            scene = scene_of_reference(picture, square, height, width)
+            self._seen = Seen(key, scene, *self._face(picture, square, height, width))
         turns = None
         if asked.head is not None:
             turns = [partial(self._seen.maps, *each) for each in zip(asked.head, asked.closed, strict=True)]
@@ -182,7 +183,8 @@ class Redraw:
         return HeadTurn(HeadPlace.of(points), height, width), Eyelids(points, height, width)
 
 
-def _scene(picture: np.ndarray, square: Square | None, height: int, width: int) -> LayeredScene:
+def scene_of_reference(picture: np.ndarray, square: Square | None, height: int, width: int) -> LayeredScene:
+    """The scene of a whole reference, uint8 [H, W, 3], of which `square` is the frame of height x width pixels."""
     from ..control.depth import person_mask
 
     if square is None:  # the middle of the picture, as `resize_and_crop` takes it

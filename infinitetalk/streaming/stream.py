@@ -136,11 +136,14 @@ class FilmStream:
 
         # 1. What the network is told.
         y, image_tokens = self._see(reference, chunk.num_frames, image_tokens, second)
-        space = LatentSpace(y[:, -16:, :1], spec.reference_scale, self._motion(*y.shape[-2:]))
-        context = space.reference if self.context_latents is None else self.context_latents
+        still = space = LatentSpace(y[:, -16:, :1], spec.reference_scale, self._motion(*y.shape[-2:]))
+        pictures = reference
+        if shown is not None and shown.expected is not None:
+            pictures, space = self._moving(shown.expected)
+        context = still.reference if self.context_latents is None else self.context_latents
         branches = branches_for(settings.text_scale, settings.audio_scale)
         times = chunk_times(settings, self.spared)
-        steering = None if shown is None else beside(models, shown, y, times)
+        steering = None if shown is None else beside(models, shown, y, times, still)
         conditions = branch_conditions(
             models,
             branches,
@@ -181,7 +184,7 @@ class FilmStream:
         # 3. From latents to pictures.
         # Colours are measured on all of the chunk; otherwise the context's pictures have been shown already.
         unseen = chunk.kept.start if settings.color_correction == 0 else 0
-        frames = decode_video(models.vae, latents, reference, skip_frames=unseen)
+        frames = decode_video(models.vae, latents, pictures, skip_frames=unseen)
         clock.lap("decoding")
         if settings.color_correction > 0:
             anchor = self.color_anchor if self.color_anchor is not None else reference
@@ -190,11 +193,21 @@ class FilmStream:
 
         # 4. What the next chunk starts from.
         context_latents = self._end_of(frames, latents) if keep_context else None
-        if spec.fade_in_frames:
+        if spec.fade_in_frames and space is still:  # two pictures of something that moves would show twice
             frames = self._faded_in(frames, chunk)
         self.carry_on(reference, context_latents, to_bytes(frames[0][:, -1:])[0] if spec.fade_in_frames else None)
         clock.lap("context")
         return ChunkPictures(frames[0], latents, clock.seconds)
+
+    def _moving(self, expected: np.ndarray) -> tuple[Tensor, LatentSpace]:
+        """What the decoder takes each frame's picture from, [1,3,F,H,W], and where the transformer then works.
+
+        expected: of `Shown`.
+        """
+        models = self.models
+        film = torch.from_numpy(expected).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
+        latents = encode_video(models.vae, as_encoded(models.vae, film)).to(models.device)
+        return film, LatentSpace(latents, models.spec.reference_scale)
 
     def _faded_in(self, frames: Tensor, chunk: Chunk) -> Tensor:
         """The first new ones of frames [1,3,F,H,W] come out of the frame before them."""

@@ -235,6 +235,19 @@ def alternate(phase: Phase, step: int) -> Phase:
     )
 
 
+def known_scale(*folders: Path) -> float:
+    """What relative latents were divided by, as it is written in the first of the folders that says so.
+
+    Raises:
+        InputError: none does.
+    """
+    for folder in folders:
+        if (folder / SCALE_FILE).exists():
+            return float((folder / SCALE_FILE).read_text())
+    places = " nor ".join(str(folder) for folder in folders)
+    raise InputError(f"{SCALE_FILE} is neither in {places}; it is written when a transformer is trained.")
+
+
 def kept_scale(
     out: Path, clips: ClipSet, features: Features, train: np.ndarray, seed: int, start_from: Path | None = None
 ) -> float:

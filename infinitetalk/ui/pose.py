@@ -22,13 +22,14 @@ _POSES = [
     ("As the model makes it", REST), ("As in the source video", FOLLOW), ("As in another video or a recording", "film")
 ]  # fmt: skip
 _HELP = (
-    "A network beside the model's is shown a skeleton for every frame. For 14B models, with weights of its own; with "
-    "nano, turn the head instead."
+    "A network beside the model's is shown a skeleton for every frame. Nano brings a small one, for head and "
+    "shoulders. For 14B models its weights are extra."
 )
 _NETWORKS = [("UniAnimate", "unianimate"), ("VACE, on trial", "vace")]
 _NETWORKS_HELP = (
     "UniAnimate was made for this model's own base (`infinitetalk checkpoints download unianimate`). VACE was made for "
-    "the text-to-video base (`download vace`, 6.1 GB): each chunk says how well it is followed, so compare."
+    "the text-to-video base (`download vace`, 6.1 GB): each chunk says how well it is followed, so compare. Nano has "
+    "UniAnimate's alone."
 )
 
 

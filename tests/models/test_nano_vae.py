@@ -135,6 +135,23 @@ def test_every_video_has_its_own_reference(vae: NanoVAE) -> None:
     torch.testing.assert_close(together[1:], vae.decode(latents[1:], references[1:]).sample, atol=1e-3, rtol=0)
 
 
+@torch.no_grad()
+def test_a_reference_that_moves_along_is_shown_where_nothing_else_moves(vae: NanoVAE) -> None:
+    latents = encode(vae, video(17))
+    one = vae.decode(latents, picture()).sample
+    same = vae.decode(latents, picture()[:, :, None].expand(-1, -1, 17, -1, -1)).sample
+    assert torch.allclose(one, same, atol=1e-4)
+    moving = torch.stack([picture(seed) for seed in range(17)], dim=2)
+    own = encode(vae, shrink(moving.transpose(1, 2)).transpose(1, 2))
+    shown = vae.decode(own, moving).sample
+    assert shown.shape == moving.shape and torch.allclose(shown, moving, atol=1e-4)
+    # What a latent adds is shown in its own frames and their neighbours' alone, and on top of them.
+    own[:, :, 3] += 1
+    changed = vae.decode(own, moving, skip_frames=5).sample
+    assert not changed[:, :, 1:5].any()
+    assert (changed[:, :, 9:13] - moving[:, :, 9:13]).abs().max() > 0.01
+
+
 def test_every_weight_learns(vae: NanoVAE) -> None:
     loss = vae.decode(encode_with_gradients(vae, video(9)), picture()).sample.square().mean()
     loss.backward()

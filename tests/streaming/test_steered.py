@@ -8,22 +8,27 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from infinitetalk.control.camera_path import preset_path
+from infinitetalk.control.head_pose import face_points
 from infinitetalk.control.pose import NECK, NOSE
+from infinitetalk.control.pose_edit import EASED_FRAMES
 from infinitetalk.control.pose_extract import read_picture_pose
 from infinitetalk.control.pose_file import save_pose
 from infinitetalk.errors import CheckpointError, InputError, MediaError
 from infinitetalk.events import ChunkFinished, Finished
 from infinitetalk.media.images import load_image
 from infinitetalk.models.specs import SPECS, ModelSpec
+from infinitetalk.paths import assets_dir
 from infinitetalk.pipeline import generate, load_models, plan, resume
-from infinitetalk.request import Camera, Guide, Pose
+from infinitetalk.request import Camera, GenerationRequest, Guide, Pose, Speaker
 from infinitetalk.streaming.beside import steps_between
+from infinitetalk.streaming.camera import measured
 from infinitetalk.streaming.film import prepare
 from infinitetalk.streaming.inputs import FilmInputs
 
@@ -276,11 +281,10 @@ def test_what_cannot_be_steered_is_said_before_the_film(tmp_path, weights, walki
         ({"camera": Camera("uni3c", "follow")}, InputError, "whose camera rests"),
         ({"camera": Camera("uni3c"), "framing": "face"}, InputError, "set framing to whole"),
         (
-            {"preset": "nano", "camera": Camera("uni3c")},
+            {"preset": "nano", "pose": Pose("vace", source=str(walking_film))},
             InputError,
-            "no network beside it that steers a camera",
+            "nano has no network vace beside it; choose one of uni3c, unianimate",
         ),
-        ({"preset": "nano", "pose": Pose(source=str(walking_film))}, InputError, "turn the finished head instead"),
     ):
         with pytest.raises(error) as raised:
             plan(tiny_request(tmp_path, weights, 1.0, **changes))
@@ -353,3 +357,69 @@ def test_a_request_says_it_again(tmp_path, weights) -> None:
     ):  # fmt: skip
         with pytest.raises(InputError, match=words):
             tiny_request(tmp_path, weights, 1.0, **wrong)
+
+
+# --- nano, with the networks that ship -------------------------------------------------------------------------------
+
+
+def nano_film(tmp_path: Path, name: str, **changes) -> tuple[np.ndarray, dict]:
+    """A second of the bundled portrait and sentence, uint8 [25, 256, 256, 3], and the record of its chunk."""
+    request = GenerationRequest(
+        str(assets_dir() / "portrait.png"), (Speaker(str(assets_dir() / "speech.wav")),), preset="nano",
+        max_seconds=1.6, **changes,
+    )  # fmt: skip
+    events = list(generate(request, load_models(request), tmp_path / name))
+    assert isinstance(events[-1], Finished) and events[-1].complete
+    return pictures(tmp_path / name / "output.mp4"), json.loads(
+        (tmp_path / name / "chunks/0000/take-00/take.json").read_text()
+    )
+
+
+@pytest.fixture(scope="module")
+def nano_still(tmp_path_factory) -> np.ndarray:
+    return nano_film(tmp_path_factory.mktemp("nano"), "still")[0]
+
+
+def lips_apart(frames: np.ndarray) -> np.ndarray:
+    """Of each frame, in face heights."""
+    points = face_points(frames)
+    return np.linalg.norm(points[:, 13] - points[:, 14], axis=1) / np.linalg.norm(
+        points[:, 10] - points[:, 152], axis=1
+    )
+
+
+@pytest.mark.parametrize("movement", ["pan", "push in"])
+def test_nanos_camera_network_films_a_mouth_that_moves_along(tmp_path, nano_still, movement: str) -> None:
+    frames, record = nano_film(tmp_path, "moved", camera=Camera("uni3c", movement, 0.8))
+    assert record["followed"]["camera"]["value"] > 0.8
+    path = preset_path(movement, 0.8, 1.6).w2c(len(frames))
+    without = measured(nano_still, path)
+    assert without is None or without.value < 0.2
+    assert np.corrcoef(lips_apart(frames), lips_apart(nano_still))[0, 1] > 0.8
+    # What is not the mouth is the reference, moved, hardly less sharp.
+    sharpness = [cv2.Laplacian(each[:100], cv2.CV_64F).std() for each in (frames[-1], nano_still[-1])]
+    assert sharpness[0] > 0.6 * sharpness[1]
+
+
+def test_nanos_pose_network_moves_head_and_mouth(tmp_path, nano_still) -> None:
+    portrait = _picture(assets_dir() / "portrait.png")
+    swaying = [shifted(portrait, round(8 * np.sin(frame / 6))) for frame in range(45)]
+    source = write_film(tmp_path / "swaying.mp4", swaying)
+    frames, record = nano_film(tmp_path, "moved", pose=Pose(source=str(source)))
+    assert record["followed"]["pose"]["good"]
+    noses = face_points(frames)[:, 1, 0]
+    asked = np.array([8 * np.sin(frame / 6) for frame in range(len(frames))])
+    assert np.corrcoef(noses[EASED_FRAMES:], asked[EASED_FRAMES:])[0, 1] > 0.8
+    assert abs(noses[0] - face_points(nano_still[:1])[0, 1, 0]) < 1, "the film begins with the reference"
+    assert np.corrcoef(lips_apart(frames), lips_apart(nano_still))[0, 1] > 0.8
+
+
+def test_a_camera_that_goes_farther_than_nanos_network_has_seen_is_told(tmp_path) -> None:
+    request = GenerationRequest(
+        str(assets_dir() / "portrait.png"), (Speaker(str(assets_dir() / "speech.wav")),), preset="nano",
+        max_seconds=1.6, camera=Camera("uni3c", "pan", -3.0),
+    )  # fmt: skip
+    (note,) = plan(request).warnings
+    assert "Choose the amount -" in note and "drawn again instead" in note
+    amount = float(note.split("the amount ")[1].split(",")[0])
+    assert not plan(replace(request, camera=Camera("uni3c", "pan", amount))).warnings
