@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VARIABLE = "INFINITETALK_CHECKPOINTS"
 LORA_FOLDER = "loras"
-SHIPPED_CONTROLS = "control"  # below the folder of a model that ships
+SHIPPED_CONTROL = "control/uni3c.safetensors"  # below the folder of a model that ships
 _FILES_NAMED = 3
 _COMMON_NAMES = frozenset({
     "config.json", "model.safetensors", "preprocessor_config.json", "infinitetalk.safetensors", "controlnet.pth",
@@ -214,12 +214,13 @@ def find_control(name: str, checkpoints_dir: str | Path | None, spec: ModelSpec 
     """The file of a network that steers from beside a model, by its name in `CONTROLS`.
 
     Args:
-        spec: the model; one that ships has networks of its own size in its folder. None: a published one.
+        spec: the model; one that ships has a network of its own in its folder, which serves for all its `controls`.
+            None: a published one.
     Raises:
         CheckpointError: it is not there; says what to do.
     """
     if spec is not None and spec.shipped_in is not None:
-        path = spec.weights_dir(None) / SHIPPED_CONTROLS / f"{name}.safetensors"
+        path = spec.weights_dir(None) / SHIPPED_CONTROL
         if not path.is_file():
             raise CheckpointError(f"The package lacks {path}; install it again, or choose another way to steer.")
         return path

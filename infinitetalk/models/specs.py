@@ -30,9 +30,10 @@ class ModelSpec:
     second_reference: whether it knows what a picture for a chunk's end means.
     moves_head: whether a head moves with what it says; one that keeps still looks better turned (`steering.Head`).
     sdedit: whether a chunk can start from the source's own pictures with noise over them.
-    controls: networks beside it that can steer it (`checkpoints.files.CONTROLS`); those of a model that ships are in
-        its folder. One that has a `motion_region` is steered in pictures framed on the face, too.
-    camera_reach: how far a camera network was trained to move a picture, as a share of its width; None: any way.
+    controls: ways in which networks beside it can steer it (`checkpoints.files.CONTROLS`). A model that ships has one
+        network for all of them (`streaming/steered.py`). One that has a `motion_region` is steered in pictures framed
+        on the face, too.
+    camera_reach: how far its camera network was trained to move a picture, as a share of its width; None: any way.
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
     evaluation_seconds, other_chunk_seconds: on two laptop cores, one evaluation of the transformer, and everything else

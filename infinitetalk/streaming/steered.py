@@ -1,20 +1,21 @@
 """What the networks beside the model's are shown for a chunk, and how well the result follows it.
 
 A model that works on distances from its reference (`ModelSpec.reference_scale`) is given a reference that moves along,
-too: that picture drawn again for the chunk's cameras and joints. What is left for its networks is what nobody can
-foresee, the mouth above all, where the movement has brought it. For such a model a strength is how far the movement
-goes; half a residual would leave the mouth half-way.
+too: that picture drawn again for the chunk's cameras, its person bent to the chunk's joints. What is left to generate
+is what nobody can foresee, the mouth above all, and its one network beside it, Uni3C's in small, tells it where the
+movement has brought that. So a body is shown to it as a camera is, as a rendering; a strength is how far the movement
+goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from ..control.camera_path import from_w2c, to_w2c
+from ..control.camera_path import from_w2c, intrinsics, to_w2c
 from ..control.conditions import CameraCondition, PoseCondition, camera_condition
 from ..control.depth import SceneDepth, scene_depth
 from ..control.followed import Followed
@@ -31,8 +32,9 @@ from .pose import FilmPose, Place
 
 @dataclass(frozen=True)
 class Shown:
-    """Of one chunk. asked: the poses of its frames; strengths: of the film, with the chunk's own factor.
+    """Of one chunk. strengths: of the film, with the chunk's own factor.
 
+    camera: what a camera network is shown. path: float64 [frames, 4, 4], the cameras asked for. asked: the poses.
     camera_steps, pose_steps: (first, last) of the steps in which they act, as shares.
     expected: uint8 [frames, height, width, 3] as large as finished pictures, the reference moved along; None for a
         model that generates whole pictures.
@@ -41,6 +43,7 @@ class Shown:
     camera: CameraCondition | None = None
     camera_strength: float = 1.0
     camera_steps: tuple[float, float] = (0.0, 1.0)
+    path: np.ndarray | None = None
     pose: PoseCondition | None = None
     pose_strength: float = 1.0
     pose_steps: tuple[float, float] = (0.0, 1.0)
@@ -92,25 +95,19 @@ class Steered:
             scene: makes the reference's, for a model that is given what to expect.
         """
         factor = 1.0 if chunk.steering is None else chunk.steering
-        told, person = {}, None
+        told = {}
         if self._camera is not None:
             told |= self._told_camera(chunk, key, reference, reference_seconds, factor, moves=scene is not None)
-        if self._pose is not None:
-            span, strength = (chunk.start_frame, chunk.num_frames, place), factor * self._pose.strength
-            if scene is not None:
-                person = self._pose.reference_person(key, reference)
-            if person is None:
-                asked = self._pose.at(*span)
-            else:
-                asked, strength = self._pose.moved(*span, person, factor), float(strength > 0)
-            told |= {
-                "pose": self._pose.condition(asked, key, reference), "pose_strength": strength,
-                "pose_steps": self._pose.steps, "asked": asked,
-            }  # fmt: skip
         if scene is not None:
             if self._scene[0] != key or self._scene[1] is None:
                 self._scene = key, scene()
-            told["expected"] = self._expected(Shown(**told), self._scene[1], reference, chunk.num_frames, person)
+            return self._moved_along(Shown(**told), self._scene[1], chunk, key, reference, place, factor)
+        if self._pose is not None:
+            asked = self._pose.at(chunk.start_frame, chunk.num_frames, place)
+            told |= {
+                "pose": self._pose.condition(asked, key, reference), "pose_strength": factor * self._pose.strength,
+                "pose_steps": self._pose.steps, "asked": asked,
+            }  # fmt: skip
         return Shown(**told)
 
     def _told_camera(
@@ -118,34 +115,47 @@ class Steered:
         moves: bool,
     ) -> dict:  # fmt: skip
         """moves: whether the reference moves along, by as much as the strength says."""
-        import cv2
-
-        camera, (height, width) = self._request.camera, self._size
-        small = cv2.resize(reference, (width, height), interpolation=cv2.INTER_AREA)
+        camera = self._request.camera
+        small = self._generated(reference)
         if self._depth[0] != key or self._depth[1] is None:
             self._depth = key, scene_depth(small, self._request.checkpoints_dir)
         depth, strength = self._depth[1].depth, factor * camera.strength
-        w2c = self._camera.w2c(chunk.start_frame, chunk.num_frames, reference_seconds)
+        path = self._camera.w2c(chunk.start_frame, chunk.num_frames, reference_seconds)
         if moves:
-            w2c, strength = to_w2c(strength * from_w2c(w2c)), float(strength > 0)
+            path, strength = to_w2c(strength * from_w2c(path)), float(strength > 0)
         return {
-            "camera": camera_condition(small, depth, w2c), "camera_strength": strength,
+            "camera": camera_condition(small, depth, path), "camera_strength": strength, "path": path,
             "camera_steps": (camera.first, camera.last), "depth": depth,
         }  # fmt: skip
 
-    def _expected(
-        self, shown: Shown, scene: LayeredScene, reference: np.ndarray, num_frames: int, person: PoseSequence | None
-    ) -> np.ndarray:
-        """The reference as the chunk's cameras see it, its person as the chunk's joints stand."""
-        still = np.tile(np.eye(4), (num_frames, 1, 1))
-        w2c = still if shown.camera is None or not shown.camera_strength else shown.camera.w2c
+    def _moved_along(
+        self, shown: Shown, scene: LayeredScene, chunk: Chunk, key: object, reference: np.ndarray, place: Place,
+        factor: float,
+    ) -> Shown:  # fmt: skip
+        """The reference as the chunk's cameras see it, its person as the chunk's joints stand; shown as a rendering."""
         turns: list[Turn] | None = None
-        if shown.asked is not None and shown.pose_strength and person is not None:
-            height, width = self._size
-            there, here = (each.joints / (width, height) for each in (shown.asked, person))
-            seen = shown.asked.seen & person.seen
+        person = None if self._pose is None else self._pose.reference_person(key, reference)
+        if person is not None and factor * self._pose.strength:
+            asked = self._pose.moved(chunk.start_frame, chunk.num_frames, place, person, factor)
+            there, here = (each.joints / (each.width, each.height) for each in (asked, person))
+            seen = asked.seen & person.seen
             turns = [partial(pose_maps, here[0], *each, *reference.shape[:2]) for each in zip(there, seen, strict=True)]
-        return scene.moved(np.repeat(reference[None], num_frames, axis=0), w2c, turns)
+            shown = replace(shown, asked=asked)
+        path = np.tile(np.eye(4), (chunk.num_frames, 1, 1)) if shown.path is None else shown.path
+        expected = scene.moved(np.repeat(reference[None], chunk.num_frames, axis=0), path, turns)
+        if turns is not None:
+            render = np.stack([self._generated(frame) for frame in expected])
+            height, width = self._size
+            condition = CameraCondition(render, np.zeros(render.shape[:3], np.uint8), intrinsics(height, width), path)
+            shown = replace(shown, camera=condition, camera_strength=1.0, camera_steps=self._pose.steps)
+        return replace(shown, expected=expected)
+
+    def _generated(self, picture: np.ndarray) -> np.ndarray:
+        """As large as pictures are generated."""
+        import cv2
+
+        height, width = self._size
+        return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
     def followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown) -> dict[str, Followed]:
         """How well the chunk's new frames, uint8 [F, H, W, 3], do what was shown; nothing where it was shown weakly."""
@@ -153,9 +163,9 @@ class Steered:
 
         found: dict[str, Followed | None] = {}
         height, width = frames.shape[1:3]  # a small model's are larger than what it generates
-        if shown.camera is not None and shown.camera_strength:
+        if shown.path is not None and shown.camera_strength:
             depth = cv2.resize(shown.depth, (width, height), interpolation=cv2.INTER_NEAREST)
-            found["camera"] = measured(frames, shown.camera.w2c[chunk.kept], depth)
+            found["camera"] = measured(frames, shown.path[chunk.kept], depth)
         if shown.asked is not None and shown.pose_strength:
             found["pose"] = poses.followed(frames, shown.asked.part(chunk.kept).resized(width, height))
         return {name: one for name, one in found.items() if one is not None}

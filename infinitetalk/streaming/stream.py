@@ -95,6 +95,7 @@ class FilmStream:
             size=settings.size,
             threshold=settings.cache_threshold,
         )
+        self._reference: Tensor | None = None  # of the chunk before
         self._seen: tuple[Tensor, Tensor, Tensor] | None = None  # reference, its y, its image tokens
 
     @torch.inference_mode()
@@ -193,7 +194,8 @@ class FilmStream:
 
         # 4. What the next chunk starts from.
         context_latents = self._end_of(frames, latents) if keep_context else None
-        if spec.fade_in_frames and space is still:  # two pictures of something that moves would show twice
+        # What moves would be seen twice; that is less than a jump from one reference to another.
+        if spec.fade_in_frames and (space is still or reference is not self._reference):
             frames = self._faded_in(frames, chunk)
         self.carry_on(reference, context_latents, to_bytes(frames[0][:, -1:])[0] if spec.fade_in_frames else None)
         clock.lap("context")
@@ -257,6 +259,7 @@ class FilmStream:
         """Take over what a chunk left behind, just made or found on disk."""
         self.context_latents = context_latents
         self.last_frame = last_frame
+        self._reference = reference
         if self.color_anchor is None:
             self.color_anchor = reference
 

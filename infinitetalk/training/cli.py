@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # In the order in which `all` runs them, with their shares of `--hours`.
 SHARES = {"audio": 0.10, "vae": 0.28, "features": 0.0, "transformer": 0.42, "distill": 0.08, "decoder": 0.12}
 STAGES = (
-    *SHARES, "articulation", "lip-reader", "pictures", "sharpen", "lips", "two-reference", "camera", "pose", "sync",
+    *SHARES, "articulation", "lip-reader", "pictures", "sharpen", "lips", "two-reference", "steer", "sync",
     "lora",
 )  # fmt: skip
 REFERENCES = ("M0", "M1", "M2", "M3")
@@ -168,7 +168,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         from ..evaluation.sync_training import SyncTraining, train_sync
 
         return train_sync(clips, out, _changed(SyncTraining(), seconds=seconds))
-    if stage in ("camera", "pose"):
+    if stage == "steer":
         from .control_stage import ControlTraining, train_control
         from .latents import load_autoencoder
         from .transformer_stage import known_scale
@@ -178,7 +178,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         scale = known_scale(out / "stages", start_from)
         vae = load_autoencoder(_weights(out, "vae"))
         settings = _changed(ControlTraining(), **changes)
-        return train_control(clips, vae, _speech_encoder(out), out, stage, settings, start_from, scale)
+        return train_control(clips, vae, _speech_encoder(out), out, settings, start_from, scale)
     features = _features(clips, out)
     if stage == "features":
         return {"clips": float(features.finished.sum())}

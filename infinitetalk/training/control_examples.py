@@ -1,11 +1,12 @@
-"""Examples for the networks that steer nano from beside it: chunks of clips with the camera or the skeletons shown.
+"""Examples for the network that steers nano from beside it: chunks of clips, and the reference moved along with them.
 
 A camera's example is a clip's chunk filmed again: every frame as a camera on a path sees it that stands before the
 picture's plane, which is exact. What the network is shown is made as for a film (`control/conditions.py`): the
-reference alone along that path, its holes, and the rays. A pose's example is a chunk as it is, with its skeletons
-drawn from the clip's own joints, a little beside them, as a detector's are. What is to be made is told relative to the
-reference moved along, by the camera or the joints, as in a film (`Shown.expected` in `streaming/steered.py`): there
-stands all that is known of a frame but what the mouth says.
+reference alone along that path, its holes, and the rays. A body's example is a chunk as it is, most of them swaying
+besides; the network is shown the reference bent from its own joints to each frame's (`control/pose_turn.py`), by the
+clip's exact joints, a little beside them, as a detector's are. What is to be made is told relative to the reference
+moved along, by the camera or the joints, as in a film (`Shown.expected` in `streaming/steered.py`): there stands all
+that is known of a frame but what the mouth says.
 
 Shapes: B examples, T latent frames, F = 4 (T - 1) + 1 film frames of 128 x 128 pixels, h and w latent positions.
 """
@@ -23,7 +24,6 @@ from ..control.camera_path import CHANNELS, intrinsics, preset_path, to_w2c
 from ..control.conditions import camera_condition
 from ..control.followed import farthest
 from ..control.pose import BODY, NUM_JOINTS
-from ..control.pose_draw import draw_skeleton
 from ..control.pose_turn import pose_maps
 from ..control.rays import ray_embedding
 from ..steering import MOVEMENTS
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from ..models.nano_vae import NanoVAE
     from .clips import ClipSet
 
-Kind = Literal["camera", "pose"]
+Kind = Literal["camera", "body"]
 
 FARTHEST = 0.25  # of the picture's width, by which a camera moves the picture (`control.followed.farthest`)
 _DEPTH = 1.0  # of the plane, in distances to the subject
 _LONGEST_PATH = 250  # frames
 _STILL_SHARE = 0.1  # of the cameras, which rest
-_CALM_SHARE = 0.3  # of the poses, from clips whose head hardly moves; of the cameras the rest
-# Of the poses, in which the picture sways and leans besides: heads of the clips turn, but hardly go anywhere.
+_CALM_SHARE = 0.3  # of the bodies, from clips whose head hardly moves; of the cameras the rest
+# Of the bodies, in which the picture sways and leans besides: heads of the clips turn, but hardly go anywhere.
 _SWAYING_SHARE, _SWAY, _SWAY_DEGREES = 0.7, 0.12, 8.0
 _NUM_VARIATIONS = 1000
 _JOINT_OFFSET, _JOINT_SHAKE = 0.008, 0.003  # of the picture: of a clip's joints throughout, and of every frame's
@@ -56,8 +56,11 @@ _FROM_EDGE = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
 
 
 @dataclass(frozen=True)
-class CameraShown:
-    """rendering: [B,16,T,h,w], (its latent - reference latent) / scale. holes: [B,1,F,H,W]. rays: [B,6,F,H,W]."""
+class Moved:
+    """What the network is shown.
+
+    rendering: [B,16,T,h,w], (its latent - reference latent) / scale. holes: [B,1,F,H,W]. rays: [B,6,F,H,W].
+    """
 
     rendering: Tensor
     holes: Tensor
@@ -65,19 +68,11 @@ class CameraShown:
 
 
 @dataclass(frozen=True)
-class PoseShown:
-    """skeletons: uint8 [B,3,F,H,W]. reference: uint8 [B,3,H,W]."""
-
-    skeletons: Tensor
-    reference: Tensor
-
-
-@dataclass(frozen=True)
 class ControlBatch:
     """Chunks, and what a network beside the transformer is shown of them."""
 
     chunks: Batch
-    shown: CameraShown | PoseShown
+    shown: Moved
 
     def to(self, device: torch.device | str) -> ControlBatch:
         """The same on another device."""
@@ -89,10 +84,9 @@ class ControlExamples:
     """Draws batches; everything is encoded when it is drawn, which costs little beside a step."""
 
     def __init__(
-        self, clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder, scale: float, kind: Kind,
-        audio_noise: float = 0.1,
-    ) -> None:  # fmt: skip
-        self.clips, self.vae, self.scale, self.kind = clips, vae, scale, kind
+        self, clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder, scale: float, audio_noise: float = 0.1
+    ) -> None:
+        self.clips, self.vae, self.scale = clips, vae, scale
         self._say, self._audio_noise = speech_encoder.articulation.say, audio_noise
         self._spoken_shape = speech_encoder.num_layers, speech_encoder.num_channels
         self._mean = torch.tensor(vae.config.latents_mean)[:, None, None, None]
@@ -100,18 +94,18 @@ class ControlExamples:
         self._tail = self._encode(np.full((1, SMALL_SIZE, SMALL_SIZE, 3), 127.5, np.float32))
         self._joints = [clips.joints.index(name.replace(" ", "_")) for name in BODY if "toe" not in name]
 
-    def choose(self, available: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Clips for one batch: for poses mostly those whose head moves, for cameras the others."""
+    def choose(self, available: np.ndarray, size: int, kind: Kind, rng: np.random.Generator) -> np.ndarray:
+        """Clips for one batch: for bodies mostly those whose head moves, for cameras the others."""
         calm = self.clips.motion[available] == CALM
         if calm.all() or not calm.any():
             return rng.choice(available, size)
-        share = _CALM_SHARE if self.kind == "pose" else 1 - _CALM_SHARE
+        share = _CALM_SHARE if kind == "body" else 1 - _CALM_SHARE
         return np.where(rng.random(size) < share, rng.choice(available[calm], size), rng.choice(available[~calm], size))
 
     @torch.no_grad()
     @torch.autocast("cpu", enabled=False)  # pictures are encoded as films encode them, whatever the networks compute in
     def draw(
-        self, chosen: np.ndarray, num_latent_frames: int, rng: np.random.Generator, *, plain: bool = False
+        self, chosen: np.ndarray, num_latent_frames: int, kind: Kind, rng: np.random.Generator, *, plain: bool = False
     ) -> ControlBatch:
         """A batch from the clips `chosen`; `plain` leaves the clips' colours and sound as they are, for measuring."""
         num_frames = 4 * (num_latent_frames - 1) + 1
@@ -119,7 +113,7 @@ class ControlExamples:
         for clip in chosen:
             given = draw_given("sparse", "M3", num_frames, self.clips.num_frames, rng)
             variation = Variation.of(int(clip), 0 if plain else int(rng.integers(_NUM_VARIATIONS)), SMALL_SIZE)
-            make = self._filmed if self.kind == "camera" else self._posed
+            make = self._filmed if kind == "camera" else self._swayed
             examples.append(make(int(clip), given, num_frames, variation, rng))
             if not plain:
                 audio = examples[-1]["audio"]
@@ -154,7 +148,7 @@ class ControlExamples:
             "rays": ray_embedding(shown.intrinsic, shown.w2c, SMALL_SIZE, SMALL_SIZE),
         }
 
-    def _posed(
+    def _swayed(
         self, clip: int, given: Given, num_frames: int, variation: Variation, rng: np.random.Generator
     ) -> dict[str, np.ndarray | Tensor]:
         import cv2
@@ -178,15 +172,17 @@ class ControlExamples:
             for name, own in (("mouth", self.clips.mouth_boxes), ("eyes", self.clips.eye_boxes))
         }
         places, seen = self._places(joints, variation, rng)
-        drawn = np.stack([draw_skeleton(*each, SMALL_SIZE, SMALL_SIZE) for each in zip(places, seen, strict=True)])
         expected = np.repeat(reference, num_frames, axis=0)
         for index, (there, known) in enumerate(zip(places[:-1], seen[:-1], strict=True)):
             maps = pose_maps(places[-1], there, known & seen[-1], SMALL_SIZE, SMALL_SIZE)
             if maps is not None and not (given.opens and index == 0):
                 expected[index] = cv2.remap(reference[0], *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        encoded, still = self._encode(np.clip(expected, 0, 255)), np.repeat(np.eye(4)[None], num_frames, axis=0)
+        intrinsic = intrinsics(SMALL_SIZE, SMALL_SIZE)
         return self._chunk(clip, given, frames, reference, boxes) | {
-            "skeletons": drawn[:-1].transpose(3, 0, 1, 2), "pose reference": drawn[-1].transpose(2, 0, 1),
-            "expected": self._encode(np.clip(expected, 0, 255)),
+            "rendering": encoded, "expected": encoded,
+            "holes": np.zeros((1, num_frames, SMALL_SIZE, SMALL_SIZE), np.float32),
+            "rays": ray_embedding(intrinsic, still, SMALL_SIZE, SMALL_SIZE),
         }  # fmt: skip
 
     def _places(
@@ -250,10 +246,8 @@ class ControlExamples:
             truth=torch.zeros(size, 0), motion=stacked["motion"], closed=stacked["closed"][:, None, :, None, None],
             dubbed=torch.zeros(size),
         )  # fmt: skip
-        if self.kind == "pose":
-            return ControlBatch(chunks, PoseShown(stacked["skeletons"], stacked["pose reference"]))
         rendering = (stacked["rendering"] - reference) / self.scale
-        return ControlBatch(chunks, CameraShown(rendering, stacked["holes"], stacked["rays"]))
+        return ControlBatch(chunks, Moved(rendering, stacked["holes"], stacked["rays"]))
 
 
 def draw_cameras(

@@ -1,4 +1,4 @@
-"""The networks that steer nano learn beside it, from chunks that show what a film shows them."""
+"""The network that steers nano learns beside it, from chunks that show it what a film shows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from infinitetalk.checkpoints.controls import read_pose_adapter, read_pose_network, read_uni3c
-from infinitetalk.checkpoints.fill import expected_shapes
+from infinitetalk.checkpoints.controls import read_uni3c
 from infinitetalk.control.followed import farthest
 from infinitetalk.control.point_cloud import render_path
 from infinitetalk.errors import InputError
@@ -29,7 +28,7 @@ from infinitetalk.training.control_examples import (
     plane_moves,
 )
 from infinitetalk.training.control_stage import (
-    NETWORKS,
+    FILE,
     ControlTraining,
     SteeredNetworks,
     export,
@@ -45,9 +44,8 @@ NANO = assets_dir() / "nano"
 SCALE = 0.6403
 SETTINGS = ControlTraining(
     seconds=None, num_steps=2, phase=Phase("pictures", 1.0, 3, None, 2, 16.0, 4.0, 0.0, 1.0), dim=64, num_layers=2,
-    hidden=4, rank=4,
 )  # fmt: skip
-KINDS = ("camera", "pose")
+KINDS = ("camera", "body")
 # Nose, neck, shoulders, eyes and ears of the toy faces, as shares.
 PLACES = {
     "nose": (0.5, 0.5), "neck": (0.5, 0.85), "right_shoulder": (0.2, 0.95), "left_shoulder": (0.8, 0.95),
@@ -75,8 +73,8 @@ def hearing() -> SpeechEncoder:
     return SpeechEncoder.from_pretrained(NANO / "audio_encoder").eval()
 
 
-def examples_of(kind, people, nano_vae, hearing) -> ControlExamples:
-    return ControlExamples(people, nano_vae, hearing, SCALE, kind)
+def examples_of(people, nano_vae, hearing) -> ControlExamples:
+    return ControlExamples(people, nano_vae, hearing, SCALE)
 
 
 @settings(max_examples=25, deadline=None)
@@ -115,21 +113,21 @@ def test_a_mirror_changes_sides() -> None:
 def test_what_moves_is_expected_and_the_mouth_is_left(kind, mouth_clips, people, nano_vae, hearing) -> None:
     """Little remains but the mouth relative to the reference moved along, much relative to the reference itself."""
     resting = replace(people, video=mouth_clips.video, mouth_boxes=mouth_clips.mouth_boxes)
-    examples = examples_of(kind, people if kind == "pose" else resting, nano_vae, hearing)
+    examples = examples_of(people if kind == "body" else resting, nano_vae, hearing)
     rest, moved, mouth = 0.0, 0.0, 0.0
     for seed in range(3):
-        batch = examples.draw(np.arange(4), 3, np.random.default_rng(seed), plain=True).chunks
+        batch = examples.draw(np.arange(4), 3, kind, np.random.default_rng(seed), plain=True).chunks
         away = (batch.mouth == 0).float()
         away[..., :2] = away[..., -2:] = 0  # what comes in at the edges
         expected_error = batch.clean.square().mean(dim=1, keepdim=True)
         rest += float((expected_error * away).mean())
         mouth += float((expected_error * batch.mouth).sum() / batch.mouth.sum())
-        moved += _relative_to_the_still_reference(examples, seed, away)
+        moved += _relative_to_the_still_reference(examples, kind, seed, away)
     assert rest < 0.35 * moved, (rest, moved)
     assert mouth > 3 * rest
 
 
-def _relative_to_the_still_reference(examples: ControlExamples, seed: int, away: torch.Tensor) -> float:
+def _relative_to_the_still_reference(examples: ControlExamples, kind: str, seed: int, away: torch.Tensor) -> float:
     """The same, with nothing moved along."""
     kept = examples._collate
 
@@ -138,14 +136,14 @@ def _relative_to_the_still_reference(examples: ControlExamples, seed: int, away:
 
     examples._collate = still
     try:
-        batch = examples.draw(np.arange(4), 3, np.random.default_rng(seed), plain=True).chunks
+        batch = examples.draw(np.arange(4), 3, kind, np.random.default_rng(seed), plain=True).chunks
     finally:
         examples._collate = kept
     return float((batch.clean.square().mean(dim=1, keepdim=True) * away).mean())
 
 
 def test_a_mirrored_pose_is_the_mirrored_skeleton(people, nano_vae, hearing) -> None:
-    examples = examples_of("pose", people, nano_vae, hearing)
+    examples = examples_of(people, nano_vae, hearing)
     joints = people.skeleton[0, :1, examples._joints].transpose(1, 0, 2)
     plain = Variation.of(0, 0, 128)
     places, seen = examples._places(joints, plain, np.random.default_rng(1))
@@ -157,43 +155,34 @@ def test_a_mirrored_pose_is_the_mirrored_skeleton(people, nano_vae, hearing) -> 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_network_adds_nothing(kind, people, nano_vae, hearing) -> None:
-    batch = examples_of(kind, people, nano_vae, hearing).draw(np.arange(2), 3, np.random.default_rng(0))
+    batch = examples_of(people, nano_vae, hearing).draw(np.arange(2), 3, kind, np.random.default_rng(0))
     plain = NanoNetworks.from_folder(NANO).eval()
-    model = SteeredNetworks(NanoNetworks.from_folder(NANO), kind, SETTINGS).eval()
+    model = SteeredNetworks(NanoNetworks.from_folder(NANO), SETTINGS).eval()
     latents, times = torch.randn(batch.chunks.clean.shape), torch.ones(2)
     with torch.no_grad():
         assert torch.allclose(model(batch, latents, times), plain(batch.chunks, latents, times), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_only_what_steers_learns_and_its_file_is_read_like_a_published_one(
-    kind, people, nano_vae, hearing, tmp_path: Path
+def test_only_what_steers_learns_and_its_file_is_read_like_the_published_one(
+    people, nano_vae, hearing, tmp_path: Path
 ) -> None:
-    figures = train_control(people, nano_vae, hearing, tmp_path, kind, SETTINGS, NANO, SCALE)
+    figures = train_control(people, nano_vae, hearing, tmp_path, SETTINGS, NANO, SCALE)
     assert {"whole", "mouth", "whole_other", "mouth_other", "steps"} <= set(figures)
-    file = tmp_path / "control" / f"{NETWORKS[kind]}.safetensors"
-    transformer = NanoNetworks.from_folder(NANO).transformer
-    width = transformer.config.dim
-    if kind == "camera":
-        read_uni3c(file, width=width)
-    else:
-        read_pose_network(file, width=width)
-        adapter = read_pose_adapter(file, expected_shapes(transformer))
-        assert len(adapter.parts) == 6 * len([n for n in load_file(file) if ".0." in n and "lora_A" in n])
+    file = tmp_path / "control" / FILE
+    read_uni3c(file, width=NanoNetworks.from_folder(NANO).transformer.config.dim)
     stored = load_file(file)
     assert all(tensor.dtype == torch.float16 for tensor in stored.values())
-    model = SteeredNetworks(NanoNetworks.from_folder(NANO), kind, SETTINGS)
+    model = SteeredNetworks(NanoNetworks.from_folder(NANO), SETTINGS)
     export(model, tmp_path / "new.safetensors")
     new = load_file(tmp_path / "new.safetensors")
     assert set(new) == set(stored) and any(not torch.equal(new[name], stored[name]) for name in new)
-    frozen = [n for n, p in model.named_parameters() if p.requires_grad and "lora" not in n and "steering" not in n]
-    assert not frozen
+    assert all(name.startswith("steering.") for name, p in model.named_parameters() if p.requires_grad)
 
 
 def test_a_network_learns_where_the_mouth_is(people, nano_vae, hearing) -> None:
     """A few steps on one batch lower its error, and another camera's picture does not do as well."""
-    batch = examples_of("camera", people, nano_vae, hearing).draw(np.arange(4), 3, np.random.default_rng(3))
-    model = SteeredNetworks(NanoNetworks.from_folder(NANO), "camera", SETTINGS)
+    batch = examples_of(people, nano_vae, hearing).draw(np.arange(4), 3, "camera", np.random.default_rng(3))
+    model = SteeredNetworks(NanoNetworks.from_folder(NANO), SETTINGS)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learning, 5e-3)
     errors = []
@@ -210,7 +199,7 @@ def test_what_is_missing_is_told(people, nano_vae, hearing, tmp_path: Path) -> N
     from infinitetalk.models.audio_encoder import nano_speech_config
 
     def train(clips, encoder) -> None:
-        train_control(clips, nano_vae, encoder, tmp_path, "pose", SETTINGS, NANO, SCALE)
+        train_control(clips, nano_vae, encoder, tmp_path, SETTINGS, NANO, SCALE)
 
     with pytest.raises(InputError, match="0 held-out clips"):
         train(replace(people, is_test=np.zeros(people.num_clips, bool)), hearing)
