@@ -43,8 +43,8 @@ _HEADS = [
 _MAKERS = [("Finished pictures are drawn again (every model)", "redraw"), ("The network Uni3C", "uni3c")]
 _MAKERS_HELP = (
     "Uni3C is shown the scene along the path while a chunk is made, so that the model draws what comes into view. Nano "
-    "brings a small one, for movements of up to a quarter of the picture. For 14B models its weights are extra: "
-    "`infinitetalk checkpoints download uni3c`."
+    "brings a small one, for movements of up to a quarter of the picture; its lips keep time best where pictures are "
+    "drawn again. For 14B models its weights are extra: `infinitetalk checkpoints download uni3c`."
 )
 _CAMERA_HELP = (
     "A movement: every finished picture is drawn again as a camera on that path sees it. SDEdit: chunks start from the "
