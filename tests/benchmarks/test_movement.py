@@ -14,8 +14,8 @@ def test_every_movement_has_its_figures() -> None:
         assert figures["camera"][0] > 0.8 and figures["lips"] > 0.9 and figures["seconds_per_second"] > 0
         assert abs(found["without"].get(name, 0.0)) < 0.5, "a camera that rests follows no path; two seconds are short"
         figures = found[f"network {name}"]
-        assert figures["camera"][0] > 0.8 and figures["lips"] > 0.8 and figures["seconds_per_second"] > 0
-    assert found["network pose"]["lips"] > 0.8
+        assert figures["camera"][0] > 0.8 and figures["lips"] > 0.6 and figures["seconds_per_second"] > 0
+    assert found["network pose"]["lips"] > 0.6
     assert found["pose_frames_per_second"] > 0
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from infinitetalk.checkpoints.controls import read_uni3c
 from infinitetalk.control.followed import farthest
 from infinitetalk.control.point_cloud import render_path
+from infinitetalk.control.pose import BODY
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder
 from infinitetalk.paths import assets_dir
@@ -38,7 +39,6 @@ from infinitetalk.training.control_stage import (
 from infinitetalk.training.latents import Variation
 from infinitetalk.training.networks import NanoNetworks
 from infinitetalk.training.phases import Phase
-from infinitetalk.training.synthetic.skeleton import JOINTS
 
 NANO = assets_dir() / "nano"
 SCALE = 0.6403
@@ -46,6 +46,7 @@ SETTINGS = ControlTraining(
     seconds=None, num_steps=2, phase=Phase("pictures", 1.0, 3, None, 2, 16.0, 4.0, 0.0, 1.0), dim=64, num_layers=2,
 )  # fmt: skip
 KINDS = ("camera", "body")
+JOINTS = tuple(name.replace(" ", "_") for name in BODY)  # as rendered clips name them
 # Nose, neck, shoulders, eyes and ears of the toy faces, as shares.
 PLACES = {
     "nose": (0.5, 0.5), "neck": (0.5, 0.85), "right_shoulder": (0.2, 0.95), "left_shoulder": (0.8, 0.95),
