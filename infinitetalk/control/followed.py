@@ -107,13 +107,13 @@ def head_followed(asked: np.ndarray, result: np.ndarray) -> Followed | None:
 
 def shift(w2c: np.ndarray) -> float:
     """How far a camera [4, 4] sees five points from where the first one, the identity, sees them, in picture widths."""
-    first, last = _places(np.stack([np.eye(4), w2c]))
-    return float(np.linalg.norm((last - first).reshape(-1, 2), axis=1).mean())
+    return farthest(w2c[None])
 
 
 def farthest(w2c: np.ndarray) -> float:
     """The most that any of the cameras [frames, 4, 4] does."""
-    return max(shift(camera) for camera in w2c)
+    away = (_places(w2c) - _places(np.eye(4)[None])).reshape(len(w2c), -1, 2)
+    return float(np.linalg.norm(away, axis=2).mean(axis=1).max())
 
 
 def _places(w2c: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec, du
     if camera.mode != "uni3c" or spec.camera_reach is None:
         return []
     path = path or preset_path(camera.path, camera.amount, duration_seconds, request.seed % 2**32)
-    moved = farthest(path.w2c(round(FRAMES_PER_SECOND * duration_seconds)))
+    moved = farthest(path.w2c(max(1, round(FRAMES_PER_SECOND * duration_seconds))))
     if moved <= spec.camera_reach * _REACH_TOLERANCE:
         return []
     less = "a shorter path"

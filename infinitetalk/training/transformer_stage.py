@@ -244,7 +244,7 @@ def known_scale(*folders: Path) -> float:
     for folder in folders:
         if (folder / SCALE_FILE).exists():
             return float((folder / SCALE_FILE).read_text())
-    places = " nor ".join(str(folder) for folder in folders)
+    places = " nor in ".join(str(folder) for folder in folders)
     raise InputError(f"{SCALE_FILE} is neither in {places}; it is written when a transformer is trained.")
 
 
