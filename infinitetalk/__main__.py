@@ -1,8 +1,8 @@
-"""`python -m infinitetalk`: see `cli.py`."""
+"""`python -m infinitetalk`: see `commands.main`."""
 
 import sys
 
-from .cli import main
+from .commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .control.followed import Followed
+    from .vision.tracking import Followed
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .config.request import FRAMES_PER_SECOND, GenerationRequest
 from .errors import InputError, JobError
 from .events import Event, Finished, Progress
-from .request import FRAMES_PER_SECOND, GenerationRequest
 from .runtime.heap import one_heap
 from .runtime.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from .models.loading import Models
-    from .streaming.film import FilmPlan
-    from .streaming.job import JobFolder
-    from .streaming.retakes import Recipe
+    from .checkpoints.loading import Models
+    from .jobs.folder import JobFolder
+    from .jobs.retakes import Recipe
+    from .planning.film import FilmPlan
 
 ShouldStop = Callable[[], bool]
 
@@ -39,7 +39,7 @@ def plan(request: GenerationRequest) -> FilmPlan:
     Raises:
         UserError: in the user's words, for whatever cannot be used.
     """
-    from .streaming.film import prepare
+    from .planning.film import prepare
 
     film = prepare(request)
     film.source.close()
@@ -55,7 +55,7 @@ def load_models(request: GenerationRequest) -> Models:
     """
     import torch
 
-    from .models.loading import load
+    from .checkpoints.loading import load
     from .models.specs import get_spec
     from .runtime.fit import checked_device, fit
 
@@ -105,8 +105,8 @@ def prepare_job(request: GenerationRequest, job_dir: str | Path) -> JobFolder:
 
 
 def _prepare_job(request: GenerationRequest, job_dir: str | Path) -> tuple[JobFolder, FilmPlan]:
+    from .jobs.folder import JobFolder
     from .runtime.team import team
-    from .streaming.job import JobFolder
 
     film_plan = plan(request)  # nothing is written for a request that cannot work
     if team().leads:
@@ -122,10 +122,10 @@ def resume(
     """Continue a job after a crash or a cancel: finished chunks are kept, the result is that of an unbroken run.
 
     Raises:
-        JobError: another run works in it, or its media are gone; names them (`streaming/relink.py` finds them again).
+        JobError: another run works in it, or its media are gone; names them (`jobs/relink.py` finds them again).
     """
-    from .streaming.job import JobFolder
-    from .streaming.relink import check_media
+    from .jobs.folder import JobFolder
+    from .jobs.relink import check_media
 
     job = JobFolder.open(job_dir)
     check_media(job)
@@ -147,8 +147,8 @@ def retake(
     Raises:
         InputError: there is no such chunk or picture. JobError: the job is not finished, or another run works on it.
     """
-    from .streaming.job import JobFolder
-    from .streaming.retakes import add_take, read_takes, write_takes
+    from .jobs.folder import JobFolder
+    from .jobs.retakes import add_take, read_takes, write_takes
 
     job = JobFolder.open(job_dir)
     _check_chunk(job, chunk)
@@ -172,8 +172,8 @@ def choose_take(
     Raises:
         InputError: there is no such chunk or take.
     """
-    from .streaming import retakes
-    from .streaming.job import JobFolder
+    from .jobs import retakes
+    from .jobs.folder import JobFolder
 
     job = JobFolder.open(job_dir)
     _check_chunk(job, chunk)
@@ -182,7 +182,7 @@ def choose_take(
 
 
 def _check_chunk(job, chunk: int) -> None:
-    from .streaming.relink import check_media
+    from .jobs.relink import check_media
 
     job.check_free()
     check_media(job)
@@ -232,17 +232,17 @@ def _make_film(
     job, models: Models, report: Callable[[Event], None], should_stop: ShouldStop, *, writes: bool = True
 ) -> None:
     """The table of contents. writes: False in a process that only helps another one to compute (runtime/team.py)."""
+    from .generation.generator import Cancelled, FilmStream, chunk_noise, num_evaluations, to_bytes
+    from .generation.inputs import FilmInputs
+    from .jobs.preview import LatentPreview
+    from .jobs.progress import Clock
+    from .jobs.tail import retimed_segment, tail_segment
+    from .jobs.takes import Takes
     from .media.mux import mux_film
     from .media.writer import BackgroundWriter
+    from .planning.chunks import NUM_CHUNK_FRAMES
+    from .planning.film import output_rate, prepare
     from .runtime.timing import remember_chunk_seconds
-    from .streaming.film import output_rate, prepare
-    from .streaming.inputs import FilmInputs
-    from .streaming.plan import NUM_CHUNK_FRAMES
-    from .streaming.preview import LatentPreview
-    from .streaming.progress import Clock
-    from .streaming.stream import Cancelled, FilmStream, chunk_noise, num_evaluations, to_bytes
-    from .streaming.tail import retimed_segment, tail_segment
-    from .streaming.takes import Takes
 
     # 1. Open the inputs and plan.
     film = prepare(job.request, str(job.path))

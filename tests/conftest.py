@@ -24,8 +24,7 @@ def pytest_configure() -> None:
 def panned_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real picture that moves a pixel to the left with every frame: the camera turns to the right."""
     from infinitetalk.media.images import load_image
-
-    from .control.conftest import PHOTO, shifted, write_film
+    from tests.vision.conftest import PHOTO, shifted, write_film
 
     photo = load_image(PHOTO)
     height, width = photo.shape[0] // 2 * 2, photo.shape[1] // 2 * 2

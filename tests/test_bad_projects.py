@@ -12,10 +12,10 @@ import soundfile
 from PIL import Image
 
 from infinitetalk import GenerationRequest, Keyframe, Speaker, UserError, plan
-from infinitetalk.cli import main
+from infinitetalk.commands.main import main
+from infinitetalk.config.request import Guide
 from infinitetalk.paths import assets_dir
 from infinitetalk.pipeline import prepare_job
-from infinitetalk.request import Guide
 
 
 @pytest.fixture(autouse=True)

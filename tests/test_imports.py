@@ -1,4 +1,4 @@
-"""The shape of the house: imports point one way, and importing is free."""
+"""The shape of the house: imports point down one list of layers, and importing does no work."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,52 +16,30 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "infinitetalk"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASICS = {"arguments", "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "steering"}
-WORKING = {"audio", "checkpoints", "control", "media", "models", "runtime", "sampling"}
-ENGINE = BASICS | WORKING | {"streaming", "pipeline"}
-ASIDE = {"benchmarks", "comparison", "evaluation", "training"}  # they look at the engine; the engine does not know them
-# Part -> parts it may import (besides itself). A part is a module or package directly in `infinitetalk`.
-MAY_IMPORT = {
-    "errors": set(),
-    "arguments": {"errors"},
-    "events": {"control"},
-    "paths": set(),
-    "machine": set(),
-    "settings": {"errors"},
-    "steering": {"errors", "settings"},
-    "presets": {"errors", "paths", "settings"},
-    "auto": {"checkpoints", "errors", "machine", "models", "presets"},
-    "request": {"auto", "errors", "presets", "settings", "steering"},
-    **dict.fromkeys(WORKING, BASICS | WORKING),
-    "streaming": BASICS | WORKING,
-    "pipeline": BASICS | WORKING | {"streaming"},
-    **dict.fromkeys(ASIDE, ENGINE | ASIDE),
-    "ui": ENGINE | {"comparison"},
-    "terminal": {"errors", "events", "runtime"},
-    "request_arguments": {"errors", "request", "settings", "steering", "streaming"},
-    "queue_cli": ENGINE | {"terminal"},
-    "cli": ENGINE | ASIDE | {"queue_cli", "request_arguments", "terminal"},
-    "__main__": {"cli"},
-    "__init__": ENGINE,
-}
-# Known before any weight is read, so that the page and the command line answer at once.
-LIGHT = (
-    "auto", "errors", "events", "machine", "paths", "presets", "request", "settings", "steering", "streaming.plan",
-    "pipeline", "cli", "models.specs",
+# From the bottom up. A part (a module or package directly in `infinitetalk`) imports itself and parts that stand
+# before it, at the top of a module and inside functions alike.
+LAYERS = (
+    "errors", "paths", "config", "media", "vision", "models", "checkpoints", "audio", "sampling", "runtime", "events",
+    "planning", "generation", "stages", "jobs", "pipeline", "comparison", "__init__", "training", "evaluation",
+    "benchmarks", "ui", "commands", "__main__",
 )  # fmt: skip
+ONLY_COMMANDS_IMPORT = {"training", "evaluation", "benchmarks"}
+# Known before any weight is read, so that the page and the command line answer at once.
+LIGHT = ("errors", "events", "paths", "config.request", "planning.chunks", "pipeline", "commands.main", "models.specs")
 HEAVY = ("torch", "diffusers", "transformers", "gradio", "mediapipe", "cv2", "av", "scipy")
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def part_of(module: str) -> str:
+    """'infinitetalk.media.probe' -> 'media'; the package itself -> '__init__'."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
 
 
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def for_type_checkers_only(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+MODULES = {module_name(path): path for path in FILES}
 
 
 def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
@@ -68,7 +48,7 @@ def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
-        if for_type_checkers_only(node):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
         if top_level_only and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             return
@@ -76,11 +56,10 @@ def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
-            base = base + ([node.module] if node.module else [])
-            if node.module:
-                found.add(".".join(base))
-            else:  # from . import a, b
-                found.update(".".join([*base, alias.name]) for alias in node.names)
+            source = ".".join(base + ([node.module] if node.module else []))
+            for alias in node.names:
+                module = f"{source}.{alias.name}"
+                found.add(module if module in MODULES else source)
         for child in ast.iter_child_nodes(node):
             visit(child)
 
@@ -88,63 +67,79 @@ def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
     return found
 
 
-def own_parts(names: set[str]) -> set[str]:
-    """'infinitetalk.media.probe' -> 'media'; the package itself -> '__init__'."""
-    ours = [name.split(".") for name in names if name.split(".")[0] == "infinitetalk"]
-    return {parts[1] if len(parts) > 1 else "__init__" for parts in ours}
+def own_imports(path: Path) -> set[str]:
+    return {name for name in imports_of(path) if name in MODULES} - {module_name(path)}
 
 
-def test_every_part_has_its_place():
-    assert {part_of(path) for path in FILES} <= set(MAY_IMPORT)
+def test_every_part_has_its_layer():
+    assert {part_of(name) for name in MODULES} == set(LAYERS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_one_way(path):
-    part = part_of(path)
-    foreign = own_parts(imports_of(path)) - {part}
-    assert foreign <= MAY_IMPORT[part], f"{part} must not import {sorted(foreign - MAY_IMPORT[part])}"
+def test_imports_point_down():
+    height = {part: index for index, part in enumerate(LAYERS)}
+    wrong = [
+        f"{name} imports {other}"
+        for name, path in MODULES.items()
+        for other in sorted(own_imports(path))
+        if height[part_of(other)] > height[part_of(name)]
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
-def test_training_and_evaluation_are_imported_late():
-    for path in (PACKAGE / "cli.py", PACKAGE / "__main__.py"):
-        assert not own_parts(imports_of(path, top_level_only=True)) & ASIDE
+def test_only_commands_import_what_stands_aside():
+    wrong = [
+        f"{name} imports {other}"
+        for name, path in MODULES.items()
+        for other in own_imports(path)
+        if part_of(other) in ONLY_COMMANDS_IMPORT and part_of(name) not in {*ONLY_COMMANDS_IMPORT, "commands"}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_modules_import_each_other():
+    try:
+        TopologicalSorter({name: own_imports(path) for name, path in MODULES.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_commands_import_training_and_evaluation_when_they_run():
+    for name in ("infinitetalk.commands.main", "infinitetalk.__main__"):
+        late = {part_of(other) for other in imports_of(MODULES[name], top_level_only=True) if other in MODULES}
+        assert not late & ONLY_COMMANDS_IMPORT
 
 
 def test_gradio_lives_in_the_page_alone():
     for path in [*FILES, ROOT / "app.py", ROOT / "start.py"]:
         if any(name.split(".")[0] == "gradio" for name in imports_of(path)):
-            assert path == ROOT / "app.py" or part_of(path) == "ui", path
+            assert path == ROOT / "app.py" or part_of(module_name(path)) == "ui", path
 
 
-@pytest.mark.parametrize("forbidden", ["torchvision", "torchaudio", "librosa"])
-def test_packages_that_break_others_are_not_used(forbidden):
-    users = [p for p in FILES if any(name.split(".")[0] == forbidden for name in imports_of(p))]
+def test_packages_that_break_others_are_not_used():
+    wrong = {"torchvision", "torchaudio", "librosa"}
+    users = [path for path in FILES if {name.split(".")[0] for name in imports_of(path)} & wrong]
     assert not users
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_no_module_does_anything_when_imported(path):
-    """Definitions only: a bare call, loop or `with` at module level is work that every importer pays for."""
+def work_on_import(path: Path) -> Iterator[str]:
+    """What stands at module level besides definitions: every importer pays for it."""
+    definitions = (
+        ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
+        ast.Assert, *([ast.TypeAlias] if sys.version_info >= (3, 12) else []),
+    )  # fmt: skip
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         is_main_guard = isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
-        allowed = (
-            ast.Import,
-            ast.ImportFrom,
-            ast.FunctionDef,
-            ast.AsyncFunctionDef,
-            ast.ClassDef,
-            ast.Assign,
-            ast.AnnAssign,
-            ast.Assert,
-            ast.TypeAlias if sys.version_info >= (3, 12) else ast.Assign,
-        )
         is_choice_of_definition = isinstance(node, (ast.If, ast.Try)) and not any(
             isinstance(child, ast.Expr) for child in node.body
         )
-        assert is_docstring or is_main_guard or is_choice_of_definition or isinstance(node, allowed), (
-            f"{path.name}:{node.lineno} runs {ast.unparse(node)[:80]!r} on import"
-        )
+        if not (is_docstring or is_main_guard or is_choice_of_definition or isinstance(node, definitions)):
+            yield f"{path.relative_to(ROOT)}:{node.lineno} runs {ast.unparse(node)[:80]!r}"
+
+
+def test_no_module_does_anything_when_imported():
+    wrong = [line for path in FILES for line in work_on_import(path)]
+    assert not wrong, "\n".join(wrong)
 
 
 def run_python(code: str, folder: Path) -> str:
@@ -157,15 +152,15 @@ def run_python(code: str, folder: Path) -> str:
     return answer.stdout
 
 
-@pytest.mark.parametrize("name", LIGHT)
-def test_light_modules_bring_nothing_heavy(name, tmp_path):
-    code = f"import infinitetalk.{name}, sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+def test_light_modules_bring_nothing_heavy(tmp_path):
+    imports = "; ".join(f"import infinitetalk.{name}" for name in LIGHT)
+    code = f"{imports}; import sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
     assert run_python(code, tmp_path).split() == []
 
 
 def test_importing_everything_leaves_no_trace(tmp_path):
     """No folders, no downloads, no device queries."""
-    modules = [module_name(p) for p in FILES if p.name != "__main__.py"]
+    modules = [name for name, path in MODULES.items() if path.name != "__main__.py"]
     code = f"""
 import importlib, socket, sys
 

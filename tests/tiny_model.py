@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPVisionModel, UMT5EncoderModel
 
-from infinitetalk.checkpoints.transformer_keys import to_official
+from infinitetalk.checkpoints.keys.transformer import to_official
 from infinitetalk.models.audio_encoder import SpeechEncoder, speech_encoder_config
 from infinitetalk.models.control import PoseEmbedding
 from infinitetalk.models.image_encoder import image_encoder_config

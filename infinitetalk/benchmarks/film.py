@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..config.request import GenerationRequest, Speaker
 from ..errors import UserError
 from ..events import ChunkFinished, Finished
 from ..paths import assets_dir
-from ..request import GenerationRequest, Speaker
 
 
 def bench(preset: str, seconds: float, *, compare: bool = True) -> dict[str, Any]:

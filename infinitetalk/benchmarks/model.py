@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..config.presets import load_preset
+from ..config.settings import Settings
 from ..errors import InputError, UserError
 from ..media.buckets import BUCKETS
-from ..presets import load_preset
 from ..runtime.memory import MIB, Shape, estimate, num_branches, token_grid
-from ..settings import Settings
 
 # dim 512, 6 layers and 21 x 16 x 16 tokens: a network that a laptop can still measure.
 MID_CONFIG = {
@@ -153,7 +153,7 @@ def build(config: dict[str, Any], settings: Settings, device):
     """The transformer with random weights, made layer by layer where it is to be; no more than one is held twice."""
     import torch
 
-    from ..models.quantized_files import fill
+    from ..checkpoints.quantized_files import fill
     from ..models.transformer import InfiniteTalkTransformer
     from ..runtime.fit import offload, set_attention
 

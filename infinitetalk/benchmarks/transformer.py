@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from infinitetalk.models.condition import Condition, ConditionInputs
-from infinitetalk.models.rotary import latent_table
-from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.sampling.denoise import denoise
-from infinitetalk.sampling.guidance import Branch, branches_for, make_guidance
-from infinitetalk.sampling.schedule import timesteps
+from ..models.condition import Condition, ConditionInputs
+from ..models.rotary import latent_table
+from ..models.transformer import InfiniteTalkTransformer
+from ..sampling.denoise import denoise
+from ..sampling.guidance import Branch, branches_for, make_guidance
+from ..sampling.schedule import timesteps
 
 NANO_CONFIG = {
     "text_len": 1, "text_dim": 8, "dim": 192, "ffn_dim": 768, "freq_dim": 64, "num_heads": 6, "num_layers": 6,

@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.presets import load_preset, preset_names
 from ..errors import CheckpointError, InputError
 from ..models.specs import SPECS, ModelSpec, get_spec
-from ..presets import load_preset, preset_names
 from . import locate
 from .files import CONTROLS, LORAS, QUANTIZED, RemoteFile, bundle, kind_of, published_lora
-from .lora_keys import match_keys
+from .formats.tensor_files import open_tensors
+from .keys.lora import match_keys
 from .sources import in_folder
-from .tensor_files import open_tensors
 from .verify import published_shapes
 
 if TYPE_CHECKING:
-    from ..settings import Lora
+    from ..config.settings import Lora
 
 
 @dataclass(frozen=True)

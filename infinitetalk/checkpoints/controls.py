@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from .fill import build_empty, expected_shapes
+from .keys.vace import BRANCH, vace_key
 from .official import Component
 from .sources import Weights, rename
-from .vace_keys import BRANCH, vace_key
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..models.lora import Adapter
+    from .lora import Adapter
 
 UNI3C_HEAD_DIM = 64
 VACE_HEAD_DIM = 128
@@ -116,7 +116,7 @@ def read_pose_adapter(file: Path, network: Mapping[str, Sequence[int]]) -> Adapt
     Raises:
         CheckpointError: it does not fit.
     """
-    from ..models.lora import read_adapter
+    from .lora import read_adapter
 
     return read_adapter(file, network, passed_over=lambda key: _pose_name(key) is not None)
 

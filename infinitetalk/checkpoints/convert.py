@@ -18,11 +18,11 @@ from torch import Tensor
 
 from ..errors import CheckpointError, InputError, writing_failed
 from .fill import build_empty, expected_shapes, names_in_float32
+from .formats.tensor_files import TensorInfo, info_of, torch_dtype
+from .formats.writer import SHARD_BYTES, shards_of, write_safetensors
 from .locate import Located, gigabytes
 from .official import Component
 from .sources import Entry
-from .tensor_files import TensorInfo, info_of, torch_dtype
-from .writer import SHARD_BYTES, shards_of, write_safetensors
 
 if TYPE_CHECKING:
     from ..models.specs import ModelSpec

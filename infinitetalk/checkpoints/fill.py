@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .load import without_weights
+from .formats.tensor_files import let_go, torch_dtype
 from .sources import Entry, Weights
-from .tensor_files import let_go, torch_dtype
+from .strict import without_weights
 
 
 def build_empty(build: Callable[[], nn.Module]) -> nn.Module:

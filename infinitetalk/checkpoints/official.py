@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
-from . import keys_clip, keys_umt5, keys_wan_vae, keys_wav2vec2
+from .keys import clip as keys_clip
+from .keys import umt5 as keys_umt5
+from .keys import wan_vae as keys_wan_vae
+from .keys import wav2vec2 as keys_wav2vec2
+from .keys.transformer import convert_config, to_official, to_ours
 from .sources import Weights, convert_all, rename
-from .transformer_keys import convert_config, to_official, to_ours
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import CheckpointError
-from .gguf import GgufFile
+from .formats.gguf import GgufFile
+from .formats.tensor_files import TensorFile, TensorInfo, open_tensors
 from .official import QUANTIZED_DATA, Component, transformer_component, transformer_name
 from .sources import Entry, Weights
-from .tensor_files import TensorFile, TensorInfo, open_tensors
 
 _FACTORS = (".scale_weight", ".weight_scale")
 # Factors of activations and marks of the format, which say nothing about the weights.

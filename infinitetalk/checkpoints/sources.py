@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
-from .tensor_files import DTYPES, PickledFile, SafetensorsFile, TensorInfo, copied, info_of, open_tensors
-from .transformer_keys import to_official
+from .formats.tensor_files import DTYPES, PickledFile, SafetensorsFile, TensorInfo, copied, info_of, open_tensors
+from .keys.transformer import to_official
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from ..errors import CheckpointError
 from .download import sha256_of
 from .files import RemoteFile
+from .formats.tensor_files import TensorInfo, open_tensors
+from .keys.transformer import to_official, to_ours
 from .locate import Located
 from .manifests import Manifest, read_manifest
 from .notes import Notes
-from .tensor_files import TensorInfo, open_tensors
-from .transformer_keys import to_official, to_ours
 
 if TYPE_CHECKING:
     from ..models.specs import ModelSpec
@@ -139,8 +139,8 @@ def _check_sum(file: RemoteFile, path: Path, notes: Notes) -> Checked | None:
 
 def _check_folder(folder: Path, component: str) -> Checked:
     """A component in the diffusers layout against the network that its config describes."""
-    from ..models.loading import folder_component
     from .fill import build_empty, expected_shapes
+    from .loading import folder_component
 
     try:
         if not folder.is_dir():

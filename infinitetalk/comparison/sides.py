@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..config.request import GenerationRequest
 from ..errors import InputError
-from ..request import GenerationRequest
 
 _SAME_IN_EVERY_JOB = ("checkpoints_dir",)  # where weights lie changes no picture
 
@@ -45,7 +45,7 @@ def open_side(path: str | Path, label: str | None = None) -> Side:
         if info.kind != "video":
             raise InputError(f"{path} is a picture; give a job folder or a film.")
         return Side(label or path.stem, path)
-    from ..streaming.job import JobFolder
+    from ..jobs.folder import JobFolder
 
     job = JobFolder.open(path)
     if not job.output.is_file():
@@ -60,7 +60,7 @@ def job_takes(path: str | Path, starts: Sequence[float]) -> list[tuple[int, int,
     Args:
         starts: when each chunk's new pictures begin, in seconds of the film.
     """
-    from ..streaming.job import JobFolder
+    from ..jobs.folder import JobFolder
 
     job = JobFolder.open(path)
     found: list[tuple[int, int, Side]] = []

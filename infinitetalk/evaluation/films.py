@@ -14,10 +14,10 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from ..control.head_pose import face_points
+from ..config.request import FRAMES_PER_SECOND, GenerationRequest, Speaker
 from ..events import Finished
 from ..pipeline import generate, load_models
-from ..request import FRAMES_PER_SECOND, GenerationRequest, Speaker
+from ..vision.head_pose import face_points
 
 SAMPLE_RATE = 16_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..control.head_pose import STILL_POINTS
+from ..vision.head_pose import STILL_POINTS
 from .landmarks import eye_distance
 
 

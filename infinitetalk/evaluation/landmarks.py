@@ -1,4 +1,4 @@
-"""Which of the face's points (`control.head_pose.face_points`) are what."""
+"""Which of the face's points (`vision.head_pose.face_points`) are what."""
 
 from __future__ import annotations
 

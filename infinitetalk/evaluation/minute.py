@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..control.head_pose import face_points
-from ..streaming.plan import plan_chunks
+from ..planning.chunks import plan_chunks
+from ..vision.head_pose import face_points
 from .color import ColorDrift, Regions, cell_colors, color_drift, regions
 from .films import Film
 from .identity import FaceEmbedder, IdentityScale, distances

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..control.head_pose import face_points, head_pose
+from ..vision.head_pose import face_points, head_pose
 from .blinks import eye_opening
 from .head_motion import shift_spread, turn_spread
 from .lipsync import mouth_openness

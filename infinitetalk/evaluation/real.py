@@ -112,17 +112,17 @@ _PACES = (0.8, 1.0)  # readers of books speak more slowly than synthesizers
 
 def can_align() -> bool:
     """Whether the synthesizer that `aligned_jaw` needs is installed (Debian's espeak-ng)."""
-    from ..training.synthetic.engines import is_present
+    from synthetic_people.engines import is_present
 
     return is_present("espeak", _TEACHERS[0])
 
 
 def aligned_jaw(samples: np.ndarray, text: str) -> np.ndarray:
     """Jaw curve [F] of speech [640 F] at 16 kHz whose text is known; a good guess, not the truth."""
-    from ..training.synthetic.align import carried_phones
-    from ..training.synthetic.engines import Manner, synthesize
-    from ..training.synthetic.phones import Utterance
-    from ..training.synthetic.visemes import JAW, mouth_shapes
+    from synthetic_people.align import carried_phones
+    from synthetic_people.engines import Manner, synthesize
+    from synthetic_people.phones import Utterance
+    from synthetic_people.visemes import JAW, mouth_shapes
 
     references = [synthesize("espeak", voice, text, Manner(pace)) for voice in _TEACHERS for pace in _PACES]
     spoken = Utterance(samples, carried_phones(samples, references))
@@ -131,9 +131,9 @@ def aligned_jaw(samples: np.ndarray, text: str) -> np.ndarray:
 
 def spoken_truth(text: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Speech [640 F] of flite's voice slt and its exact jaw curve [F]; None where flite is not installed."""
-    from ..training.synthetic.engines import Manner, is_present, synthesize
-    from ..training.synthetic.phones import Utterance
-    from ..training.synthetic.visemes import JAW, mouth_shapes
+    from synthetic_people.engines import Manner, is_present, synthesize
+    from synthetic_people.phones import Utterance
+    from synthetic_people.visemes import JAW, mouth_shapes
 
     if not is_present("flite", "slt"):
         return None

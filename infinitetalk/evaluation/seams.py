@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..streaming.plan import plan_chunks
+from ..planning.chunks import plan_chunks
 
 
 @dataclass(frozen=True)

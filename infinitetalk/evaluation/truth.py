@@ -66,7 +66,7 @@ def held_out_clips(folder: Path, most: int) -> list[HeldOutClip]:
     if not (place / "index.json").exists():
         raise InputError(
             f"{place} holds no clips; render some with "
-            f"`python -m infinitetalk.training.synthetic --split heldout --out {place} --clips 24`."
+            f"`python -m synthetic_people --split heldout --out {place} --clips 24`."
         )
     index = json.loads((place / "index.json").read_text())
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in place.glob("*.npy")}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from infinitetalk.errors import InputError
+from ..errors import InputError
 
 
 def group_windows(audio: torch.Tensor, scale: int) -> torch.Tensor:

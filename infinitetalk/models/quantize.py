@@ -21,7 +21,7 @@ from torch.nn import functional
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..settings import Quantization
+    from ..config.settings import Quantization
 
 _ROWS_AT_A_TIME = 4096
 GROUP = 128  # input channels that share a scale in int4, as quanto has it

@@ -31,8 +31,8 @@ class ModelSpec:
     moves_head: whether a head moves with what it says; one that keeps still looks better turned (`steering.Head`).
     sdedit: whether a chunk can start from the source's own pictures with noise over them.
     controls: ways in which networks beside it can steer it (`checkpoints.files.CONTROLS`). A model that ships has one
-        network for all of them (`streaming/steered.py`). One that has a `motion_region` is steered in pictures framed
-        on the face, too.
+        network for all of them (`generation/control_inputs.py`). One that has a `motion_region` is steered in pictures
+        framed on the face, too.
     camera_reach: how far its camera network was trained to move a picture, as a share of its width; None: any way.
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.

@@ -8,7 +8,7 @@ The network is used in two moves. `encode_condition` reads everything that stays
 keeps every block's keys and values; `forward` evaluates the network at one time, for one branch or for several. Given
 several, it walks the blocks once with all of them: what they share is computed once (the first block's self-attention
 sees no condition), and offloaded weights travel once. Modules carry diffusers' Wan names, so that its LoRA loaders,
-quantizers, casting and offloading apply; `checkpoints/transformer_keys.py` translates the official ones.
+quantizers, casting and offloading apply; `checkpoints/keys/transformer.py` translates the official ones.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
-from infinitetalk.errors import InputError
-
+from ..errors import InputError
 from .attention import AudioAttention, CrossAttention, SelfAttention
 from .audio_projection import AudioProjection
 from .condition import BlockKeys, Condition, ConditionInputs, ConditionTokens, KeysAndValues

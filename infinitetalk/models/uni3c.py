@@ -2,7 +2,7 @@
 
 Facts of ewrfcas/Uni3C (src/models/controlnet.py, pcd_controller.py); parameters are named as in the published file.
 It sees the noisy latents, the mask channels of `y` and the rendering's latents, the rendering's holes and, where the
-camera is given, the rays of every pixel (`control/rays.py`).
+camera is given, the rays of every pixel (`vision/rays.py`).
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..config.settings import Attention, Offload, Settings
 from ..errors import InputError
-from ..settings import Attention, Offload, Settings
 from .team import share_tokens
 
 if TYPE_CHECKING:
-    from ..models.loading import Models
+    from ..checkpoints.loading import Models
 
 _PACKAGES = {"flash": "flash_attn", "_flash_3": "flash_attn_interface", "sage": "sageattention"}
 

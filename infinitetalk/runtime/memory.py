@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..machine import Machine
+from ..config.settings import Settings
 from ..models.specs import ModelSpec
-from ..settings import Settings
+from .machine import Machine
 
 MIB = 2**20
 BYTES = {"float32": 4, "bfloat16": 2}

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from ..config.settings import Settings
     from ..models.control import Control
     from ..models.transformer import InfiniteTalkTransformer
-    from ..settings import Settings
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
+from ..config.request import Settings
 from ..models.specs import ModelSpec
 from ..paths import cache_dir
-from ..request import Settings
 
 _FORGET = 0.5  # weight of the newest measurement
 

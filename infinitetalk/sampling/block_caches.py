@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .denoise import Network
 
 if TYPE_CHECKING:
-    from infinitetalk.models.transformer import InfiniteTalkTransformer
+    from ..models.transformer import InfiniteTalkTransformer
 
 
 class _BlockCache(ABC):

@@ -18,12 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from infinitetalk.errors import InputError
-
+from ..errors import InputError
 from .denoise import Network
 
 if TYPE_CHECKING:
-    from infinitetalk.models.transformer import InfiniteTalkTransformer
+    from ..models.transformer import InfiniteTalkTransformer
 
 CacheKind = Literal["none", "teacache", "first-block", "mag"]
 CACHE_KINDS: tuple[CacheKind, ...] = ("none", "teacache", "first-block", "mag")

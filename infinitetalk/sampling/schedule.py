@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from infinitetalk.errors import InputError
+from ..errors import InputError
 
 NUM_TIMESTEPS = 1000
 

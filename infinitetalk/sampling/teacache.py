@@ -21,7 +21,7 @@ import torch
 from .denoise import Network
 
 if TYPE_CHECKING:
-    from infinitetalk.models.transformer import InfiniteTalkTransformer
+    from ..models.transformer import InfiniteTalkTransformer
 
 Signal = Literal["modulation", "embedding"]
 

@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthetic_people.phones import PHONE_GROUPS
+from synthetic_people.visemes import PRESS
+
 from ..models.audio_encoder import SpeechEncoder, nano_speech_config
 from .audio_stage import AudioTraining, Standard, correlation, group_entropy, sample_batch
 from .loop import Draw, Every, LoopSettings, fit
 from .speech_data import SpeechSet
-from .synthetic.phones import PHONE_GROUPS
-from .synthetic.visemes import PRESS
 
 CLOSED_PERCENTILE = 0.3
 _SHUT_JAW = 0.08  # below it lips hardly part

@@ -18,12 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthetic_people.phones import GROUP_OF, PHONE_GROUPS
+
 from ..models.audio_encoder import SAMPLES_PER_FRAME, SpeechEncoder, nano_speech_config
 from .clips import ClipSet
 from .loop import Draw, Every, LoopSettings, fit
 from .sound_changes import stretched, vary_sound, without_speech
 from .speech_data import SpeechSet, speech_of
-from .synthetic.phones import GROUP_OF, PHONE_GROUPS
 
 _LIP_ON_TEETH = GROUP_OF["f"]
 _UNKNOWN = -100  # group that counts for nothing in the cross entropy

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synthetic_people.visemes import PRESS
+
 from .dubbing import Dub, Dubbing
 from .glimpses import Glimpse, glimpse
 from .latents import LATENT_CELLS, Features, Variation, load_small, windows_of
 from .references import Given, draw_given
-from .synthetic.visemes import PRESS
 from .telling import Telling
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Training clips: rendered talking people with sound and exact truth, opened for reading.
 
-A data folder holds two folders of clips, `train` and `heldout`, as `infinitetalk.training.synthetic.clips` writes
+A data folder holds two folders of clips, `train` and `heldout`, as `synthetic_people.clips` writes
 them: plain arrays, memory-mapped here.  Nothing is copied until a stage asks for frames, and clips of a rendering
 that is still going are left out.
 """
@@ -165,7 +165,7 @@ def open_clips(folder: Path) -> ClipSet:
         if not (source / "index.json").exists():
             raise InputError(
                 f"{source} holds no clips; render some with "
-                f"`python -m infinitetalk.training.synthetic --split {name} --out {source} --clips 300`."
+                f"`python -m synthetic_people --split {name} --out {source} --clips 300`."
             )
         index = json.loads((source / "index.json").read_text())
         joints = tuple(index.get("joints", ()))

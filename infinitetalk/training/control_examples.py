@@ -1,12 +1,12 @@
 """Examples for the network that steers nano from beside it: chunks of clips, and the reference moved along with them.
 
 A camera's example is a clip's chunk filmed again: every frame as a camera on a path sees it that stands before the
-picture's plane, which is exact. What the network is shown is made as for a film (`control/conditions.py`): the
+picture's plane, which is exact. What the network is shown is made as for a film (`vision/control_images.py`): the
 reference alone along that path, its holes, and the rays. A body's example is a chunk as it is, most of them swaying
-besides; the network is shown the reference bent from its own joints to each frame's (`control/pose_turn.py`), by the
+besides; the network is shown the reference bent from its own joints to each frame's (`vision/pose_turn.py`), by the
 clip's exact joints, a little beside them, as a detector's are. What is to be made is told relative to the reference
-moved along, by the camera or the joints, as in a film (`Shown.expected` in `streaming/steered.py`): there stands all
-that is known of a frame but what the mouth says.
+moved along, by the camera or the joints, as in a film (`Shown.expected` in `generation/control_inputs.py`): there
+stands all that is known of a frame but what the mouth says.
 
 Shapes: B examples, T latent frames, F = 4 (T - 1) + 1 film frames of 128 x 128 pixels, h and w latent positions.
 """
@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..control.camera_path import CHANNELS, intrinsics, preset_path, to_w2c
-from ..control.conditions import camera_condition
-from ..control.followed import farthest
-from ..control.pose import BODY, NUM_JOINTS
-from ..control.pose_turn import pose_maps
-from ..control.rays import ray_embedding
-from ..steering import MOVEMENTS
+from ..config.motion import MOVEMENTS
+from ..vision.camera_path import CHANNELS, intrinsics, preset_path, to_w2c
+from ..vision.control_images import camera_condition
+from ..vision.pose import BODY, NUM_JOINTS
+from ..vision.pose_turn import pose_maps
+from ..vision.rays import ray_embedding
+from ..vision.tracking import farthest
 from .batches import Batch, covered_cells
 from .clips import CALM, SMALL_SIZE
 from .latents import LATENT_CELLS, Variation, windows_of
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["camera", "body"]
 
-FARTHEST = 0.25  # of the picture's width, by which a camera moves the picture (`control.followed.farthest`)
+FARTHEST = 0.25  # of the picture's width, by which a camera moves the picture (`vision.tracking.farthest`)
 _DEPTH = 1.0  # of the plane, in distances to the subject
 _LONGEST_PATH = 250  # frames
 _STILL_SHARE = 0.1  # of the cameras, which rest

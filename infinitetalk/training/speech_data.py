@@ -69,7 +69,7 @@ def open_speech(folder: Path) -> SpeechSet:
     if not any(parts["test"]) or all(parts["test"]):
         raise InputError(
             f"{folder} has no finished speech of both splits; make some with "
-            f"`python -m infinitetalk.training.synthetic.speech --out {folder / 'train'} --clips 3000`, "
+            f"`python -m synthetic_people.speech --out {folder / 'train'} --clips 3000`, "
             f"and with `--split heldout --out {folder / 'heldout'} --clips 60`."
         )
     shapes, groups, voices = (np.concatenate(parts[name]) for name in ("shapes", "groups", "voices"))

@@ -14,10 +14,10 @@ from typing import Any
 
 import gradio as gr
 
+from ..config.request import GenerationRequest, load_preset, preset_names
 from ..errors import InputError
 from ..events import Finished, Progress
 from ..models.specs import get_spec
-from ..request import GenerationRequest, load_preset, preset_names
 from .form import Form
 from .handlers import film_name
 from .jobs import Failed, Waiting, failure

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..auto import on_this_machine
+from ..config.request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
 from ..errors import InputError
 from ..models.specs import get_spec
-from ..request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
+from ..runtime.auto import on_this_machine
 from .lock import from_lock, to_lock
 from .movement import CAMERA_FIELDS, from_request, to_camera, to_head
 from .movement import FIELDS as MOVEMENT_FIELDS

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..auto import choose, on_this_machine
+from ..config.motion import LIVELY
+from ..config.presets import AUTO
+from ..config.request import FRAMES_PER_SECOND, load_preset, preset_names
 from ..errors import InputError, UserError
 from ..events import ChunkFinished, Finished, Progress
+from ..jobs.folder import JobFolder
 from ..media.buckets import BUCKETS
 from ..models.specs import get_spec
 from ..paths import assets_dir
-from ..presets import AUTO
-from ..request import FRAMES_PER_SECOND, load_preset, preset_names
-from ..steering import LIVELY
-from ..streaming.job import JobFolder
+from ..runtime.auto import choose, on_this_machine
 from . import rendering
 from .form import NO_EDITS, REMEMBERED, Form
 from .jobs import Failed, Job, Waiting, failure
@@ -34,7 +34,7 @@ from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
 
 if TYPE_CHECKING:
-    from ..streaming.plan import Chunk
+    from ..planning.chunks import Chunk
 
 EXAMPLE_SOURCE = "portrait.png"
 EXAMPLE_VOICE = "speech.wav"
@@ -126,7 +126,7 @@ def preset_changed(preset: str) -> Updates:
 def model_panel(preset: str, why: str = "") -> str:
     """What a preset is, whether it fits this machine, and which of its files are here; reads no weights."""
     from ..checkpoints.catalogue import need_of, target
-    from ..machine import this_machine
+    from ..runtime.machine import this_machine
     from ..runtime.memory import needs_of, shortfalls
 
     settings = load_preset(preset)
@@ -173,7 +173,7 @@ def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
     if missing := form.missing():
         return {"plan": rendering.plan_hint(missing), "timeline": gr.update(value=None)}
     try:
-        from ..streaming.film import prepare
+        from ..planning.film import prepare
 
         film = prepare(form.to_request())
         with film.source:
@@ -335,7 +335,7 @@ def whole_film(studio: Studio, job_id: Any, with_asked: bool, shown: Any = "") -
     job = studio.find(job_id)
     if job is None or not job.ended:
         return {}
-    from ..streaming.overlay import NAME
+    from ..jobs.overlay import NAME
 
     folder = JobFolder(job.directory, job.request)
     drawn = folder.path / NAME
@@ -357,7 +357,7 @@ def asked(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:
         return
     yield {"progress": rendering.meter("Drawing what was asked", "", None), "players": gr.update(selected="film")}
     try:
-        from ..streaming.overlay import asked_film
+        from ..jobs.overlay import asked_film
 
         drawn = asked_film(JobFolder.open(job.directory))
         yield {"film": served(drawn, film_name(f"{folder.name}-asked")), "progress": ""}

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config.request import GenerationRequest
 from ..errors import UserError, writing_failed
 from ..events import ChunkFinished, Event, Finished, Progress
-from ..request import GenerationRequest
 
 GRACE_SECONDS = 60.0
 PROGRESS_INTERVAL_SECONDS = 0.25

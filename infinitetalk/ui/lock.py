@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from ..config.motion import Lock
 from ..errors import UserError
-from ..steering import Lock
 from . import rendering
 from .jobs import failure
 
@@ -79,9 +79,9 @@ def masked(source: str, person: str | None) -> np.ndarray:
     Raises:
         UserError: nobody is found, or several people and none chosen.
     """
-    from ..control.target_lock import feathered, masks_of
     from ..media.video import open_source
-    from ..streaming.lock import first_point
+    from ..stages.compositing import first_point
+    from ..vision.subject_mask import feathered, masks_of
 
     with open_source(source, _PICTURE_PIXELS) as opened:
         picture = opened.frame_at(0.0)

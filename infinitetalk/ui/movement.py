@@ -11,9 +11,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ..control.camera_path import CameraPath, load_path, preset_path
+from ..config.motion import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
 from ..errors import InputError
-from ..steering import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
+from ..vision.camera_path import CameraPath, load_path, preset_path
 from . import pose as pose_panel
 from . import rendering
 from .camera_path.component import path_editor, path_state, saved
@@ -231,7 +231,7 @@ def left() -> dict[str, Any]:
 def _read(source: str, seconds: float) -> Iterator[str | CameraPath]:
     """The camera of the source film, read with a meter that goes along."""
     from ..media.video import open_source
-    from ..streaming.camera import followed_path
+    from ..stages.camera import followed_path
 
     shares: queue.SimpleQueue[float | None] = queue.SimpleQueue()
     found: list[CameraPath | Exception] = []
@@ -263,10 +263,10 @@ def _seed(value: Any) -> int:
 
 def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | None) -> tuple[str, str | None]:
     """What is shown, and the camera's path as a file."""
-    from ..control.camera_path import save_path
     from ..media.faces import centre_square, face_square, find_faces
     from ..media.video import open_source
-    from ..streaming.redraw import Redraw, foreseen
+    from ..stages.redraw import Redraw, foreseen
+    from ..vision.camera_path import save_path
 
     with open_source(path, _SOURCE_PIXELS) as source:
         if source.kind == "image" and FOLLOW in (getattr(camera, "path", ""), getattr(head, "source", "")):

@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 from gradio import audio_stream_encoder
 
+from ..config.presets import AUTO
+from ..config.request import load_preset, preset_names
 from ..errors import InputError, OutputError
-from ..presets import AUTO
-from ..request import load_preset, preset_names
 from . import api, handlers, lock, movement, pose, rendering, retakes, source_options
 from .blocks import WholeAnswers
 from .compare import panel as compare
@@ -452,7 +452,7 @@ def _let_live_sound_finish() -> None:
 
 def warm_up(studio: Studio, preset: str) -> None:
     """Read the networks while the visitor is still choosing, so that the first film starts at once."""
-    from ..request import GenerationRequest, Speaker
+    from ..config.request import GenerationRequest, Speaker
     from .jobs import failure
 
     try:

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from ..config.motion import FASTEST, FOLLOW, SLOWEST, Pose
 from ..errors import InputError
-from ..steering import FASTEST, FOLLOW, SLOWEST, Pose
 from . import rendering
 from .jobs import failure
 from .strength import sliders
@@ -115,7 +115,7 @@ def shown(source: str | None, *values: Any) -> Iterator[dict[str, Any]]:
 
 def _condition(path: str, pose: Pose) -> str:
     from ..media.video import open_source
-    from ..streaming.pose import foreseen_pose
+    from ..stages.pose import foreseen_pose
 
     with open_source(path, _SOURCE_PIXELS) as source:
         if source.kind == "image" and pose.file is None:

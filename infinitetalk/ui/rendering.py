@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ..config.request import FRAMES_PER_SECOND
 from ..events import ChunkFinished, Finished, Progress
-from ..request import FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..media.probe import MediaInfo
-    from ..streaming.plan import Chunk
+    from ..planning.chunks import Chunk
 
 STAGES = {
     "loading": "Loading the model",

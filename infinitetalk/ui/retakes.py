@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from ..config.request import parse_seed
 from ..errors import InputError
 from ..models.specs import get_spec
-from ..request import parse_seed
 from . import handlers, rendering
 from .handlers import Updates
 from .jobs import Job, failure
@@ -52,8 +52,8 @@ def panel(c: dict[str, Any], audio_scale: float) -> None:
 
 def shown(job: Job, chunk: int | None = None) -> Updates:
     """The panel for a finished film."""
-    from ..streaming.job import JobFolder
-    from ..streaming.retakes import ChunkTakes, read_takes
+    from ..jobs.folder import JobFolder
+    from ..jobs.retakes import ChunkTakes, read_takes
 
     chunks = job.plan.chunks
     chunk = chunk if isinstance(chunk, int) and 0 <= chunk < len(chunks) else 0
@@ -96,8 +96,8 @@ def redo(
     studio: Studio, job_id: Any, chunk: Any, seed: Any, audio_scale: Any, picture: Any, prompt: Any, join: Any
 ) -> Iterator[Updates]:
     """Make one stretch again and show the film with it."""
+    from ..jobs.retakes import Recipe
     from ..pipeline import retake
-    from ..streaming.retakes import Recipe
 
     job = studio.find(job_id)
     try:

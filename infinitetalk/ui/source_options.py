@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..request import ADHERENCES
+from ..config.request import ADHERENCES
 
 SOURCE_OPTIONS = ("short_source", "long_source", "adherence", "background", "output_rate")
 

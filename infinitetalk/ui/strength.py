@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..steering import MOST_STRENGTH
+from ..config.motion import MOST_STRENGTH
 
 
 def sliders(c: dict[str, Any], name: str) -> None:

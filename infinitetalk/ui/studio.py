@@ -1,7 +1,7 @@
 """The studio behind the page: films one at a time, those that wait, and the networks kept loaded between them.
 
 A film is a folder in the jobs folder; its name cannot be guessed, and whoever knows it may see and change the film.
-Films put in the queue stand in `queue.json` too (`streaming/job_queue.py`), so they are made after a restart as well.
+Films put in the queue stand in `queue.json` too (`jobs/queue.py`), so they are made after a restart as well.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.request import GenerationRequest
 from ..errors import InputError, UserError
 from ..events import ChunkFinished, Finished, Progress
-from ..request import GenerationRequest
 from .jobs import Failed, Job, Update, Work, failure
 
 if TYPE_CHECKING:
-    from ..streaming.job_queue import QueueState
+    from ..jobs.queue import QueueState
 
 NUM_REMEMBERED_JOBS = 200
 UNDO_SECONDS = 3600.0  # a removed film can be put back
@@ -59,7 +59,7 @@ class Studio:
     """
 
     def __init__(self, jobs_dir: Path, *, shared: bool = True, keep_hours: float | None = None) -> None:
-        from ..streaming.job_queue import JobQueue
+        from ..jobs.queue import JobQueue
 
         self.jobs_dir = Path(jobs_dir).absolute()
         self.shared = shared
@@ -165,8 +165,8 @@ class Studio:
         return self.jobs_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}"
 
     def _continuing(self, directory: Path, *, queued: bool) -> Job:
+        from ..jobs.folder import JobFolder
         from ..pipeline import plan, resume
-        from ..streaming.job import JobFolder
 
         def work(models: Any, should_stop: Any) -> Iterator[Any]:
             return resume(directory, models, should_stop=should_stop)
@@ -200,9 +200,9 @@ class Studio:
         Raises:
             UserError: there is no film in it.
         """
+        from ..jobs.folder import JobFolder
+        from ..jobs.queue import job_state
         from ..pipeline import plan
-        from ..streaming.job import JobFolder
-        from ..streaming.job_queue import job_state
 
         folder, state = JobFolder.open(directory), job_state(directory)
         if state.film is None:
@@ -250,7 +250,7 @@ class Studio:
         Raises:
             UserError: it is being made.
         """
-        from ..streaming.job import JobFolder
+        from ..jobs.folder import JobFolder
 
         job = self.working_on(directory)
         if job is not None and job is self._running:
@@ -370,7 +370,7 @@ class Studio:
 
     def queue_state(self) -> QueueState:
         """The queue as it is on disk; paused where the file cannot be read (`pause` says why), until it is mended."""
-        from ..streaming.job_queue import QueueState
+        from ..jobs.queue import QueueState
 
         try:
             return self.queue.state()

@@ -17,15 +17,14 @@ from torch import Tensor
 
 from infinitetalk.checkpoints.convert import ConvertProgress, convert
 from infinitetalk.checkpoints.files import SHARDS
-from infinitetalk.checkpoints.gguf import FORMATS, GgufFile
+from infinitetalk.checkpoints.formats.gguf import FORMATS, GgufFile
+from infinitetalk.checkpoints.keys.transformer import to_official
+from infinitetalk.checkpoints.loading import load
 from infinitetalk.checkpoints.locate import find
 from infinitetalk.checkpoints.single_files import open_transformer
-from infinitetalk.checkpoints.transformer_keys import to_official
 from infinitetalk.errors import CheckpointError, InputError
-from infinitetalk.models.loading import load
 from infinitetalk.models.specs import get_spec
-
-from .conftest import is_speech, tensors_of
+from tests.checkpoints.conftest import is_speech, tensors_of
 
 SINGLE = get_spec("infinitetalk-14b-single")
 NETWORKS = ("transformer", "vae", "image_encoder", "audio_encoder", "text_encoder")

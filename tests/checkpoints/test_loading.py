@@ -14,14 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from infinitetalk.checkpoints.files import SHARDS
+from infinitetalk.checkpoints.keys.transformer import to_official
+from infinitetalk.checkpoints.loading import load, load_folder
 from infinitetalk.checkpoints.locate import find
-from infinitetalk.checkpoints.transformer_keys import to_official
+from infinitetalk.config.settings import Lora
 from infinitetalk.errors import CheckpointError
-from infinitetalk.models.loading import load, load_folder
 from infinitetalk.models.specs import get_spec
-from infinitetalk.settings import Lora
-
-from .conftest import tensors_of, write_official
+from tests.checkpoints.conftest import tensors_of, write_official
 
 SINGLE = get_spec("infinitetalk-14b-single")
 WAN_FOLDER = "Wan2.1-I2V-14B-480P"

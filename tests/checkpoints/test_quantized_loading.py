@@ -11,14 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 from infinitetalk.checkpoints.files import QUANTIZED, SHARDS
+from infinitetalk.checkpoints.loading import load
 from infinitetalk.checkpoints.locate import find
+from infinitetalk.config.settings import Lora
 from infinitetalk.errors import CheckpointError
-from infinitetalk.models.loading import load
 from infinitetalk.models.quantize import FORMATS, QuantizedLinear
 from infinitetalk.models.specs import get_spec
-from infinitetalk.settings import Lora
-
-from .conftest import CASES, tensors_of
+from tests.checkpoints.conftest import CASES, tensors_of
 
 SINGLE = get_spec("infinitetalk-14b-single")
 LAYER = "blocks.1.self_attn.q"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from infinitetalk.checkpoints.files import SHARDS, SPEECH, TEXT_ENCODER
+from infinitetalk.checkpoints.formats.tensor_files import TensorInfo
 from infinitetalk.checkpoints.locate import find_published
 from infinitetalk.checkpoints.manifests import read_manifest
 from infinitetalk.checkpoints.notes import Notes
-from infinitetalk.checkpoints.tensor_files import TensorInfo
 from infinitetalk.checkpoints.verify import check_infos, published_shapes, verify
 from infinitetalk.errors import CheckpointError
 from infinitetalk.models.specs import get_spec

@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from infinitetalk.cli import main
+from infinitetalk.commands.main import main
 from infinitetalk.comparison.film import export_film, sweep, wipe
 from infinitetalk.comparison.page import export_page
 from infinitetalk.comparison.sides import Side, differences, open_side
+from infinitetalk.config.request import GenerationRequest, Speaker
 from infinitetalk.errors import InputError, UserError
-from infinitetalk.request import GenerationRequest, Speaker
 
 
 def _film(path: Path, color: tuple[int, int, int], seconds: float, *, size: int = 64, sound: bool = True) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from infinitetalk.control.head_pose import NUM_POINTS
 from infinitetalk.evaluation.color import CELLS, Regions, cell_colors, color_drift, delta_e_2000, regions
 from infinitetalk.evaluation.landmarks import FACE_OVAL
+from infinitetalk.vision.head_pose import NUM_POINTS
 
 # Test data of Sharma, Wu and Dalal (2005), table 1.
 PAIRS = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from infinitetalk.control.head_pose import NUM_POINTS, head_pose
 from infinitetalk.evaluation.blinks import blink_instants, eye_opening, measure_blinks
 from infinitetalk.evaluation.head_motion import shift_spread, turn_spread
 from infinitetalk.evaluation.landmarks import (
@@ -23,6 +22,7 @@ from infinitetalk.evaluation.landmarks import (
 )
 from infinitetalk.evaluation.lipsync import mouth_openness
 from infinitetalk.evaluation.visemes import MEASURES, lip_shapes, shape_correlations
+from infinitetalk.vision.head_pose import NUM_POINTS, head_pose
 
 
 def faces(num_frames: int) -> np.ndarray:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from infinitetalk.control.head_pose import face_points
 from infinitetalk.evaluation.blinks import eye_opening
 from infinitetalk.evaluation.landmarks import FACE_OVAL, eye_distance
 from infinitetalk.evaluation.lipsync import mouth_openness
 from infinitetalk.evaluation.reading import read_pictures
 from infinitetalk.paths import assets_dir
+from infinitetalk.vision.head_pose import face_points
 
 
 def portrait() -> np.ndarray:

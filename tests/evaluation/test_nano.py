@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infinitetalk.commands.evaluate import main
 from infinitetalk.errors import InputError
-from infinitetalk.evaluation.cli import main
 from infinitetalk.paths import assets_dir
 
 NUM_FRAMES, SIZE = 40, 128

@@ -20,8 +20,7 @@ from infinitetalk.media.audio import (
     sound_format,
     sound_warnings,
 )
-
-from .conftest import beep, grey_frames, onset_seconds, write_sound, write_video
+from tests.media.conftest import beep, grey_frames, onset_seconds, write_sound, write_video
 
 KINDS = [
     ("a.wav", "pcm_u8", 8000, "mono"),

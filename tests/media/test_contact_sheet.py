@@ -6,8 +6,7 @@ from PIL import Image
 
 from infinitetalk.errors import OutputError
 from infinitetalk.media.contact_sheet import GAP, LABEL_HEIGHT, contact_sheet
-
-from .conftest import grey_frames, write_video
+from tests.media.conftest import grey_frames, write_video
 
 
 def test_frames_in_rows(tmp_path):

@@ -9,8 +9,7 @@ from PIL import Image, ImageCms
 from infinitetalk.errors import MediaError
 from infinitetalk.media.images import NEUTRAL, load_image
 from infinitetalk.media.probe import probe
-
-from .conftest import beep, grey_frames, write_sound, write_video
+from tests.media.conftest import beep, grey_frames, write_sound, write_video
 
 
 @pytest.mark.parametrize(

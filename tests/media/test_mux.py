@@ -14,8 +14,7 @@ from infinitetalk.media.mux import check_film_path, frames_of, mux_film, read_me
 from infinitetalk.media.soundtrack import Soundtrack
 from infinitetalk.media.video import VideoSource
 from infinitetalk.media.writer import SegmentWriter
-
-from .conftest import beep, grey_frames, index_of, onset_seconds, write_sound
+from tests.media.conftest import beep, grey_frames, index_of, onset_seconds, write_sound
 
 FLASH_SECONDS = 1.2
 

@@ -14,8 +14,7 @@ from PIL import Image
 from infinitetalk.errors import MediaError
 from infinitetalk.media.images import load_image
 from infinitetalk.media.probe import probe, require_sound, require_source
-
-from .conftest import beep, grey_frames, write_sound, write_video
+from tests.media.conftest import beep, grey_frames, write_sound, write_video
 
 
 def refused(path, check=probe) -> str:

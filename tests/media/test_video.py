@@ -10,8 +10,7 @@ from PIL import Image
 
 from infinitetalk.errors import MediaError
 from infinitetalk.media.video import StillSource, VideoSource, first_frame, open_source
-
-from .conftest import beep, grey_frames, index_of, write_video
+from tests.media.conftest import beep, grey_frames, index_of, write_video
 
 X265_OPTIONS = {"x265-params": "log-level=none:frame-threads=1:pools=1:bframes=0"}  # plain order, no threads to race
 

@@ -13,8 +13,7 @@ from infinitetalk.errors import OutputError
 from infinitetalk.media.audio import read_blocks
 from infinitetalk.media.video import VideoSource
 from infinitetalk.media.writer import BackgroundWriter, SegmentWriter
-
-from .conftest import beep, grey_frames, index_of
+from tests.media.conftest import beep, grey_frames, index_of
 
 
 @pytest.mark.parametrize("codec", ["alac", "pcm_s16le"])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from infinitetalk.checkpoints import keys_wav2vec2
-from infinitetalk.checkpoints.load import load_strictly
+from infinitetalk.checkpoints.keys import wav2vec2 as keys_wav2vec2
+from infinitetalk.checkpoints.strict import load_strictly
 from infinitetalk.models import audio_encoder
 from infinitetalk.models.audio_encoder import (
     SpeechEncoder,

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from infinitetalk.checkpoints.quantized_files import TABLE, fill, fingerprint, load_quantized, save_quantized
+from infinitetalk.config.settings import QUANTIZATIONS, Settings
 from infinitetalk.errors import CheckpointError, InputError
 from infinitetalk.models.quantize import FORMATS, QuantizedLinear, quantizable, quantize_network, quantized_layers
-from infinitetalk.models.quantized_files import TABLE, fill, fingerprint, load_quantized, save_quantized
 from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.settings import QUANTIZATIONS, Settings
 
 CONFIG = {
     "text_len": 4, "text_dim": 12, "dim": 256, "ffn_dim": 384, "freq_dim": 16, "num_heads": 4, "num_layers": 2,

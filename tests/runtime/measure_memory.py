@@ -13,12 +13,12 @@ import psutil
 import torch
 
 from infinitetalk.benchmarks.transformer import Workload, encode, random_inputs
+from infinitetalk.config.settings import Settings
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.runtime.memory import IMPORTS_MB, MIB, Shape, estimate
 from infinitetalk.sampling.denoise import denoise
 from infinitetalk.sampling.guidance import make_guidance
 from infinitetalk.sampling.schedule import timesteps
-from infinitetalk.settings import Settings
 
 CONFIG = {
     "text_len": 64, "text_dim": 64, "dim": 512, "ffn_dim": 1024, "freq_dim": 64, "num_heads": 8, "num_layers": 2,

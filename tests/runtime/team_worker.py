@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import torch
 
+from infinitetalk.config.presets import load_preset
 from infinitetalk.errors import InputError
 from infinitetalk.models.control import Added, Control
 from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.presets import load_preset
 from infinitetalk.runtime.team import share_tokens, team
 from infinitetalk.sampling.teacache import TeaCache, TeaCacheConfig
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from infinitetalk.machine import Machine
+from infinitetalk.config.presets import hardware_names, load_preset, quality_names
 from infinitetalk.media.buckets import BUCKETS
 from infinitetalk.models.quantize import FORMATS
 from infinitetalk.models.specs import get_spec
 from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.presets import hardware_names, load_preset, quality_names
+from infinitetalk.runtime.machine import Machine
 from infinitetalk.runtime.memory import (
     CONTROL_BLOCKS,
     CONTROLS,

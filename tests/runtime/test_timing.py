@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from infinitetalk.config.request import load_preset
 from infinitetalk.models.specs import get_spec
-from infinitetalk.request import load_preset
 from infinitetalk.runtime import timing
 
 

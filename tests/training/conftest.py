@@ -9,8 +9,7 @@ from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.paths import assets_dir
 from infinitetalk.training.clips import ClipSet
 from infinitetalk.training.latents import Features, compute_features
-
-from .toy_features import toy_clips
+from tests.training.toy_features import toy_clips
 
 
 def shipped_vae() -> NanoVAE:

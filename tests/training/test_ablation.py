@@ -16,8 +16,7 @@ from infinitetalk.training.ablation import VARIANTS, Ablation, run_ablation, tra
 from infinitetalk.training.ablation_report import _less_chunk_means, film_figures
 from infinitetalk.training.ablation_stream import NUM_FILM_FRAMES, AblationFilm
 from infinitetalk.training.phases import Phase
-
-from .toy_features import CELLS, toy_clips, toy_features
+from tests.training.toy_features import CELLS, toy_clips, toy_features
 
 TINY = Ablation(base_steps=2, steps=1, dim=24, num_layers=1, num_heads=1, clips_per_motion=1, sampling_steps=1)
 

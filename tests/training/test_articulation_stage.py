@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from infinitetalk.commands.train import main
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder, nano_speech_config
 from infinitetalk.training.articulation_stage import (
@@ -18,11 +19,9 @@ from infinitetalk.training.articulation_stage import (
     with_articulation,
 )
 from infinitetalk.training.audio_stage import AudioTraining
-from infinitetalk.training.cli import main
 from infinitetalk.training.latents import compute_features
-
-from .conftest import shipped_vae
-from .test_audio_stage import toy
+from tests.training.conftest import shipped_vae
+from tests.training.test_audio_stage import toy
 
 SPEECH = AudioTraining(batch_size=4, num_frames=40, silent_share=0.0)
 SETTINGS = ArticulationTraining(seconds=None, num_steps=60, rate=4e-3, speech=SPEECH)

@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from infinitetalk.checkpoints.controls import read_uni3c
-from infinitetalk.control.followed import farthest
-from infinitetalk.control.point_cloud import render_path
-from infinitetalk.control.pose import BODY
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder
 from infinitetalk.paths import assets_dir
@@ -39,6 +36,9 @@ from infinitetalk.training.control_stage import (
 from infinitetalk.training.latents import Variation
 from infinitetalk.training.networks import NanoNetworks
 from infinitetalk.training.phases import Phase
+from infinitetalk.vision.point_cloud import render_path
+from infinitetalk.vision.pose import BODY
+from infinitetalk.vision.tracking import farthest
 
 NANO = assets_dir() / "nano"
 SCALE = 0.6403
@@ -94,7 +94,7 @@ def test_a_plane_moves_as_its_points_do() -> None:
     (move,) = plane_moves(w2c, 64)
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[20:24, 40:44] = 255
-    from infinitetalk.control.camera_path import intrinsics
+    from infinitetalk.vision.camera_path import intrinsics
 
     ((shown, _),) = render_path(picture, np.ones((64, 64), np.float32), intrinsics(64, 64), w2c)
     rows, columns = np.nonzero(shown[..., 0] > 100)

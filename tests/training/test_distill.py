@@ -16,8 +16,7 @@ from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.distill import DISTILL_TRAINING, Teaching, distill, guided_sample
 from infinitetalk.training.networks import NanoNetworks, build_networks
 from infinitetalk.training.phases import Phase, TransformerTraining
-
-from .toy_features import CHANNELS, LAYERS, toy_clips, toy_features
+from tests.training.toy_features import CHANNELS, LAYERS, toy_clips, toy_features
 
 PHASE = Phase("distill", 1.0, 4, (6, 6), 4, 6.0, 2.0, 0.0, 1.0)
 SMALL = TransformerTraining(dim=48, num_heads=2, num_layers=1, context_tokens=2)

@@ -14,8 +14,7 @@ from infinitetalk.training.hearing import HeardSpeech
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.transformer_report import mouth_middle
 from infinitetalk.training.transformer_stage import weighted_error
-
-from .toy_features import CELLS, CHANNELS, LAYERS, toy_clips, toy_features
+from tests.training.toy_features import CELLS, CHANNELS, LAYERS, toy_clips, toy_features
 
 WHOLE = (slice(None), slice(None))
 PHASE = Phase("mouths", 1.0, 6, (8, 8), 4, 6.0, 3.0, 0.2, 0.6)

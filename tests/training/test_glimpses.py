@@ -17,9 +17,8 @@ from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.record import read_log
 from infinitetalk.training.references import Given
 from infinitetalk.training.transformer_stage import SCALE_FILE, train_transformer
-
-from .conftest import shipped_vae
-from .toy_features import toy_clips, toy_features
+from tests.training.conftest import shipped_vae
+from tests.training.toy_features import toy_clips, toy_features
 
 MOUTHS = Phase("mouths", 1.0, 4, (8, 8), 3, 6.0, 2.0, 0.0, 1.0)
 SMALL = TransformerTraining(

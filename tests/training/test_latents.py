@@ -19,8 +19,7 @@ from infinitetalk.training.latents import (
     load_small,
     open_features,
 )
-
-from .toy_features import NUM_CLIPS, NUM_FRAMES, toy_clips
+from tests.training.toy_features import NUM_CLIPS, NUM_FRAMES, toy_clips
 
 SIZE = 128
 

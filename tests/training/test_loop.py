@@ -26,9 +26,8 @@ from infinitetalk.training.loop import (
     without_subnormals,
 )
 from infinitetalk.training.record import CsvLog, newest_checkpoint, read_log
-
-from . import toy_training
-from .toy_training import NUM_ITEMS, SETTINGS, train
+from tests.training import toy_training
+from tests.training.toy_training import NUM_ITEMS, SETTINGS, train
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:

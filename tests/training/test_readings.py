@@ -11,8 +11,7 @@ import torch
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.readings import Readings, moments
-
-from .toy_features import toy_clips, toy_features
+from tests.training.toy_features import toy_clips, toy_features
 
 CHUNKS = Phase("chunks", 1.0, 21, None, 4, 6.0, 2.0, 0.3, 0.5)
 

@@ -17,8 +17,7 @@ from infinitetalk.training.glimpses import Sight
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.sharpen_stage import Critic, SharpenTraining, sharpness_loss, train_sharpen
 from infinitetalk.training.transformer_stage import train_transformer
-
-from .conftest import shipped_vae
+from tests.training.conftest import shipped_vae
 
 MOUTHS = Phase("mouths", 1.0, 4, (8, 8), 3, 6.0, 2.0, 0.0, 1.0)
 TRANSFORMER = TransformerTraining(

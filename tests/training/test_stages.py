@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from infinitetalk.commands.train import favoured_clips
 from infinitetalk.errors import InputError
 from infinitetalk.models.audio_encoder import SpeechEncoder
 from infinitetalk.training.audio_stage import AudioTraining, train_audio
-from infinitetalk.training.cli import favoured_clips
 from infinitetalk.training.clips import ClipSet, neutral_truth, open_clips
 
 NUM_FRAMES, SIZE = 113, 64

@@ -12,8 +12,7 @@ from infinitetalk.training.latents import Variation
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.references import Given
 from infinitetalk.training.telling import FARTHEST, SPREADS, Telling
-
-from .toy_features import CHANNELS, LAYERS, SIZE, toy_clips, toy_features
+from tests.training.toy_features import CHANNELS, LAYERS, SIZE, toy_clips, toy_features
 
 CHUNK = Phase("chunk", 1.0, 4, None, 1, 1.0, 1.0, 0.0, 1.0)
 YAW, MIDDLE_X, NOSE_X, APART, LIDS = 0, 3, 5, 7, 8

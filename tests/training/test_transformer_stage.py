@@ -27,8 +27,7 @@ from infinitetalk.training.transformer_stage import (
     train_transformer,
     weighted_error,
 )
-
-from .toy_features import CELLS, CHANNELS, LAYERS, toy_clips, toy_features
+from tests.training.toy_features import CELLS, CHANNELS, LAYERS, toy_clips, toy_features
 
 MOUTHS = Phase("mouths", 0.5, 4, (8, 8), 3, 6.0, 2.0, 0.3, 0.5)
 CHUNKS = Phase("chunks", 0.5, 4, None, 2, 6.0, 2.0, 0.3, 0.5, moving_share=0.3, crops_between=1)

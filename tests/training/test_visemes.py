@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infinitetalk.training.synthetic import phones, visemes
-from infinitetalk.training.synthetic.phones import SAMPLE_RATE, Phone, Utterance
-from infinitetalk.training.synthetic.prosody import prosody
+from synthetic_people import phones, visemes
+from synthetic_people.phones import SAMPLE_RATE, Phone, Utterance
+from synthetic_people.prosody import prosody
 
 FPS = 25
 

@@ -7,11 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
-from infinitetalk.training.synthetic import align, engines, espeak, languages, sentences, visemes, voices
-from infinitetalk.training.synthetic.engines import Manner
-from infinitetalk.training.synthetic.phones import GROUP_OF, LIPS_TOGETHER, SAMPLE_RATE, VOWELS, Utterance
-from infinitetalk.training.synthetic.speech import SpeechSettings, speech_clips
-from infinitetalk.training.synthetic.voices import Voice
+from synthetic_people import align, engines, espeak, languages, sentences, visemes, voices
+from synthetic_people.engines import Manner
+from synthetic_people.phones import GROUP_OF, LIPS_TOGETHER, SAMPLE_RATE, VOWELS, Utterance
+from synthetic_people.speech import SpeechSettings, speech_clips
+from synthetic_people.voices import Voice
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="Debian package flite is not installed")
 needs_espeak = pytest.mark.skipif(espeak.native_library() is None, reason="Debian's espeak-ng is not installed")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .conftest import REPOSITORY, wait_for, write_tone
+from tests.ui.conftest import REPOSITORY, wait_for, write_tone
 
 BUSY_SECONDS = 2.0  # the player asks for more only when less is left
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .conftest import REPOSITORY
+from tests.ui.conftest import REPOSITORY
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

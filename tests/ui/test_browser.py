@@ -11,7 +11,7 @@ from typing import Any
 import av
 import pytest
 
-from .conftest import REPOSITORY, open_page
+from tests.ui.conftest import REPOSITORY, open_page
 
 NUM_SECONDS = 16.0  # five chunks, so that there is something left to do while the first one plays
 FIND_LIVE = """() => {

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from infinitetalk.commands.request_arguments import add_request, read_request
+from infinitetalk.config.request import Camera, GenerationRequest, Guide, Head, Keyframe, Pose, Speaker
 from infinitetalk.errors import InputError, PresetError
-from infinitetalk.request import Camera, GenerationRequest, Guide, Head, Keyframe, Pose, Speaker
-from infinitetalk.request_arguments import add_request, read_request
 from infinitetalk.ui.form import Form, filled
 
 

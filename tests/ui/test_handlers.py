@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from infinitetalk.request import load_preset
+from infinitetalk.config.request import load_preset
 from infinitetalk.ui import handlers
 from infinitetalk.ui.form import FORM_FIELDS, Form
 from infinitetalk.ui.served import served

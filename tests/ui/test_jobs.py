@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from infinitetalk.config.request import GenerationRequest, Speaker
 from infinitetalk.errors import InputError, OutputError
 from infinitetalk.events import ChunkFinished, Finished, Progress
-from infinitetalk.request import GenerationRequest, Speaker
 from infinitetalk.ui import jobs
 from infinitetalk.ui.jobs import Failed, Job, Waiting, failure, log_to
 from infinitetalk.ui.studio import Studio

@@ -9,13 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from infinitetalk.config.request import Lock
 from infinitetalk.media.images import load_image
-from infinitetalk.request import Lock
 from infinitetalk.ui import lock
 from infinitetalk.ui.form import Form
-
-from ..control.conftest import PHOTO, shifted, write_film
-from .conftest import REPOSITORY, open_page, write_tone
+from tests.ui.conftest import REPOSITORY, open_page, write_tone
+from tests.vision.conftest import PHOTO, shifted, write_film
 
 
 @pytest.mark.parametrize("chosen", [None, Lock(), Lock("2"), Lock("0.3,0.5")])

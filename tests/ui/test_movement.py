@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infinitetalk.control.camera_path import load_path
-from infinitetalk.control.followed import Followed
+from infinitetalk.config.request import Camera, Head
 from infinitetalk.errors import InputError
 from infinitetalk.events import ChunkFinished
-from infinitetalk.request import Camera, Head
-from infinitetalk.streaming.plan import plan_chunks
+from infinitetalk.planning.chunks import plan_chunks
 from infinitetalk.ui import movement, rendering
 from infinitetalk.ui.form import Form
-
-from .conftest import REPOSITORY, open_page, write_tone
+from infinitetalk.vision.camera_path import load_path
+from infinitetalk.vision.tracking import Followed
+from tests.ui.conftest import REPOSITORY, open_page, write_tone
 
 
 @pytest.mark.parametrize(

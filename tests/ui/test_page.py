@@ -12,9 +12,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from infinitetalk.request import load_preset, preset_names
-
-from .conftest import REPOSITORY, write_tone
+from infinitetalk.config.request import load_preset, preset_names
+from tests.ui.conftest import REPOSITORY, write_tone
 
 
 @pytest.fixture(scope="module")

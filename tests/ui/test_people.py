@@ -14,10 +14,9 @@ from infinitetalk.media.images import load_image
 from infinitetalk.ui import handlers
 from infinitetalk.ui.handlers import Form
 from infinitetalk.ui.people.component import halves, kept, people_state, to_boxes
+from tests.ui.conftest import REPOSITORY, open_page
 
-from .conftest import REPOSITORY, open_page
-
-PHOTO = Path(__file__).parents[1] / "control" / "data" / "astronaut.jpg"
+PHOTO = Path(__file__).parents[1] / "vision" / "data" / "astronaut.jpg"
 
 
 @pytest.fixture(scope="module")

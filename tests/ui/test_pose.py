@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from infinitetalk.control.pose_file import save_pose
+from infinitetalk.config.request import Camera, Pose
 from infinitetalk.errors import InputError
-from infinitetalk.request import Camera, Pose
 from infinitetalk.ui import api, movement
 from infinitetalk.ui import pose as panel
 from infinitetalk.ui.form import Form
-
-from ..control.conftest import PHOTO, shifted, write_film
-from ..control.test_pose import standing
-from .conftest import REPOSITORY, open_page, write_tone
+from infinitetalk.vision.pose_file import save_pose
+from tests.ui.conftest import REPOSITORY, open_page, write_tone
+from tests.vision.conftest import PHOTO, shifted, write_film
+from tests.vision.test_pose import standing
 
 
 @pytest.mark.parametrize(

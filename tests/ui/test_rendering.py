@@ -8,7 +8,7 @@ import pytest
 
 from infinitetalk.events import ChunkFinished, Finished, Progress
 from infinitetalk.media.probe import MediaInfo
-from infinitetalk.streaming.plan import plan_chunks
+from infinitetalk.planning.chunks import plan_chunks
 from infinitetalk.ui import rendering
 
 

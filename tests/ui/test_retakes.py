@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .conftest import REPOSITORY, open_page
+from tests.ui.conftest import REPOSITORY, open_page
 
 
 def test_a_stretch_is_made_again_and_the_first_take_comes_back(studio_url: str, chromium: str) -> None:

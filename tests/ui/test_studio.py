@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from infinitetalk.config.request import GenerationRequest, Speaker
 from infinitetalk.errors import InputError, JobError
 from infinitetalk.events import Finished
+from infinitetalk.jobs.folder import JobFolder
+from infinitetalk.jobs.queue import JobQueue
 from infinitetalk.pipeline import plan, prepare_job
-from infinitetalk.request import GenerationRequest, Speaker
-from infinitetalk.streaming.job import JobFolder
-from infinitetalk.streaming.job_queue import JobQueue
 from infinitetalk.ui import studio as studio_module
 from infinitetalk.ui.studio import REMOVED, Studio
 

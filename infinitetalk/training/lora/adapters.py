@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ...checkpoints.lora import merge_into, read_adapter, shapes_of
 from ...errors import CheckpointError
 from ...media.atomic import atomic_output
-from ...models.lora import merge_into, read_adapter, shapes_of
 from ...models.transformer import InfiniteTalkTransformer
 from .config import LAYERS
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ...config.settings import choice, integer, known_keys, number, path_text, quoted, text
 from ...errors import InputError, PresetError
 from ...paths import presets_dir
-from ...settings import choice, integer, known_keys, number, path_text, quoted, text
 from ..loop_settings import Precision
 from ..references import STRATEGIES, Strategy
 

@@ -22,15 +22,15 @@ from torch import Tensor
 
 from ...audio.embeddings import SpeechFeatures
 from ...audio.loudness import normalize_loudness
+from ...checkpoints.loading import Models
+from ...generation.conditions import reference_latents
 from ...media.atomic import atomic_output
 from ...media.audio import load_speech_16k
 from ...media.framing import to_network_range
 from ...models.image_encoder import encode_image
-from ...models.loading import Models
 from ...models.text_encoder import encode_text
 from ...models.vae import as_encoded, encode_video, picture_scale
-from ...streaming.conditions import reference_latents
-from ...streaming.plan import NUM_CHUNK_FRAMES
+from ...planning.chunks import NUM_CHUNK_FRAMES
 from .footage import ChunkPlace, Footage
 from .networks import ModelFiles
 

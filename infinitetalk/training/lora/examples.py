@@ -17,8 +17,8 @@ from torch import Tensor
 from ...audio.windows import window_indices
 from ...models.specs import ModelSpec
 from ...models.transformer import InfiniteTalkTransformer
+from ...planning.chunks import NUM_CHUNK_FRAMES
 from ...sampling.schedule import NUM_TIMESTEPS
-from ...streaming.plan import NUM_CHUNK_FRAMES
 from ..references import CONTEXT_CHOICES, CONTEXT_SHARES, OPENING_SHARE
 from .config import LoraConfig
 from .encode import StoredChunk

@@ -20,7 +20,7 @@ from ...media.framing import choose_bucket, resize_and_crop
 from ...media.probe import probe
 from ...media.video import FRAMES_PER_SECOND, VideoSource
 from ...models.specs import ModelSpec
-from ...streaming.plan import NUM_CHUNK_FRAMES
+from ...planning.chunks import NUM_CHUNK_FRAMES
 from ..references import reference_frames
 from .config import LoraConfig
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ...checkpoints.fill import build_empty, expected_shapes, fill
+from ...checkpoints.loading import FLOAT32_COMPONENTS, load_tokenizer
 from ...checkpoints.locate import Located, find
 from ...errors import CheckpointError
-from ...models.loading import FLOAT32_COMPONENTS, load_tokenizer
 from ...models.specs import ModelSpec
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from ...control.camera_path import CHANNELS, CameraPath, CameraPoint, save_path
 from ...errors import InputError
+from ...vision.camera_path import CHANNELS, CameraPath, CameraPoint, save_path
 from ..served import new_served
 
 _FOLDER = Path(__file__).resolve().parent

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...comparison.sides import Side, job_takes, open_side
+from ...config.request import FRAMES_PER_SECOND
 from ...errors import InputError, UserError
-from ...request import FRAMES_PER_SECOND
-from ...streaming.job_queue import job_state
+from ...jobs.queue import job_state
 from .. import rendering
 from ..jobs import Job
 from ..served import new_served, served
@@ -75,8 +75,8 @@ def _takes(job: Job) -> list[tuple[int, int, Side]]:
 
 def _source_of(job: Job) -> str | None:
     """The source, where it is a film."""
+    from ...jobs.folder import JobFolder
     from ...media.probe import require_source
-    from ...streaming.job import JobFolder
 
     try:
         source = JobFolder.open(job.directory).request.source

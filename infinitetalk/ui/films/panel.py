@@ -11,7 +11,7 @@ import gradio as gr
 
 from ...errors import InputError
 from ...events import ChunkFinished
-from ...streaming.job import JobFolder, given_name
+from ...jobs.folder import JobFolder, given_name
 from .. import handlers, rendering
 from ..form import FORM_FIELDS, Form, filled
 from ..handlers import Updates

@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ...config.request import FRAMES_PER_SECOND
 from ...errors import UserError
-from ...request import FRAMES_PER_SECOND
-from ...streaming.job_queue import JobState, job_state
+from ...jobs.queue import JobState, job_state
 from .. import rendering
 from ..jobs import Job
 from ..studio import Studio

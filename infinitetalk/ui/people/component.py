@@ -13,8 +13,8 @@ from typing import Any
 
 import gradio as gr
 
-from ...control.people import check_boxes, suggest_boxes
 from ...errors import InputError, UserError
+from ...vision.people import check_boxes, suggest_boxes
 
 _FOLDER = Path(__file__).resolve().parent
 _SHOWN_PIXELS = 720

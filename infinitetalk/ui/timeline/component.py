@@ -14,8 +14,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from ...config.request import Guide, Keyframe
 from ...errors import InputError
-from ...request import Guide, Keyframe
 from .pictures import SourcePictures
 
 _FOLDER = Path(__file__).resolve().parent

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...config.motion import FOLLOW
+from ...config.request import ADHERENCES, FRAMES_PER_SECOND, GenerationRequest
 from ...models.specs import get_spec
-from ...request import ADHERENCES, FRAMES_PER_SECOND, GenerationRequest
-from ...steering import FOLLOW
 
 if TYPE_CHECKING:
-    from ...streaming.film import FilmPlan, Voice
-    from ...streaming.plan import Chunk
+    from ...planning.chunks import Chunk
+    from ...planning.film import FilmPlan, Voice
 
 _PEAKS_PER_SECOND = 25  # of the waveforms; fewer for long films
 _MAX_PEAKS = 12_000
@@ -82,8 +82,8 @@ def camera_lines(request: GenerationRequest, seconds: float) -> list[list[int]]:
 
     None for a camera that rests or keeps to the source, or that follows it and was not looked at yet.
     """
-    from ...control.camera_path import load_path, preset_path
-    from ...streaming.camera import path_read
+    from ...stages.camera import path_read
+    from ...vision.camera_path import load_path, preset_path
 
     camera = request.camera
     if camera is None or camera.mode == "sdedit":

@@ -156,7 +156,7 @@ class Timeline {
     return low;
   }
 
-  sourceAt(seconds) {  // as streaming.plan.reference_seconds
+  sourceAt(seconds) {  // as planning.chunks.reference_seconds
     const { kind, duration, short } = this.state.source;
     if (kind === "image" || seconds < duration) return kind === "image" ? 0 : seconds;
     const last = Math.max(0, duration - 1 / this.state.frame_rate);

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from transformers import CLIPVisionModel
 
-from infinitetalk.checkpoints import keys_clip
-from infinitetalk.checkpoints.load import load_strictly
+from infinitetalk.checkpoints.keys import clip as keys_clip
+from infinitetalk.checkpoints.strict import load_strictly
 from infinitetalk.models.image_encoder import encode_image, image_encoder_config, preprocess_image
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.seeded_weights import read_case

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from infinitetalk.checkpoints.transformer_keys import convert_config, convert_keys, load_strictly
+from infinitetalk.checkpoints.keys.transformer import convert_config, convert_keys, load_strictly
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.seeded_weights import read_case

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from infinitetalk.checkpoints.transformer_keys import to_official
-from infinitetalk.models.lora import attach, match_adapter, merge_into, shapes_of
+from infinitetalk.checkpoints.keys.transformer import to_official
+from infinitetalk.checkpoints.lora import attach, match_adapter, merge_into, shapes_of
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer, window

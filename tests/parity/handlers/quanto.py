@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from infinitetalk.checkpoints.transformer_keys import convert_config, to_ours
-from infinitetalk.models.quantized_files import fill_official, read_official_map
+from infinitetalk.checkpoints.keys.transformer import convert_config, to_ours
+from infinitetalk.checkpoints.quantized_files import fill_official, read_official_map
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer, window

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from infinitetalk.audio.embeddings import StoredFeatures
-from infinitetalk.checkpoints import keys_wan_vae
-from infinitetalk.checkpoints.load import load_strictly
+from infinitetalk.checkpoints.keys import wan_vae as keys_wan_vae
+from infinitetalk.checkpoints.loading import Models
+from infinitetalk.checkpoints.strict import load_strictly
+from infinitetalk.config.request import Settings
+from infinitetalk.generation.conditions import TextPair, reference_latents
+from infinitetalk.generation.generator import FilmStream
 from infinitetalk.media.framing import choose_bucket, person_masks, resize_and_crop, to_network_range
-from infinitetalk.models.loading import Models
 from infinitetalk.models.specs import ModelSpec
 from infinitetalk.models.vae import encode_video, wan_vae
-from infinitetalk.request import Settings
-from infinitetalk.streaming.conditions import TextPair, reference_latents
-from infinitetalk.streaming.plan import plan_chunks
-from infinitetalk.streaming.stream import FilmStream
+from infinitetalk.planning.chunks import plan_chunks
 from tests.parity.comparison import assert_close, assert_equal, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer
 from tests.parity.seeded_weights import read_case

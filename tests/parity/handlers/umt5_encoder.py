@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from transformers import UMT5EncoderModel
 
-from infinitetalk.checkpoints import keys_umt5
-from infinitetalk.checkpoints.load import load_strictly
+from infinitetalk.checkpoints.keys import umt5 as keys_umt5
+from infinitetalk.checkpoints.strict import load_strictly
 from infinitetalk.models.text_encoder import encode_ids, text_encoder_config
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.seeded_weights import read_case

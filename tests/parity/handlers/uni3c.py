@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from infinitetalk.control.rays import ray_embedding
 from infinitetalk.models.condition import Condition
 from infinitetalk.models.control import Added, Control, Evaluation, Residuals
 from infinitetalk.models.transformer import InfiniteTalkTransformer
 from infinitetalk.models.uni3c import Uni3CControl
+from infinitetalk.vision.rays import ray_embedding
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer, window
 from tests.parity.seeded_weights import read_case

@@ -11,9 +11,9 @@ import torch
 
 from infinitetalk.checkpoints.controls import read_pose_adapter, read_pose_network
 from infinitetalk.checkpoints.fill import build_empty, fill
-from infinitetalk.checkpoints.transformer_keys import to_official
+from infinitetalk.checkpoints.keys.transformer import to_official
+from infinitetalk.checkpoints.lora import merge_into, shapes_of
 from infinitetalk.models.control import Control
-from infinitetalk.models.lora import merge_into, shapes_of
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.handlers.infinitetalk_dit import build_transformer
 from tests.parity.handlers.uni3c import condition_of

@@ -9,7 +9,7 @@ import torch
 from diffusers import WanVACETransformer3DModel
 from torch.nn import functional
 
-from infinitetalk.checkpoints.vace_keys import vace_key
+from infinitetalk.checkpoints.keys.vace import vace_key
 from infinitetalk.models.control import Evaluation
 from infinitetalk.models.vace import VaceBranch
 from tests.parity.comparison import assert_close, bound_from_text, require

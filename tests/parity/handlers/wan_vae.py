@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from infinitetalk.checkpoints import keys_wan_vae
-from infinitetalk.checkpoints.load import load_strictly
+from infinitetalk.checkpoints.keys import wan_vae as keys_wan_vae
+from infinitetalk.checkpoints.strict import load_strictly
 from infinitetalk.models.vae import decode_video, encode_reference, encode_video, wan_vae
 from tests.parity.comparison import assert_close, require
 from tests.parity.seeded_weights import read_case

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from infinitetalk.checkpoints import keys_wav2vec2
-from infinitetalk.checkpoints.load import load_strictly
+from infinitetalk.checkpoints.keys import wav2vec2 as keys_wav2vec2
+from infinitetalk.checkpoints.strict import load_strictly
 from infinitetalk.models.audio_encoder import SpeechEncoder, num_frames_of, speech_encoder_config
 from tests.parity.comparison import assert_close, bound_from_text, require
 from tests.parity.seeded_weights import read_case

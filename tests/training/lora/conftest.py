@@ -14,8 +14,7 @@ from infinitetalk.models.specs import SPECS, ModelSpec
 from infinitetalk.training.lora.config import LoraConfig
 from infinitetalk.training.lora.run import train_lora
 from tests.tiny_model import write_tiny_model
-
-from .toy_lora import TINY, tiny_config
+from tests.training.lora.toy_lora import TINY, tiny_config
 
 SOUND_RATE = 16_000
 

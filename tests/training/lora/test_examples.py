@@ -19,9 +19,8 @@ from infinitetalk.training.lora.encode import StoredChunk, encode_footage
 from infinitetalk.training.lora.examples import Batch, draw_batch, draw_times, flow_loss
 from infinitetalk.training.lora.footage import Footage, chunk_places, find_footage
 from infinitetalk.training.lora.networks import ModelFiles
-
-from .conftest import write_film
-from .test_adapters import network
+from tests.training.lora.conftest import write_film
+from tests.training.lora.test_adapters import network
 
 
 @pytest.fixture(scope="session")

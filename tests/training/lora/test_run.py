@@ -14,15 +14,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from infinitetalk.commands.train import main
 from infinitetalk.errors import CheckpointError, InputError, PresetError
-from infinitetalk.training.cli import main
 from infinitetalk.training.lora.adapters import load_lora, lora_weights
 from infinitetalk.training.lora.networks import ModelFiles
 from infinitetalk.training.lora.run import train_lora
 from infinitetalk.training.record import read_log
-
-from . import toy_lora
-from .conftest import write_film
+from tests.training.lora import toy_lora
+from tests.training.lora.conftest import write_film
 
 
 def test_the_loss_falls_below_that_of_the_bare_model(trained):

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infinitetalk.control.camera_path import CameraPath, CameraPoint, load_path, preset_path, save_path
 from infinitetalk.errors import InputError
 from infinitetalk.ui import movement
 from infinitetalk.ui.camera_path.component import path_state, saved
 from infinitetalk.ui.movement import CAMERA_DEFAULTS
-
-from ..conftest import REPOSITORY, open_page, write_tone
+from infinitetalk.vision.camera_path import CameraPath, CameraPoint, load_path, preset_path, save_path
+from tests.ui.conftest import REPOSITORY, open_page, write_tone
 
 PORTRAIT = str(REPOSITORY / "assets" / "portrait.png")
 

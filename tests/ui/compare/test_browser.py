@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 
-from ..conftest import REPOSITORY, open_page, write_tone
+from tests.ui.conftest import REPOSITORY, open_page, write_tone
 
 APART = """() => {
   const [a, b] = [...document.querySelectorAll("#compare-players video")];

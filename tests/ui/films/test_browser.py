@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ..conftest import REPOSITORY, open_page, wait_for, write_tone
+from tests.ui.conftest import REPOSITORY, open_page, wait_for, write_tone
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from infinitetalk.request import GenerationRequest, Speaker
-from infinitetalk.streaming.job import JobFolder
+from infinitetalk.config.request import GenerationRequest, Speaker
+from infinitetalk.jobs.folder import JobFolder
 from infinitetalk.ui.films.rows import film_list
 from infinitetalk.ui.studio import Studio
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from ..conftest import REPOSITORY, open_page, write_tone
+from tests.ui.conftest import REPOSITORY, open_page, write_tone
 
 NUM_SECONDS = 11.8  # four chunks
 CHUNK_EDGE = 6.12

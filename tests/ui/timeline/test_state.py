@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infinitetalk.control.camera_path import CameraPath, CameraPoint, save_path
+from infinitetalk.config.request import Camera, GenerationRequest, Speaker
 from infinitetalk.media.video import open_source
-from infinitetalk.request import Camera, GenerationRequest, Speaker
-from infinitetalk.streaming.camera import followed_path
-from infinitetalk.streaming.plan import plan_chunks
+from infinitetalk.planning.chunks import plan_chunks
+from infinitetalk.stages.camera import followed_path
 from infinitetalk.ui.timeline.state import camera_lines, peaks, with_work
+from infinitetalk.vision.camera_path import CameraPath, CameraPoint, save_path
 
 
 def test_peaks_stand_where_the_sound_is() -> None:

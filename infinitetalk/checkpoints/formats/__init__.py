@@ -1,0 +1,1 @@
+"""Containers of tensors: reading and writing them from their headers."""

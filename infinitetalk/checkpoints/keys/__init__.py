@@ -1,0 +1,1 @@
+"""Tables from published key names to those of our networks."""

@@ -1,0 +1,282 @@
+"""Loading a model: its networks are built without memory, checked against the headers of its files, then filled.
+
+Each weight is read once and moved once. What stays on the host in its own type stays on the mapped file; what changes
+type, is quantized, gets a LoRA or goes to another device passes through the host one tensor at a time. A missing,
+unexpected or misshapen key is an error before the first number is read. Nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..errors import CheckpointError
+from ..models.specs import ModelSpec
+from .fill import build_empty, expected_shapes, fill
+from .locate import find, find_control, find_lora, folders_to_search
+from .official import Component
+from .sources import Streamed, in_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..config.settings import Lora
+    from .lora import Adapters
+
+# Networks that are small and lose by half precision stay in float32 whatever the transformer's type.
+FLOAT32_COMPONENTS = ("vae", "audio_encoder")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The networks of one spec, ready to run on `device`.
+
+    camera, pose: what steers the transformer from beside it, `uni3c.Uni3CControl`, and `control.PoseEmbedding` or
+        `vace.VaceBranch`.
+    """
+
+    spec: ModelSpec
+    transformer: nn.Module
+    vae: nn.Module
+    image_encoder: nn.Module
+    audio_encoder: nn.Module
+    text_encoder: nn.Module | None = None
+    tokenizer: object | None = None
+    camera: nn.Module | None = None
+    pose: nn.Module | None = None
+
+    @property
+    def device(self) -> torch.device:
+        # Offloaded weights wait elsewhere than where they are used (runtime/fit.py).
+        return getattr(self.transformer, "runs_on", None) or next(self.transformer.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.transformer.parameters()).dtype
+
+
+def load(
+    spec: ModelSpec,
+    checkpoints_dir: str | Path | None,
+    dtype: torch.dtype,
+    device: str = "cpu",
+    *,
+    quantization: str = "none",
+    loras: Sequence[Lora] = (),
+    controls: Sequence[str] = (),
+) -> Models:
+    """Every network of `spec`, wherever its files lie: shipped, converted, as published, or in the hub's cache.
+
+    Args:
+        controls: names of networks that steer from beside it (`checkpoints.files.CONTROLS`).
+
+    Raises:
+        CheckpointError: files are missing (what to do is said), damaged, or do not fit; names the file and the key.
+    """
+    located = find(spec, checkpoints_dir, quantization=quantization)
+    components = {name: located.component(name) for name in spec.components if name != "tokenizer"}
+    return _load(spec, components, located.tokenizer, dtype, device, quantization, loras, checkpoints_dir, controls)
+
+
+def load_folder(
+    spec: ModelSpec,
+    folder: Path,
+    dtype: torch.dtype,
+    device: str = "cpu",
+    *,
+    quantization: str = "none",
+    loras: Sequence[Lora] = (),
+) -> Models:
+    """Every network of `spec` from `folder` in the diffusers layout: a sub-folder of each, with its config.json.
+
+    Raises:
+        CheckpointError: a folder, file or key is missing, or a key is not the network's; names the file and the key.
+    """
+    for name in spec.components:
+        if not (folder / name).is_dir():
+            raise CheckpointError(f"{spec.title} lacks its {name}: the folder {folder / name} does not exist.")
+    components = {name: folder_component(folder / name) for name in spec.components if name != "tokenizer"}
+    return _load(spec, components, folder / "tokenizer", dtype, device, quantization, loras, folder)
+
+
+def _load(
+    spec: ModelSpec,
+    components: Mapping[str, Component],
+    tokenizer_folder: Path,
+    dtype: torch.dtype,
+    device: str,
+    quantization: str,
+    loras: Sequence[Lora],
+    checkpoints_dir: str | Path | None,
+    controls: Sequence[str] = (),
+) -> Models:
+    networks: dict[str, object] = {}
+    # Everything that can be refused is refused before the first large file is read.
+    empty = {name: build_empty(component.build) for name, component in components.items()}
+    for name, component in components.items():
+        if component.quantized is None:
+            component.weights.check(expected_shapes(empty[name], component.weights), title=type(empty[name]).__name__)
+    adapters = _adapters(empty["transformer"], loras, checkpoints_dir)
+    beside, more = _controls(empty["transformer"], controls, checkpoints_dir, spec)
+    adapters += more
+    for name, component in components.items():
+        wanted = torch.float32 if name in FLOAT32_COMPONENTS else dtype
+        if name == "transformer":
+            kept = folders_to_search(checkpoints_dir)[0] / "quantized" / f"{spec.name}-{quantization}"
+            kept = kept if spec.shipped_in is None else None
+            fill_transformer(empty[name], component, wanted, device, quantization, adapters, kept)
+        else:
+            fill(empty[name], component.weights, wanted, device)
+            getattr(empty[name], "arrange_weights", lambda: None)()
+        networks[name] = empty[name]
+    for name, component in beside.items():
+        networks[name] = build_empty(component.build)
+        fill(networks[name], component.weights, dtype, device)
+    if "tokenizer" in spec.components:
+        networks["tokenizer"] = load_tokenizer(tokenizer_folder)
+    return Models(spec=spec, **networks)
+
+
+def fill_transformer(
+    network: nn.Module,
+    component: Component,
+    dtype: torch.dtype,
+    device: str,
+    quantization: str = "none",
+    adapters: Adapters = (),
+    kept: Path | None = None,
+) -> None:
+    """Fill the transformer with LoRAs merged before any quantizing, or beside layers that were published quantized.
+
+    Args:
+        kept: where what was quantized stays for the next time; None keeps nothing.
+    """
+    from .lora import attach, merged
+    from .quantized_files import fill as fill_quantized
+    from .quantized_files import fill_official, fingerprint, load_quantized, save_quantized
+
+    weights = component.weights
+    if component.quantized is not None:
+        tensors = Streamed(weights)
+        fill_official(network, tensors, component.quantized, dtype=dtype, device=device, source=weights.source)
+        attach(network, adapters, dtype)
+        return
+    if adapters:
+        names = {name for adapter, _ in adapters for name in adapter.changes}
+        weights = weights.changed(lambda name, value: merged(name, value, adapters), names)
+    if quantization == "none":
+        fill(network, weights, dtype, device)
+        return
+    changes = [(adapter.source, scale) for adapter, scale in adapters]
+    files = [*component.weights.files, *(adapter.path for adapter, _ in adapters)]
+    mark = fingerprint(files, json.dumps([quantization, str(dtype), changes]))
+    if kept is not None and load_quantized(network, kept, mark, dtype=dtype, device=device):
+        return
+    fill_quantized(
+        network, weights.stream(copy=True), kind=quantization, dtype=dtype, device=device, source=weights.source
+    )
+    if kept is not None:
+        save_quantized(network, kept, mark)
+
+
+def _adapters(transformer: nn.Module, loras: Sequence[Lora], checkpoints_dir: str | Path | None) -> list:
+    if not loras:
+        return []
+    from .lora import read_adapter
+
+    shapes = expected_shapes(transformer)
+    return [(read_adapter(find_lora(lora.file, checkpoints_dir), shapes), lora.scale) for lora in loras]
+
+
+def _controls(
+    transformer: nn.Module, names: Sequence[str], checkpoints_dir: str | Path | None, spec: ModelSpec
+) -> tuple[dict[str, Component], Adapters]:
+    """The networks beside the transformer by their names in `Models`, and what they lay over it."""
+    from .controls import read_pose_adapter, read_pose_network, read_uni3c, read_vace
+
+    found, adapters = {}, []
+    for name in names:
+        path, width = find_control(name, checkpoints_dir, spec), transformer.config.dim
+        if name == "uni3c" or spec.shipped_in is not None:
+            found["camera"] = read_uni3c(path, width=width)
+        elif name == "vace":
+            found["pose"] = read_vace(path, width=width, num_layers=transformer.config.num_layers)
+        else:
+            found["pose"] = read_pose_network(path, width=width)
+            adapters.append((read_pose_adapter(path, expected_shapes(transformer)), 1.0))
+    return found, adapters
+
+
+def _classes() -> dict[str, type]:
+    """Only these may be named by a config.json."""
+    from diffusers import AutoencoderKLWan
+    from transformers import CLIPVisionModel, UMT5EncoderModel
+
+    from ..models.audio_encoder import SpeechEncoder
+    from ..models.nano_vae import NanoVAE
+    from ..models.transformer import InfiniteTalkTransformer
+
+    return {
+        c.__name__: c
+        for c in (
+            InfiniteTalkTransformer,
+            AutoencoderKLWan,
+            NanoVAE,
+            CLIPVisionModel,
+            UMT5EncoderModel,
+            SpeechEncoder,
+        )  # fmt: skip
+    }
+
+
+def folder_component(path: Path) -> Component:
+    """One network in the diffusers layout: config.json and .safetensors files, whole or in shards.
+
+    Raises:
+        CheckpointError: the config or a file cannot be read, or the config names a network that is not ours.
+    """
+    config_path = path / "config.json"
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{config_path} cannot be read ({error}).") from error
+    name = config.get("_class_name") or (config.get("architectures") or ["?"])[0]
+    cls = _classes().get(name)
+    if cls is None:
+        raise CheckpointError(f"{config_path} names the network {name!r}, which is not one of {', '.join(_classes())}.")
+    return Component(_builder(cls, config, config_path), in_folder(path))
+
+
+def _builder(cls: type, config: dict, config_path: Path) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        try:
+            if "architectures" in config:  # transformers' spelling
+                return cls(cls.config_class.from_dict(config))
+            return cls.from_config(config)
+        except (ValueError, TypeError, AssertionError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(f"{config_path} does not describe a {cls.__name__} ({reason}).") from error
+
+    return build
+
+
+def load_tokenizer(folder: Path) -> object:
+    """The tokenizer in `folder`.
+
+    Raises:
+        CheckpointError: it is missing or cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    if not folder.is_dir():
+        raise CheckpointError(f"The tokenizer's folder {folder} does not exist; download it again.")
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"The tokenizer in {folder} cannot be read ({reason}).") from error

@@ -1,0 +1,1 @@
+"""Every command line: flags into requests, results into text or JSON."""

@@ -1,0 +1,89 @@
+"""`python -m infinitetalk queue`: films to make one after another, in an order that survives restarts."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from ..errors import InputError, UserError
+from .terminal import render
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Edit the queue, run it, or show it; returns the exit code."""
+    parser = _Parser(prog="infinitetalk queue", description=main.__doc__)
+    parser.add_argument("--jobs-dir", type=Path, default=Path("jobs"), help="folder of the jobs (default: jobs)")
+    parser.add_argument("--add", action="append", default=[], metavar="JOB_DIR", help="put a job at the end")
+    parser.add_argument("--move", action="append", default=[], metavar="JOB_DIR=PLACE", help="to a place from 0")
+    parser.add_argument("--remove", action="append", default=[], metavar="JOB_DIR", help="its folder stays")
+    parser.add_argument("--pause", action="store_true", help="no further job begins")
+    parser.add_argument("--go-on", action="store_true", help="end the pause")
+    parser.add_argument("--run", action="store_true", help="make the films in their order")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    options = parser.parse_args(arguments)
+
+    from ..jobs.queue import JobQueue, job_state
+
+    queue = JobQueue(options.jobs_dir)
+    moves = [_move(text) for text in options.move]
+    for job in options.add:
+        queue.add(job)
+    for job, place in moves:
+        queue.move(job, place)
+    for job in options.remove:
+        if not queue.remove(job):
+            raise InputError(f"The job {job} is not in the queue {queue.path}.")
+    if options.pause:
+        queue.pause()
+    if options.go_on:
+        queue.go_on()
+    if options.run:
+        return _run(queue.first, queue.remove, queue.fail, options.json)
+    state = queue.state()
+    if options.json:
+        print(json.dumps(dataclasses.asdict(state), indent=2))
+        return 0
+    if state.paused:
+        print("Paused; --go-on ends it.")
+    for place, (waiting, path) in enumerate(zip(state.jobs, queue.jobs(), strict=True)):
+        job = job_state(path)
+        made = f"{job.num_made} of {job.num_chunks or '?'} chunks made{job.owner}"
+        told = waiting.failed or job.fault or (f"held, {made}" if waiting.held else made)
+        print(f"{place:4d}  {waiting.job}  {told}")
+    return 0
+
+
+def _run(
+    first: Callable[[], Path | None], done: Callable[[Path], bool], failed: Callable[[Path, str], None], as_json: bool
+) -> int:
+    """Make what stands first until nothing does; a job that cannot be made is passed over and told at the end."""
+    from ..pipeline import resume
+
+    code = 0
+    while (job := first()) is not None:
+        try:
+            code = max(code, render(resume(job), None, as_json))
+        except UserError as error:
+            failed(job, str(error))
+            print(f"{job.name}: {error}", file=sys.stderr)
+            code = 1
+        else:
+            done(job)
+    return code
+
+
+def _move(text: str) -> tuple[str, int]:
+    job, _, place = text.rpartition("=")
+    if not job or not place.isdecimal():
+        raise InputError(f"--move is {text!r}; give JOB_DIR=PLACE, such as jobs/a=0.")
+    return job, int(place)

@@ -1,0 +1,106 @@
+"""A run on a terminal: events into a progress bar or lines of JSON, the film to where it was asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, writing_failed
+from ..events import ChunkFinished, Event, Finished, Progress
+
+
+def render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
+    """Show events until the last; returns the exit code."""
+    from ..runtime.team import team
+
+    bar = None if as_json or not sys.stderr.isatty() else _ProgressBar()
+    finished: Finished | None = None
+    for event in events:
+        if not team().leads:
+            pass
+        elif as_json:
+            print(json.dumps(event_to_dict(event)), flush=True)
+        elif bar:
+            bar.show(event)
+        if isinstance(event, Finished):
+            finished = event
+    assert finished is not None
+    if not team().leads:
+        return 0
+    path = finished.output
+    if output is not None and path is not None:
+        deliver(path, output)
+        path = output
+    if not as_json:
+        print(path)
+    return 0 if finished.complete else 1
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """An event as JSON-ready data, its kind under `event`."""
+    kind = {Progress: "progress", ChunkFinished: "chunk_finished", Finished: "finished"}[type(event)]
+    data = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(event).items() if k != "preview"}
+    return {"event": kind, **data}
+
+
+def checked_output(output: str | Path | None) -> Path | None:
+    """The place the film is to be written to, refused before any work if it cannot be."""
+    if output is None:
+        return None
+    path = Path(output).absolute()
+    if path.suffix.lower() != ".mp4":
+        raise OutputError(f"The output {output} does not end in .mp4, the only format written; rename it.")
+    if path.is_dir():
+        raise OutputError(f"The output {output} is a folder; give a file name ending in .mp4.")
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder {path.parent} of the output does not exist; make it or choose another.")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"The folder {path.parent} of the output cannot be written; choose another.")
+    return path
+
+
+def deliver(film: Path, output: Path) -> None:
+    """Copy beside the target, then rename over it: the earlier file stays whole until the new one is."""
+    temporary = output.with_name(f".{output.name}.partial")
+    try:
+        shutil.copyfile(film, temporary)
+        os.replace(temporary, output)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise writing_failed(str(output), error) from error
+
+
+class _ProgressBar:
+    """One line on a terminal, redrawn."""
+
+    _WIDTH = 28
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            filled = round(event.fraction * self._WIDTH)
+            where = "" if event.chunk is None else f" chunk {event.chunk + 1}/{event.num_chunks}"
+            step = "" if event.step is None else f" step {event.step + 1}/{event.num_steps}"
+            left = "" if event.seconds_left is None else f" {format_seconds(event.seconds_left)} left"
+            line = f"[{'#' * filled}{'.' * (self._WIDTH - filled)}] {event.stage}{where}{step}{left}"
+        elif isinstance(event, Finished):
+            line = f"[{'#' * self._WIDTH}] done"
+        else:
+            return
+        end = "\n" if isinstance(event, Finished) else ""
+        print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end=end, file=sys.stderr, flush=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """75 -> '1:15', 4000 -> '1:06:40', 7 -> '7 s'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,1 @@
+"""What the user chooses, checked when it is made: requests, settings, presets."""

@@ -1,0 +1,315 @@
+"""What the user asked for: filled by the page, the command line or a script, checked before any weight is read.
+
+`GenerationRequest` is frozen and goes to and from `project.json` unchanged. A preset gives every setting that the
+request leaves at None; `resolve` merges the two into `Settings`, which is all the engine looks at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import InputError
+from ..runtime.auto import on_this_machine
+from .motion import MOST_STRENGTH, Camera, Head, Lock, Pose
+from .presets import load_preset, preset_names
+from .settings import (
+    MAX_STEPS,
+    Cache,
+    Framing,
+    Lora,
+    Offload,
+    Quantization,
+    Settings,
+    choice,
+    integer,
+    known_keys,
+    number,
+    path_text,
+    quoted,
+    text,
+)
+
+__all__ = [
+    "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Camera", "Framing",
+    "GenerationRequest", "Guide", "Head", "Keyframe", "Lock", "LongSource", "Lora", "Pose", "Settings", "ShortSource",
+    "Speaker", "load_preset", "parse_seed", "preset_names", "read_project",
+]  # fmt: skip
+
+FRAMES_PER_SECOND = 25  # of the model; films are decoded to it by timestamps
+MAX_SEED = 2**63 - 1
+
+Arrangement = Literal["together", "in-turn"]
+ShortSource = Literal["hold", "ping-pong", "stop"]
+LongSource = Literal["trim", "keep"]
+Adherence = Literal["auto", "adjacent", "edge", "inside", "ends"]
+OutputRate = Literal["25", "source"]
+
+# Where the source's reference picture stands, seen from the chunk that it guides; after the first from soft to strong.
+ADHERENCES: dict[str, str] = {
+    "auto": "by itself: middle, and both ends in chunks in which the camera moves far",
+    "adjacent": "soft: a picture up to a second outside the chunk; holds person and camera, leaves gestures free",
+    "edge": "middle, as published: the chunk's first picture; the chunk begins like the source",
+    "inside": "strong: the chunk's middle picture; its pose may be copied at any moment of the chunk",
+    "ends": "both ends: the chunk's first and last picture; follows a camera that moves far, and costs a little time",
+}
+
+
+def parse_seed(text: Any) -> int:
+    """A seed as typed by a person.
+
+    Raises:
+        InputError: if it is not a whole number from 0 to 2**63 - 1.
+    """
+    if isinstance(text, float) and text.is_integer():  # a page's number field
+        text = int(text)
+    try:
+        value = int(str(text).strip())
+    except ValueError:
+        raise InputError(f"The seed is {quoted(str(text))}; give a whole number such as 7.") from None
+    return integer("The seed", value, 0, MAX_SEED)
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """One voice and the person who speaks it.
+
+    audio: a sound file, or a film whose sound track is used.
+    box: (row_min, column_min, row_max, column_max) of the person in source pixels; None = the official halves.
+    """
+
+    audio: str
+    box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio", path_text(self.audio))
+        if not self.audio:
+            raise InputError("No speech was given; choose a sound file, or a film with a sound track.")
+        if self.box is not None:
+            try:
+                box = tuple(float(v) for v in self.box)
+            except (TypeError, ValueError, OverflowError):
+                box = ()
+            if len(box) != 4 or not (0 <= box[0] < box[2] < math.inf and 0 <= box[1] < box[3] < math.inf):
+                raise InputError(
+                    f"The speaker's box is {quoted(self.box)}; give row_min, column_min, row_max, column_max."
+                )
+            object.__setattr__(self, "box", box)
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A pin: the chunk that covers `time_seconds` of the result takes this picture as its reference.
+
+    Exactly one of `source_seconds` (an instant of the source) and `image` (a picture file) is given.
+    """
+
+    time_seconds: float
+    source_seconds: float | None = None
+    image: str | None = None
+
+    def __post_init__(self) -> None:
+        number("A keyframe's time", self.time_seconds, 0, 1e6)
+        object.__setattr__(self, "image", path_text(self.image) or None)
+        if (self.source_seconds is None) == (self.image is None):
+            raise InputError("A keyframe needs either an instant of the source or a picture, not both and not neither.")
+        if self.source_seconds is not None:
+            number("A keyframe's source time", self.source_seconds, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class Guide:
+    """How the chunks whose middle lies in a span of the film are guided otherwise than the rest; None: not otherwise.
+
+    prompt: what happens there, where the model reads one. adherence: see `ADHERENCES`. steering: factor of a pose's and
+    of a Uni3C camera's strength. Of several, the last one counts.
+    """
+
+    start_seconds: float
+    stop_seconds: float
+    prompt: str | None = None
+    adherence: Adherence | None = None
+    steering: float | None = None
+
+    def __post_init__(self) -> None:
+        number("The start of a guide", self.start_seconds, 0, 1e6)
+        number("The end of a guide", self.stop_seconds, 0, 1e6)
+        if not self.start_seconds < self.stop_seconds:
+            raise InputError(
+                f"A guide lasts from {self.start_seconds:g} to {self.stop_seconds:g} s; let it end after it starts."
+            )
+        if self.prompt is not None:
+            text("The prompt of a guide", self.prompt)
+        if self.adherence is not None:
+            choice("adherence", self.adherence, tuple(ADHERENCES))
+        if self.steering is not None:
+            number("The steering of a guide", self.steering, 0, MOST_STRENGTH)
+
+
+_FORMER = ("detail_size",)  # written by earlier versions; of no effect
+OVERRIDABLE = (
+    "steps", "shift", "text_scale", "audio_scale", "color_correction", "framing", "loras", "cache",
+    "cache_threshold", "quantization", "offload",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One film to make.
+
+    source: a picture or film. speakers: one or two. preset: a name from `preset_names()`; `auto` becomes the name that
+    fits this machine. seed: of the noise; each chunk draws from its own generator (seed, chunk, take). keyframes: pins,
+    in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
+    adherence: how close the film keeps to a source film (`ADHERENCES`). guides: what is otherwise in single spans.
+    long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
+    output_rate: frames per second of the film: 25, as it is made, or the source's own, by repeating or dropping frames.
+    background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
+    camera, head, pose: how they move beyond what the model makes of references and speech; None = not at all.
+    lock: what is around one person stays the source's own; None = all of the picture is the model's.
+    cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
+    max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
+    """
+
+    source: str
+    speakers: tuple[Speaker, ...]
+    preset: str = "nano"
+    seed: int = 7
+    prompt: str = ""
+    negative_prompt: str | None = None
+    keyframes: tuple[Keyframe, ...] = ()
+    adherence: Adherence = "auto"
+    guides: tuple[Guide, ...] = ()
+    arrangement: Arrangement = "together"
+    short_source: ShortSource = "hold"
+    long_source: LongSource = "trim"
+    output_rate: OutputRate = "25"
+    background: float = 0.0
+    camera: Camera | None = None
+    head: Head | None = None
+    pose: Pose | None = None
+    lock: Lock | None = None
+    cuts: tuple[float, ...] | None = None
+    max_seconds: float | None = None
+    checkpoints_dir: str | None = None
+    steps: int | None = None
+    shift: float | None = None
+    text_scale: float | None = None
+    audio_scale: float | None = None
+    color_correction: float | None = None
+    framing: Framing | None = None
+    size: str | None = None
+    loras: tuple[Lora, ...] | None = None
+    cache: Cache | None = None
+    cache_threshold: float | None = None
+    quantization: Quantization | None = None
+    offload: Offload | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", path_text(self.source))
+        if not self.source:
+            raise InputError("No picture or film was given; choose a portrait to animate.")
+        object.__setattr__(self, "speakers", _all_of(Speaker, "speakers", self.speakers))
+        keyframes = _all_of(Keyframe, "keyframes", self.keyframes)
+        object.__setattr__(self, "keyframes", tuple(sorted(keyframes, key=lambda k: k.time_seconds)))
+        object.__setattr__(self, "guides", _all_of(Guide, "guides", self.guides))
+        choice("adherence", self.adherence, tuple(ADHERENCES))
+        text("The prompt", self.prompt)
+        if self.negative_prompt is not None:
+            text("The negative prompt", self.negative_prompt)
+        if not 1 <= len(self.speakers) <= 2:
+            raise InputError(f"{len(self.speakers)} voices were given; give one or two.")
+        object.__setattr__(self, "seed", integer("The seed", self.seed, 0, MAX_SEED))
+        choice("arrangement", self.arrangement, ("together", "in-turn"))
+        choice("short_source", self.short_source, ("hold", "ping-pong", "stop"))
+        choice("long_source", self.long_source, ("trim", "keep"))
+        choice("output_rate", self.output_rate, ("25", "source"))
+        object.__setattr__(self, "background", float(number("background", self.background, 0, 1)))
+        object.__setattr__(self, "camera", Camera.of(self.camera))
+        object.__setattr__(self, "head", Head.of(self.head))
+        object.__setattr__(self, "pose", Pose.of(self.pose))
+        object.__setattr__(self, "lock", Lock.of(self.lock))
+        if self.cuts is not None:
+            object.__setattr__(self, "cuts", _instants("cuts", self.cuts))
+        if self.max_seconds is not None:
+            number("max_seconds", self.max_seconds, 0.04, 1e6)
+        if self.size is not None:
+            text("The size", self.size)
+        if self.loras is not None:
+            object.__setattr__(self, "loras", Lora.all_of(self.loras, "loras"))
+        object.__setattr__(self, "preset", on_this_machine(self.preset, self.checkpoints_dir))
+        self.resolve()  # a bad override or preset is reported here, before anything runs
+
+    def resolve(self) -> Settings:
+        """The preset's settings with this request's overrides.
+
+        Raises:
+            PresetError: unknown preset. InputError: an override out of range.
+        """
+        overrides = {name: getattr(self, name) for name in OVERRIDABLE if getattr(self, name) is not None}
+        return replace(load_preset(self.preset, self.size), **overrides)
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Names of the networks beside the model's that steer it (`checkpoints.files.CONTROLS`)."""
+        camera = ("uni3c",) if self.camera is not None and self.camera.mode == "uni3c" else ()
+        return camera if self.pose is None else (*camera, self.pose.mode)
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether camera, head or body are to move in a way that can be drawn and measured."""
+        camera = self.camera is not None and self.camera.mode != "sdedit"
+        return camera or self.head is not None or self.pose is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "the request") -> GenerationRequest:
+        """The inverse of `to_dict`; an unknown key is an error naming `where` and the key."""
+        data = {key: value for key, value in data.items() if key not in _FORMER} if isinstance(data, Mapping) else data
+        data = dict(known_keys(cls, data, where))
+        for key in ("source", "speakers"):
+            if key not in data:
+                raise InputError(f"{where} lacks {key!r}; give the picture or film as source and one or two speakers.")
+        try:
+            data["speakers"] = tuple(Speaker(**known_keys(Speaker, s, where)) for s in data.get("speakers", ()))
+            data["keyframes"] = tuple(Keyframe(**known_keys(Keyframe, k, where)) for k in data.get("keyframes", ()))
+            data["guides"] = tuple(Guide(**known_keys(Guide, g, where)) for g in data.get("guides", ()))
+            return cls(**data)
+        except TypeError as error:
+            raise InputError(f"{where} is incomplete or malformed ({error}).") from error
+
+
+def _instants(name: str, values: Any) -> tuple[float, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise InputError(f"{name} is {quoted(values)}; give a list of seconds.")
+    return tuple(sorted({float(number(f"An instant of {name}", value, 0, 1e6)) for value in values}))
+
+
+def _all_of(kind: type, name: str, values: Any) -> tuple:
+    values = tuple(values) if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
+    for value in values:
+        if not isinstance(value, kind):
+            raise InputError(f"{name} holds {quoted(value)}; give a list of {kind.__name__}(...).")
+    return values
+
+
+def read_project(path: Path) -> dict[str, Any]:
+    """The contents of a `project.json`.
+
+    Raises:
+        InputError: if it is missing, not JSON, or JSON of something else.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give a project.json written by an earlier run.") from None
+    except (OSError, ValueError) as error:  # not text, not JSON, a number too long
+        raise InputError(f"{path} is not a project file ({error}).") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} is not a project file (it holds a {type(data).__name__}, not a table).")
+    return data

@@ -1,0 +1,1 @@
+"""One chunk: its inputs as tensors, the denoising, the pictures."""

@@ -1,0 +1,119 @@
+"""What the networks beside the model's make of a chunk's pictures: tokens and residuals for the transformer.
+
+Uni3C and VACE steer every branch, as their official samplers do; UniAnimate the branch `cond` alone, as its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..checkpoints.loading import Models
+from ..models.control import Added, Control, Evaluation
+from ..models.vace import STRIDE, control_channels
+from ..models.vae import encode_video
+from ..sampling.guidance import Branch
+from ..vision.rays import ray_embedding
+from .control_inputs import Shown
+
+_NUM_MASK_CHANNELS = 4  # of `y`
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Of one chunk. always: what steers every branch; cond: that one alone; cond_y: [1, 20, 1, h, w], for its `y`."""
+
+    always: Control = Control()
+    cond: Control | None = None
+    cond_y: Tensor | None = None
+
+    def control(self, branch: Branch) -> Control | None:
+        """What steers that branch."""
+        control = self.always.and_also(self.cond) if branch == "cond" else self.always
+        return control if control.added or control.tokens is not None else None
+
+    def y(self, branch: Branch, y: Tensor) -> Tensor:
+        """[1, 20, T, h, w] of that branch."""
+        return y if self.cond_y is None or branch != "cond" else y + self.cond_y.to(y)
+
+
+class Space(Protocol):
+    """Where the transformer works (`conditions.LatentSpace`)."""
+
+    def enter(self, latents: Tensor) -> Tensor:
+        """The VAE's latents as the transformer sees them."""
+
+
+def beside(models: Models, shown: Shown, y: Tensor, times: Tensor, space: Space) -> Beside:
+    """Read what is shown, once for all steps.
+
+    Args:
+        y: of the chunk's reference, [1, 20, T, h, w]. times: of the chunk's steps, [steps + 1].
+        space: where the transformer works, and where a rendering is shown to a camera network.
+    """
+    added: list[Added] = []
+    cond = cond_y = None
+    device, dtype = models.device, models.dtype
+    if shown.camera is not None and shown.camera_strength:
+        assert models.camera is not None, "a camera network was asked for and not loaded"
+        network, seen = models.camera, shown.camera
+        rendering = space.enter(_latents(models, _film(seen.render)).to(y)).to(device, dtype)
+        mask = y[:, :_NUM_MASK_CHANNELS].to(device, dtype)
+        height, width = seen.holes.shape[1:]
+        rays = torch.from_numpy(ray_embedding(seen.intrinsic, seen.w2c, height, width))[None].to(device, dtype)
+        holes = torch.from_numpy(seen.holes.astype(np.float32))[None, None].to(device, dtype)
+        ray_tokens = network.ray_tokens(holes, rays)
+        del rays, holes
+
+        def residuals(at: Evaluation):
+            return network(at.latents.to(dtype), mask, rendering, ray_tokens, at.embedding.to(dtype))
+
+        added.append(Added(residuals, shown.camera_strength, steps_between(times, *shown.camera_steps)))
+    if shown.pose is not None and shown.pose_strength:
+        assert models.pose is not None, "a pose network was asked for and not loaded"
+        between = steps_between(times, *shown.pose_steps)
+        if shown.pose.reference is None:
+            branch, embedded = models.pose, _side_branch(models, shown.pose.skeletons)
+            added.append(Added(lambda at: branch(embedded, at), shown.pose_strength, between, by_branch=True))
+            return Beside(Control(added=tuple(added)))
+        skeletons = torch.from_numpy(shown.pose.skeletons).permute(3, 0, 1, 2)[None].to(device)
+        reference = torch.from_numpy(shown.pose.reference).permute(2, 0, 1)[None].to(device)
+        tokens = models.pose.tokens(skeletons) * shown.pose_strength
+        cond = Control(tokens=tokens, tokens_between=between)
+        cond_y = models.pose.reference(reference) * shown.pose_strength
+    return Beside(Control(added=tuple(added)), cond, cond_y)
+
+
+def _film(pictures: np.ndarray) -> Tensor:
+    """uint8 [F, H, W, 3] as the autoencoder reads them, [1, 3, F, H, W] in [-1, 1]."""
+    return torch.from_numpy(pictures).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
+
+
+def _latents(models: Models, film: Tensor) -> Tensor:
+    """Normalised, [1, 16, T, h, w], of pictures as large as are generated."""
+    return encode_video(models.vae, film).to(models.device, models.dtype)
+
+
+def _side_branch(models: Models, skeletons: np.ndarray) -> Tensor:
+    """What VACE reads of a chunk whose every pixel is to change: grey for what stays, the skeletons, a mask of ones."""
+    film = _film(skeletons)
+    reactive = _latents(models, film)
+    if models.pose.grey is None or models.pose.grey.shape != reactive.shape:
+        models.pose.grey = _latents(models, torch.zeros_like(film))
+    mask = reactive.new_ones(1, 1, reactive.shape[2], *(STRIDE * side for side in reactive.shape[3:]))
+    return models.pose.embed(control_channels(models.pose.grey, reactive, mask))
+
+
+def steps_between(times: Tensor, first: float, last: float) -> tuple[float, float] | None:
+    """(low, high) of the times of those steps, given as shares of all; None for all of them; never none."""
+    steps = len(times) - 1
+    if (first <= 0 and last >= 1) or not steps:
+        return None
+    begin = min(math.floor(first * steps + 1e-6), steps - 1)
+    end = max(math.ceil(last * steps - 1e-6), begin + 1)
+    return float(times[end - 1]), float(times[begin])
