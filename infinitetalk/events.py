@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .vision.tracking import Followed
+    from .vision.tracking import TrackingScore
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ChunkFinished:
     stop_seconds: float
     seed: int
     seconds: Mapping[str, float] = field(default_factory=dict)  # wall time per stage
-    followed: Mapping[str, Followed] = field(default_factory=dict)  # `camera`: how well it does what was asked for
+    tracking: Mapping[str, TrackingScore] = field(default_factory=dict)  # `camera`: how well it does what was asked for
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config.request import FRAMES_PER_SECOND, GenerationRequest
+from .config.constants import FRAMES_PER_SECOND
+from .config.former_names import with_former_names
+from .config.request import GenerationRequest
 from .errors import InputError, JobError
 from .events import Event, Finished, Progress
-from .runtime.heap import one_heap
-from .runtime.quiet import quiet_libraries
+from .runtime.log_levels import limit_library_logs
+from .runtime.malloc_arenas import share_one_arena
 
 if TYPE_CHECKING:
     from .checkpoints.loading import Models
     from .jobs.folder import JobFolder
-    from .jobs.retakes import Recipe
+    from .jobs.retakes import TakeOverrides
     from .planning.film import FilmPlan
 
 ShouldStop = Callable[[], bool]
@@ -59,8 +61,8 @@ def load_models(request: GenerationRequest) -> Models:
     from .models.specs import get_spec
     from .runtime.fit import checked_device, fit
 
-    quiet_libraries()
-    one_heap()
+    limit_library_logs()
+    share_one_arena()
     settings = request.resolve()
     checked_device(settings.device)  # before minutes of loading
     models = load(
@@ -106,13 +108,13 @@ def prepare_job(request: GenerationRequest, job_dir: str | Path) -> JobFolder:
 
 def _prepare_job(request: GenerationRequest, job_dir: str | Path) -> tuple[JobFolder, FilmPlan]:
     from .jobs.folder import JobFolder
-    from .runtime.team import team
+    from .runtime.process_group import process_group
 
     film_plan = plan(request)  # nothing is written for a request that cannot work
-    if team().leads:
+    if process_group().leads:
         # What was found is written down, so that a resume or a later version sees the same shots.
         JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts), len(film_plan.chunks), film_plan.num_frames)
-    team().wait()
+    process_group().wait()
     return JobFolder.open(job_dir), film_plan
 
 
@@ -135,7 +137,7 @@ def resume(
 def retake(
     job_dir: str | Path,
     chunk: int,
-    recipe: Recipe,
+    recipe: TakeOverrides,
     models: Models | None = None,
     *,
     should_stop: ShouldStop | None = None,
@@ -198,9 +200,9 @@ def _check_chunk(job, chunk: int) -> None:
 
 def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Event]:
     """What `_make_film` reports from its threads, in order, until it ends or fails."""
-    from .runtime.team import team
+    from .runtime.process_group import process_group
 
-    members = team()
+    members = process_group()
     abandoned = threading.Event()
     reported: queue.Queue[Event | BaseException | None] = queue.Queue()
 
@@ -231,7 +233,7 @@ def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Eve
 def _make_film(
     job, models: Models, report: Callable[[Event], None], should_stop: ShouldStop, *, writes: bool = True
 ) -> None:
-    """The table of contents. writes: False in a process that only helps another one to compute (runtime/team.py)."""
+    """The table of contents. writes: False in a process that only helps another one to compute (runtime/process_group.py)."""
     from .generation.generator import Cancelled, FilmStream, chunk_noise, num_evaluations, to_bytes
     from .generation.inputs import FilmInputs
     from .jobs.preview import LatentPreview
@@ -358,7 +360,11 @@ def _make_film(
             job.output,
             metadata={
                 "title": "InfiniteTalk Studio",
-                "comment": {"seed": job.request.seed, "preset": job.request.preset, "settings": asdict(settings)},
+                "comment": {
+                    "seed": job.request.seed,
+                    "preset": job.request.preset,
+                    "settings": with_former_names(asdict(settings)),
+                },
             },
             rate=rate,
         )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from infinitetalk.config.constants import FRAMES_PER_SECOND
+
 from . import sentences, voices
 from .phones import SAMPLE_RATE, Phone, Utterance
 
-FPS = 25
+FPS = FRAMES_PER_SECOND
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS  # 640
 
 

@@ -41,7 +41,7 @@ def a_request(**changes) -> GenerationRequest:
         ({"keyframes": (Keyframe(0.5, image="letter.png"),)}, r"letter\.png"),
         ({"keyframes": (Keyframe(0.5, image="gone.png"),)}, r"gone\.png"),
         ({"keyframes": (Keyframe(0.5, image="voice.wav"),)}, r"voice\.wav"),
-        ({"guides": (Guide(1.5, 3, adherence="inside"),)}, "starts at 1.5 s but the film lasts 1.00 s"),
+        ({"guides": (Guide(1.5, 3, reference_placement="inside"),)}, "starts at 1.5 s but the film lasts 1.00 s"),
     ],
 )
 def test_what_does_not_fit_the_film(changes, said):
@@ -65,7 +65,10 @@ def test_a_picture_of_another_shape_is_told_of():
         ({"request": None}, "table of settings"),
         ({"request": {"sourse": "x"}}, "perhaps source"),
         ({"guides": [{"start_seconds": 2, "stop_seconds": 1}]}, "end after it starts"),
-        ({"guides": [{"start_seconds": 0, "stop_seconds": 1, "adherence": "loose"}]}, "choose one of auto, adjacent"),
+        (
+            {"guides": [{"start_seconds": 0, "stop_seconds": 1, "reference_placement": "loose"}]},
+            "choose one of auto, adjacent",
+        ),
         ({"keyframes": [{"time_seconds": 0.2}]}, "either an instant"),
         ({"long_source": "stretch"}, "choose one of trim, keep"),
         ({"background": 3}, "from 0 to 1"),
@@ -90,10 +93,14 @@ def test_a_project_from_elsewhere_or_edited_wrongly(folder, capfd, change, said,
 
 def test_spans_on_the_command_line(capfd):
     asked = ["plan", "--source", "portrait.png", "--audio", "voice.wav"]
-    assert main([*asked, "--adherence", "0-0.9=inside", "--prompt-at", "0-2=she smiles"]) == 0
+    assert main([*asked, "--reference_placement", "0-0.9=inside", "--prompt-at", "0-2=she smiles"]) == 0
     out = capfd.readouterr().out
     assert "inside, 'she smiles'" in out and "no effect" in out and "reads no prompt" in out
-    for wrong in (["--adherence", "tight"], ["--adherence", "0=inside"], ["--prompt-at", "she smiles"]):
+    for wrong in (
+        ["--reference_placement", "tight"],
+        ["--reference_placement", "0=inside"],
+        ["--prompt-at", "she smiles"],
+    ):
         assert main([*asked, *wrong]) == 1
         assert len(capfd.readouterr().err.strip().splitlines()) == 1
 

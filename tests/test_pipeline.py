@@ -221,10 +221,10 @@ def test_silence_and_a_picture_without_a_face_are_warned_of_and_work(tmp_path, m
 
 
 def test_project_file_holds_everything(tmp_path, models):
-    request = request_for(tmp_path, 0.2, seed=5, audio_scale=1.5)
+    request = request_for(tmp_path, 0.2, seed=5, audio_guidance_scale=1.5)
     list(generate(request, models, tmp_path / "job"))
     stored = json.loads((tmp_path / "job" / "project.json").read_text())["request"]
-    assert stored["seed"] == 5 and stored["audio_scale"] == 1.5 and stored["preset"] == "nano"
+    assert stored["seed"] == 5 and stored["audio_guidance_scale"] == 1.5 and stored["preset"] == "nano"
     take = json.loads((tmp_path / "job" / "chunks" / "0000" / "take-00" / "take.json").read_text())
     assert take["num_frames"] == 5 and len(take["inputs_sha256"]) == 64
 
@@ -251,7 +251,7 @@ def test_a_chunks_second_reference_reaches_the_network_on_the_whole_way(tmp_path
             moved = np.ascontiguousarray(np.roll(portrait, index, axis=1))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
         container.mux(stream.encode())
-    request = request_for(tmp_path, 1.0, source=str(source), framing="whole", adherence="ends", cuts=())
+    request = request_for(tmp_path, 1.0, source=str(source), framing="whole", reference_placement="ends", cuts=())
     assert plan(request).chunks[0].second.source_seconds == pytest.approx(0.96)
     assert "has not learnt a second reference" in " ".join(plan(request).warnings)
     assert "ends with 0.96 s at its end" in plan(request).describe()
@@ -261,7 +261,7 @@ def test_a_chunks_second_reference_reaches_the_network_on_the_whole_way(tmp_path
         finished = list(generate(replace(request, **changes), knows, tmp_path / name))[-1]
         return pictures(finished.output).astype(int)
 
-    one, two, published = film("one"), film("two"), film("published", adherence="edge")
+    one, two, published = film("one"), film("two"), film("published", reference_placement="edge")
     assert np.array_equal(one, published)
     changed = np.abs(two - one).mean((1, 2, 3))
     assert changed[-4:].mean() > changed[:9].mean() > 0, changed.round(2)  # how much, only training decides

@@ -18,14 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.audio_encoder import (
-    FRAMES_PER_SECOND,
-    SAMPLES_PER_FRAME,
-    SampleReader,
-    SpeechEncoder,
-    num_frames_of,
-    reader_of,
-)
+from ..config.constants import FRAMES_PER_SECOND
+from ..models.audio_encoder import SAMPLES_PER_FRAME, SampleReader, SpeechEncoder, num_frames_of, reader_of
 from .windows import window_indices
 
 SINGLE_PASS_FRAMES = 60 * FRAMES_PER_SECOND  # 1500

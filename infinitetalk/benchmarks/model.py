@@ -193,7 +193,7 @@ def _run(model, options: ModelBench, settings: Settings, height: int, width: int
     grid = token_grid(height, width)
     workload = Workload(
         options.spec, SPEC_CONFIGS[options.spec], latent_shape=(grid[0], height // 8, width // 8), image_tokens=257,
-        text_tokens=77, steps=options.steps, text_scale=settings.text_scale, audio_scale=settings.audio_scale,
+        text_tokens=77, steps=options.steps, guidance_scale=settings.guidance_scale, audio_guidance_scale=settings.audio_guidance_scale,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(0)
     inputs = random_inputs(workload, model, generator, device)
@@ -205,7 +205,7 @@ def _run(model, options: ModelBench, settings: Settings, height: int, width: int
         laps = [_now(device)]
         denoise(
             network, conditions, noise, noise[:, :, :3], timesteps=measured,
-            guidance=make_guidance(settings.text_scale, settings.audio_scale),
+            guidance=make_guidance(settings.guidance_scale, settings.audio_guidance_scale),
             on_step=lambda *_: laps.append(_now(device)),
         )  # fmt: skip
         return [after - before for before, after in zip(laps[:-1], laps[1:], strict=True)]

@@ -53,15 +53,15 @@ class Workload:
     image_tokens: int = 65
     text_tokens: int = 0
     steps: int = 4
-    text_scale: float = 1.0
-    audio_scale: float = 2.0
+    guidance_scale: float = 1.0
+    audio_guidance_scale: float = 2.0
     context_frames: int = 3
 
 
 NANO = Workload("nano", NANO_CONFIG)
 MEDIUM = Workload(
-    "medium", MEDIUM_CONFIG, latent_shape=(5, 24, 24), image_tokens=257, text_tokens=77, steps=2, text_scale=5.0,
-    audio_scale=4.0,
+    "medium", MEDIUM_CONFIG, latent_shape=(5, 24, 24), image_tokens=257, text_tokens=77, steps=2, guidance_scale=5.0,
+    audio_guidance_scale=4.0,
 )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def random_inputs(
             audio=audio if branch in ("cond", "drop_text") else silence,
             reference=reference,
         )
-        for branch in branches_for(workload.text_scale, workload.audio_scale)
+        for branch in branches_for(workload.guidance_scale, workload.audio_guidance_scale)
     }
 
 
@@ -201,7 +201,7 @@ def compare_with_plain(
 
     def chunk(network: Callable[..., Any], conditions: Mapping[Branch, Any]) -> torch.Tensor:
         times = timesteps(workload.steps, 7.0)
-        guidance = make_guidance(workload.text_scale, workload.audio_scale)
+        guidance = make_guidance(workload.guidance_scale, workload.audio_guidance_scale)
         laps.lap()
         return denoise(
             network, conditions, noise, context, timesteps=times, guidance=guidance, on_step=lambda *_: laps.lap()

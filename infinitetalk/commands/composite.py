@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import InputError
 from .arguments import CommandParser
 from .motion import Meter, place, tell
@@ -42,7 +43,7 @@ def lock_main(argv: Sequence[str]) -> int:
     from ..media.framing import resize_and_crop
     from ..media.mux import mux_film
     from ..media.probe import probe
-    from ..media.video import FRAMES_PER_SECOND, open_source
+    from ..media.video import open_source
     from ..media.writer import SegmentWriter
     from ..vision.people import choose, find_people, parse_choice
     from ..vision.subject_mask import composite, feathered, follow_person, outside_difference

@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--steps", type=int, default=None, help="instead of the preset's")
     parser.add_argument("--shift", type=float, default=None, help="instead of the preset's")
-    parser.add_argument("--audio-scale", type=float, default=None, help="instead of the preset's")
+    parser.add_argument("--audio-guidance-scale", type=float, default=None, help="instead of the preset's")
     parser.add_argument("--camera", default=None, help="with a camera that moves so, such as pan")
     parser.add_argument("--amount", type=float, default=1.0, help="of that movement (default: 1)")
     parser.add_argument("--by-network", action="store_true", help="the camera is the camera network's")
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"--clips is {clips}; give at least 2, so that there is other speech to compare with.")
     if minute < 0 or 0 < minute < 6:
         raise InputError(f"--minute is {minute:g}; give 0, or at least 6 seconds so that there are chunks to compare.")
-    overrides = {name: getattr(arguments, name) for name in ("steps", "shift", "audio_scale")}
+    overrides = {name: getattr(arguments, name) for name in ("steps", "shift", "audio_guidance_scale")}
     moved = {}
     if arguments.camera is not None:
         mode = "uni3c" if arguments.by_network else "redraw"

@@ -22,7 +22,7 @@ from ..errors import InputError, OutputError, UserError
 from ..models.specs import get_spec
 from ..paths import assets_dir
 from ..runtime.auto import on_this_machine
-from ..runtime.quiet import quiet_libraries
+from ..runtime.log_levels import limit_library_logs
 from .arguments import CommandParser
 from .request_arguments import add_request, number_of, read_request
 from .terminal import checked_output, render
@@ -34,7 +34,7 @@ _LARGEST_SIZE = {"nano": (256, 256), "480p": (448, 896), "720p": (704, 1280)}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    quiet_libraries()
+    limit_library_logs()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in _PASSED_ON:  # these have a command line of their own
         return _guarded(lambda: _PASSED_ON[arguments[0]](arguments[1:]))
@@ -99,8 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     retake.add_argument("--chunk", required=True, metavar="NUMBER", help="from 0, as `plan` and `takes` count")
     retake.add_argument("--seed", help="whole number (default: other noise than all takes so far)")
     retake.add_argument("--prompt", help="what happens in the picture, where the model reads one")
-    retake.add_argument("--text-scale", metavar="NUMBER", help="guidance by the prompt")
-    retake.add_argument("--audio-scale", metavar="NUMBER", help="guidance by the speech")
+    retake.add_argument("--guidance-scale", metavar="NUMBER", help="guidance by the prompt")
+    retake.add_argument("--audio-guidance-scale", metavar="NUMBER", help="guidance by the speech")
     retake.add_argument("--reference", metavar="FILE|SECONDS", help="a picture or an instant that guides it")
     retake.add_argument("--join", default="blend", help="blend: fade into what follows, which stays; ripple: make what "
                         "follows anew (default: blend)")  # fmt: skip
@@ -169,16 +169,16 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _run(request: GenerationRequest, options: argparse.Namespace) -> int:
     from ..pipeline import generate, load_models, plan, prepare_job
-    from ..runtime.team import team
+    from ..runtime.process_group import process_group
 
     output = checked_output(options.output)
     _keep_inputs(request, output)
     film = plan(request)
-    if team().leads:
+    if process_group().leads:
         for warning in film.warnings:
             print(f"Note: {warning}", file=sys.stderr)
     job_dir = Path(options.job_dir) if options.job_dir else new_job_dir(Path("jobs"), request.source)
-    job_dir = Path(team().told(str(job_dir)))
+    job_dir = Path(process_group().told(str(job_dir)))
     if options.later:
         print(prepare_job(request, job_dir).path)
         return 0
@@ -207,7 +207,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _retake(options: argparse.Namespace) -> int:
-    from ..jobs.retakes import Recipe
+    from ..jobs.retakes import TakeOverrides
     from ..pipeline import retake
 
     output = checked_output(options.output)
@@ -217,12 +217,12 @@ def _retake(options: argparse.Namespace) -> int:
             reference["reference_seconds"] = float(options.reference)
         except ValueError:
             reference["reference_image"] = str(Path(options.reference).absolute())
-    recipe = Recipe(
+    recipe = TakeOverrides(
         seed=None if options.seed is None else parse_seed(options.seed),
         prompt=options.prompt,
         join=options.join,
-        text_scale=number_of(options, "text_scale"),
-        audio_scale=number_of(options, "audio_scale"),
+        guidance_scale=number_of(options, "guidance_scale"),
+        audio_guidance_scale=number_of(options, "audio_guidance_scale"),
         **reference,
     )
     return render(retake(options.job_dir, _whole(options, "chunk"), recipe), output, options.json)
@@ -296,7 +296,7 @@ def _presets(options: argparse.Namespace) -> None:
             print(f"{name:24} {settings.description}")
             print(
                 f"{'':24} {settings.model}, {settings.steps} steps, shift {settings.shift:g}, "
-                f"text {settings.text_scale:g}, audio {settings.audio_scale:g}; {needs.describe()}: {fit}"
+                f"text {settings.guidance_scale:g}, audio {settings.audio_guidance_scale:g}; {needs.describe()}: {fit}"
             )
     chosen = choose()
     if options.json:

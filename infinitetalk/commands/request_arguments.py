@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config.motion import FOLLOW, LIVELY, MOVEMENTS, POSE_MODES, Camera, Head, Lock, Pose
-from ..config.request import ADHERENCES, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
+from ..config.camera import MOVEMENTS, Camera
+from ..config.composite import Composite
+from ..config.head import LIVELY, Head
+from ..config.pose import POSE_MODES, Pose
+from ..config.request import REFERENCE_PLACEMENTS, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
 from ..config.settings import Lora
+from ..config.shares import FOLLOW
 from ..errors import InputError
 
 
@@ -36,11 +40,11 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable",
     )
     parser.add_argument(
-        "--adherence",
+        "--reference_placement",
         metavar="[START-STOP=]LEVEL",
         action="append",
         default=None,
-        help=f"to a source film, everywhere or in a span of seconds; {_named(ADHERENCES)}",
+        help=f"to a source film, everywhere or in a span of seconds; {_named(REFERENCE_PLACEMENTS)}",
     )
     parser.add_argument(
         "--prompt-at",
@@ -108,8 +112,8 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("steps", "network steps per chunk"),
         ("shift", "of the time schedule"),
-        ("text-scale", "guidance by the prompt"),
-        ("audio-scale", "guidance by the speech"),
+        ("guidance-scale", "guidance by the prompt"),
+        ("audio-guidance-scale", "guidance by the speech"),
         ("color-correction", "0 to 1"),
         ("max-seconds", "cut the film there"),
         ("background", "0 to 1: how loud the source's own sound stays under the speech"),
@@ -313,7 +317,7 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         if getattr(options, name) is not None:
             data[name] = getattr(options, name)
     for name in (
-        "steps", "shift", "text_scale", "audio_scale", "color_correction", "max_seconds", "background",
+        "steps", "shift", "guidance_scale", "audio_guidance_scale", "color_correction", "max_seconds", "background",
     ):  # fmt: skip
         if (value := number_of(options, name)) is not None:
             data[name] = value
@@ -331,18 +335,18 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
         data["pose"] = parse_pose(options.pose)
     data["pose"] = _over_pose(Pose.of(data.get("pose")), options)
     if options.lock is not None:
-        data["lock"] = None if options.lock.strip().lower() == "none" else Lock(options.lock)
+        data["lock"] = None if options.lock.strip().lower() == "none" else Composite(options.lock)
     if options.lora is not None:
         data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
     guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]
     for text in options.steering_at or ():
         guide = _guide(text, "steering-at", "steering")
         guides.append(guide | {"steering": _factor(guide["steering"])})
-    for text in options.adherence or ():
+    for text in options.reference_placement or ():
         if "=" in text:
-            guides.append(_guide(text, "adherence", "adherence"))
+            guides.append(_guide(text, "reference_placement", "reference_placement"))
         else:
-            data["adherence"] = text
+            data["reference_placement"] = text
     if guides:
         data["guides"] = guides
     if options.keyframe is not None:

@@ -17,12 +17,12 @@ from ..events import ChunkFinished, Event, Finished, Progress
 
 def render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
     """Show events until the last; returns the exit code."""
-    from ..runtime.team import team
+    from ..runtime.process_group import process_group
 
     bar = None if as_json or not sys.stderr.isatty() else _ProgressBar()
     finished: Finished | None = None
     for event in events:
-        if not team().leads:
+        if not process_group().leads:
             pass
         elif as_json:
             print(json.dumps(event_to_dict(event)), flush=True)
@@ -31,7 +31,7 @@ def render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
         if isinstance(event, Finished):
             finished = event
     assert finished is not None
-    if not team().leads:
+    if not process_group().leads:
         return 0
     path = finished.output
     if output is not None and path is not None:

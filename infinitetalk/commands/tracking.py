@@ -57,7 +57,7 @@ def _pose(options: argparse.Namespace):
     from ..vision.pose_edit import retime
     from ..vision.pose_extract import read_pose
     from ..vision.pose_file import load_pose
-    from ..vision.tracking import pose_followed
+    from ..vision.tracking import pose_tracking_score
 
     asked = load_pose(options.pose)
     reading = read_pose(
@@ -65,7 +65,7 @@ def _pose(options: argparse.Namespace):
         report=Meter("reading", options.json),
     )  # fmt: skip
     frames = min(len(asked), len(reading.sequence))
-    return pose_followed(retime(asked, frames), retime(reading.sequence, frames))
+    return pose_tracking_score(retime(asked, frames), retime(reading.sequence, frames))
 
 
 def _camera(options: argparse.Namespace):
@@ -73,7 +73,7 @@ def _camera(options: argparse.Namespace):
     from ..vision.camera_motion import estimate_motion
     from ..vision.camera_path import load_path, to_w2c
     from ..vision.depth import scene_depth
-    from ..vision.tracking import camera_followed
+    from ..vision.tracking import camera_tracking_score
 
     path = load_path(options.camera)
     with open_source(options.result, 512) as source:
@@ -90,4 +90,4 @@ def _camera(options: argparse.Namespace):
             source.frames(0.0, frames), depth=scene_depth(source.frame_at(0.0)).depth,
             report=lambda done: meter(done / frames),
         )  # fmt: skip
-    return camera_followed(path.w2c(frames), to_w2c(motion.values))
+    return camera_tracking_score(path.w2c(frames), to_w2c(motion.values))

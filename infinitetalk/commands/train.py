@@ -83,7 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     network.add_argument("--start-from", type=Path, help="folder of exported networks to start from")
     network.add_argument("--teacher-steps", type=int, default=1, help="steps of the teacher in distill (default 1)")
-    network.add_argument("--audio-scale", type=float, default=2.0, help="its guidance on the audio (default 2)")
+    network.add_argument(
+        "--audio-guidance-scale", "--audio-scale", type=float, default=2.0, help="its guidance on the audio (default 2)"
+    )
     network.add_argument("--truth", type=float, default=0.0, help="share of the clips' own latents in what distill "
                          "teaches (default 0)")  # fmt: skip
     return parser
@@ -228,7 +230,7 @@ def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict
         return train_transformer(clips, features, out / stage, settings, stage=stage, start_from=start_from)
     if not 0 <= arguments.truth <= 1:
         raise InputError(f"--truth is {arguments.truth:g}; give a share from 0 to 1.")
-    teaching = Teaching(arguments.audio_scale, arguments.teacher_steps, truth=arguments.truth)
+    teaching = Teaching(arguments.audio_guidance_scale, arguments.teacher_steps, truth=arguments.truth)
     settings = _transformer_settings(DISTILL_TRAINING, arguments, changes)
     return distill(clips, features, out, settings, teaching, teacher_folder=arguments.start_from)
 

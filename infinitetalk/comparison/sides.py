@@ -75,7 +75,7 @@ def job_takes(path: str | Path, starts: Sequence[float]) -> list[tuple[int, int,
     return found
 
 
-_SHOWN_OF_RECIPES = ("seed", "prompt", "text_scale", "audio_scale", "reference_seconds")
+_SHOWN_OF_RECIPES = ("seed", "prompt", "guidance_scale", "audio_guidance_scale", "reference_seconds")
 
 
 def _take(folder: Path) -> tuple[int, Path, dict[str, Any]] | None:

@@ -15,7 +15,11 @@ from typing import Any, Literal
 
 from ..errors import InputError
 from ..runtime.auto import on_this_machine
-from .motion import MOST_STRENGTH, Camera, Head, Lock, Pose
+from .camera import Camera, CameraControl, SDEdit, from_former_camera
+from .composite import Composite
+from .constants import FRAMES_PER_SECOND
+from .head import Head
+from .pose import Pose
 from .presets import load_preset, preset_names
 from .settings import (
     MAX_STEPS,
@@ -33,24 +37,25 @@ from .settings import (
     quoted,
     text,
 )
+from .shares import MAX_CONTROL_STRENGTH, Choice, from_table
 
 __all__ = [
-    "ADHERENCES", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "Adherence", "Arrangement", "Camera", "Framing",
-    "GenerationRequest", "Guide", "Head", "Keyframe", "Lock", "LongSource", "Lora", "Pose", "Settings", "ShortSource",
+    "REFERENCE_PLACEMENTS", "FRAMES_PER_SECOND", "MAX_SEED", "MAX_STEPS", "ReferencePlacement", "Arrangement", "Camera",
+    "CameraControl", "Composite", "Framing",
+    "GenerationRequest", "Guide", "Head", "Keyframe", "LongSource", "Lora", "Pose", "SDEdit", "Settings", "ShortSource",
     "Speaker", "load_preset", "parse_seed", "preset_names", "read_project",
 ]  # fmt: skip
 
-FRAMES_PER_SECOND = 25  # of the model; films are decoded to it by timestamps
 MAX_SEED = 2**63 - 1
 
 Arrangement = Literal["together", "in-turn"]
 ShortSource = Literal["hold", "ping-pong", "stop"]
 LongSource = Literal["trim", "keep"]
-Adherence = Literal["auto", "adjacent", "edge", "inside", "ends"]
+ReferencePlacement = Literal["auto", "adjacent", "edge", "inside", "ends"]
 OutputRate = Literal["25", "source"]
 
 # Where the source's reference picture stands, seen from the chunk that it guides; after the first from soft to strong.
-ADHERENCES: dict[str, str] = {
+REFERENCE_PLACEMENTS: dict[str, str] = {
     "auto": "by itself: middle, and both ends in chunks in which the camera moves far",
     "adjacent": "soft: a picture up to a second outside the chunk; holds person and camera, leaves gestures free",
     "edge": "middle, as published: the chunk's first picture; the chunk begins like the source",
@@ -125,14 +130,14 @@ class Keyframe:
 class Guide:
     """How the chunks whose middle lies in a span of the film are guided otherwise than the rest; None: not otherwise.
 
-    prompt: what happens there, where the model reads one. adherence: see `ADHERENCES`. steering: factor of a pose's and
+    prompt: what happens there, where the model reads one. reference_placement: see `REFERENCE_PLACEMENTS`. steering: factor of a pose's and
     of a Uni3C camera's strength. Of several, the last one counts.
     """
 
     start_seconds: float
     stop_seconds: float
     prompt: str | None = None
-    adherence: Adherence | None = None
+    reference_placement: ReferencePlacement | None = None
     steering: float | None = None
 
     def __post_init__(self) -> None:
@@ -144,15 +149,19 @@ class Guide:
             )
         if self.prompt is not None:
             text("The prompt of a guide", self.prompt)
-        if self.adherence is not None:
-            choice("adherence", self.adherence, tuple(ADHERENCES))
+        if self.reference_placement is not None:
+            choice("reference_placement", self.reference_placement, tuple(REFERENCE_PLACEMENTS))
         if self.steering is not None:
-            number("The steering of a guide", self.steering, 0, MOST_STRENGTH)
+            number("The steering of a guide", self.steering, 0, MAX_CONTROL_STRENGTH)
 
 
 _FORMER = ("detail_size",)  # written by earlier versions; of no effect
+FEATURES: dict[str, type] = {
+    "camera": Camera, "camera_control": CameraControl, "sdedit": SDEdit, "head": Head, "pose": Pose,
+    "composite": Composite,
+}  # fmt: skip
 OVERRIDABLE = (
-    "steps", "shift", "text_scale", "audio_scale", "color_correction", "framing", "loras", "cache",
+    "steps", "shift", "guidance_scale", "audio_guidance_scale", "color_correction", "framing", "loras", "cache",
     "cache_threshold", "quantization", "offload",
 )  # fmt: skip
 
@@ -164,12 +173,12 @@ class GenerationRequest:
     source: a picture or film. speakers: one or two. preset: a name from `preset_names()`; `auto` becomes the name that
     fits this machine. seed: of the noise; each chunk draws from its own generator (seed, chunk, take). keyframes: pins,
     in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
-    adherence: how close the film keeps to a source film (`ADHERENCES`). guides: what is otherwise in single spans.
+    reference_placement: how close the film keeps to a source film (`REFERENCE_PLACEMENTS`). guides: what is otherwise in single spans.
     long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
     output_rate: frames per second of the film: 25, as it is made, or the source's own, by repeating or dropping frames.
     background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
-    camera, head, pose: how they move beyond what the model makes of references and speech; None = not at all.
-    lock: what is around one person stays the source's own; None = all of the picture is the model's.
+    camera, camera_control, sdedit: three ways to move the camera, of which one may be given. head, pose: how they move
+    beyond what the model makes of references and speech. composite: the generated person over the source's pixels.
     cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
     max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
     """
@@ -181,7 +190,7 @@ class GenerationRequest:
     prompt: str = ""
     negative_prompt: str | None = None
     keyframes: tuple[Keyframe, ...] = ()
-    adherence: Adherence = "auto"
+    reference_placement: ReferencePlacement = "auto"
     guides: tuple[Guide, ...] = ()
     arrangement: Arrangement = "together"
     short_source: ShortSource = "hold"
@@ -189,16 +198,18 @@ class GenerationRequest:
     output_rate: OutputRate = "25"
     background: float = 0.0
     camera: Camera | None = None
+    camera_control: CameraControl | None = None
+    sdedit: SDEdit | None = None
     head: Head | None = None
     pose: Pose | None = None
-    lock: Lock | None = None
+    composite: Composite | None = None
     cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
     checkpoints_dir: str | None = None
     steps: int | None = None
     shift: float | None = None
-    text_scale: float | None = None
-    audio_scale: float | None = None
+    guidance_scale: float | None = None
+    audio_guidance_scale: float | None = None
     color_correction: float | None = None
     framing: Framing | None = None
     size: str | None = None
@@ -216,7 +227,7 @@ class GenerationRequest:
         keyframes = _all_of(Keyframe, "keyframes", self.keyframes)
         object.__setattr__(self, "keyframes", tuple(sorted(keyframes, key=lambda k: k.time_seconds)))
         object.__setattr__(self, "guides", _all_of(Guide, "guides", self.guides))
-        choice("adherence", self.adherence, tuple(ADHERENCES))
+        choice("reference_placement", self.reference_placement, tuple(REFERENCE_PLACEMENTS))
         text("The prompt", self.prompt)
         if self.negative_prompt is not None:
             text("The negative prompt", self.negative_prompt)
@@ -228,10 +239,13 @@ class GenerationRequest:
         choice("long_source", self.long_source, ("trim", "keep"))
         choice("output_rate", self.output_rate, ("25", "source"))
         object.__setattr__(self, "background", float(number("background", self.background, 0, 1)))
-        object.__setattr__(self, "camera", Camera.of(self.camera))
-        object.__setattr__(self, "head", Head.of(self.head))
-        object.__setattr__(self, "pose", Pose.of(self.pose))
-        object.__setattr__(self, "lock", Lock.of(self.lock))
+        for name, kind in FEATURES.items():
+            object.__setattr__(self, name, from_table(kind, getattr(self, name), name))
+        if (self.camera is not None) + (self.camera_control is not None) + (self.sdedit is not None) > 1:
+            raise InputError(
+                "camera reprojects finished pictures, camera_control steers their generation and sdedit starts from "
+                "the source's; each decides how the camera moves, so give one of them."
+            )
         if self.cuts is not None:
             object.__setattr__(self, "cuts", _instants("cuts", self.cuts))
         if self.max_seconds is not None:
@@ -255,14 +269,18 @@ class GenerationRequest:
     @property
     def controls(self) -> tuple[str, ...]:
         """Names of the networks beside the model's that steer it (`checkpoints.files.CONTROLS`)."""
-        camera = ("uni3c",) if self.camera is not None and self.camera.mode == "uni3c" else ()
+        camera = () if self.camera_control is None else ("uni3c",)
         return camera if self.pose is None else (*camera, self.pose.mode)
 
     @property
     def is_steered(self) -> bool:
         """Whether camera, head or body are to move in a way that can be drawn and measured."""
-        camera = self.camera is not None and self.camera.mode != "sdedit"
-        return camera or self.head is not None or self.pose is not None
+        return any(one is not None for one in (self.camera, self.camera_control, self.head, self.pose))
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """The features that are on, by the name of their field."""
+        return {name: value for name in FEATURES if (value := getattr(self, name)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -271,6 +289,8 @@ class GenerationRequest:
     def from_dict(cls, data: Mapping[str, Any], where: str = "the request") -> GenerationRequest:
         """The inverse of `to_dict`; an unknown key is an error naming `where` and the key."""
         data = {key: value for key, value in data.items() if key not in _FORMER} if isinstance(data, Mapping) else data
+        if isinstance(data, Mapping) and isinstance(data.get("camera"), Mapping):
+            data = {**data, **from_former_camera(dict(data["camera"]))}
         data = dict(known_keys(cls, data, where))
         for key in ("source", "speakers"):
             if key not in data:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ..errors import InputError
+from .former_names import with_current_names
 
 MAX_STEPS = 200
 
@@ -73,6 +74,7 @@ def path_text(value: Any) -> str:
 def known_keys(cls: type, data: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(data, Mapping):
         raise InputError(f"{where} holds {type(data).__name__} where a table of settings was expected.")
+    data = with_current_names(data)
     known = [f.name for f in fields(cls)]
     for key in data:
         if key not in known:
@@ -122,8 +124,8 @@ class Settings:
 
     Pictures.
         model: name in `models.specs`. steps: network steps per chunk. shift: of the time schedule (7 at 480p, 11 at
-        720p). text_scale, audio_scale: guidance; a text scale of 1 spares one evaluation per step, and an audio scale
-        of 1 as well spares all but one. color_correction: 0 (off) to 1, per-frame Lab matching to the reference.
+        720p). guidance_scale: guidance by the prompt; 1 spares one evaluation per step. audio_guidance_scale: guidance by
+        the speech; 1 as well spares all but one. color_correction: 0 (off) to 1, per-frame Lab matching to the reference.
         size: bucket table. framing: `face` cuts the source to the face, `whole` keeps it.
         loras: adapters. cache, cache_threshold: steps answered from the step before (`sampling/cache.py`).
     Machine.
@@ -139,8 +141,8 @@ class Settings:
     model: str
     steps: int
     shift: float
-    text_scale: float
-    audio_scale: float
+    guidance_scale: float
+    audio_guidance_scale: float
     adaptive_guidance: bool = False
     color_correction: float = 0.0
     size: str = "480p"
@@ -168,8 +170,8 @@ class Settings:
         object.__setattr__(self, "steps", integer("steps", self.steps, 1, MAX_STEPS))
         for name, low, high in (
             ("shift", 0.01, 100),
-            ("text_scale", 0, 50),
-            ("audio_scale", 0, 50),
+            ("guidance_scale", 0, 50),
+            ("audio_guidance_scale", 0, 50),
             ("color_correction", 0, 1),
             ("pinned_gb", 0, 4096),
             ("resident_gb", 0, 4096),

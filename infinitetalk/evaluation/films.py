@@ -14,7 +14,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from ..config.request import FRAMES_PER_SECOND, GenerationRequest, Speaker
+from ..config.constants import FRAMES_PER_SECOND
+from ..config.request import GenerationRequest, Speaker
 from ..events import Finished
 from ..pipeline import generate, load_models
 from ..vision.head_pose import face_points

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.loading import Models
+from ..config.constants import VAE_TEMPORAL_STRIDE
 from ..config.settings import Keys
 from ..models.condition import Condition
 from ..models.vae import encode_reference
-from ..planning.chunks import VAE_TIME_STRIDE
 from ..sampling.guidance import Branch
 from .control_residuals import Beside
 
@@ -70,7 +70,7 @@ def reference_latents(models: Models, reference: Tensor, num_frames: int, second
     of the last latent frame's four mask channels, one for each of its frames, the last is 1. Returns [1, 20, T, h, w].
     """
     encoded = encode_reference(models.vae, reference, num_frames, second)
-    mask = torch.zeros_like(encoded[:, :VAE_TIME_STRIDE])
+    mask = torch.zeros_like(encoded[:, :VAE_TEMPORAL_STRIDE])
     mask[:, :, 0] = 1
     if second is not None:
         mask[:, -1, -1] = 1

@@ -27,7 +27,7 @@ from ..vision.depth import SceneDepth, scene_depth
 from ..vision.layers import LayeredScene, Turn
 from ..vision.pose import PoseSequence
 from ..vision.pose_turn import pose_maps
-from ..vision.tracking import Followed
+from ..vision.tracking import TrackingScore
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,11 @@ class Steered:
         height, width = self._size
         return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
-    def followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown) -> dict[str, Followed]:
+    def followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown) -> dict[str, TrackingScore]:
         """How well the chunk's new frames, uint8 [F, H, W, 3], do what was shown; nothing where it was shown weakly."""
         import cv2
 
-        found: dict[str, Followed | None] = {}
+        found: dict[str, TrackingScore | None] = {}
         height, width = frames.shape[1:3]  # a small model's are larger than what it generates
         if shown.path is not None and shown.camera_strength:
             depth = cv2.resize(shown.depth, (width, height), interpolation=cv2.INTER_NEAREST)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.loading import Models
+from ..config.constants import VAE_TEMPORAL_STRIDE
 from ..config.request import Settings
 from ..media.color import match_colors
 from ..models.image_encoder import encode_image
-from ..models.vae import FRAMES_PER_GROUP, as_encoded, decode_video, encode_video
+from ..models.vae import as_encoded, decode_video, encode_video
 from ..planning.chunks import NUM_CONTEXT_FRAMES, Chunk, num_latent_frames
 from ..sampling.cache import make_step_cache, one_by_one
 from ..sampling.denoise import denoise
@@ -24,8 +25,6 @@ from ..sampling.schedule import add_noise, timesteps, timesteps_from
 from .conditions import LatentSpace, TextPair, branch_conditions, motion_weights, reference_latents
 from .control_inputs import Shown
 from .control_residuals import beside
-
-SPATIAL_STRIDE = 8
 
 
 class Cancelled(Exception):
@@ -142,7 +141,7 @@ class FilmStream:
         if shown is not None and shown.expected is not None:
             pictures, space = self._moving(shown.expected)
         context = still.reference if self.context_latents is None else self.context_latents
-        branches = branches_for(settings.text_scale, settings.audio_scale)
+        branches = branches_for(settings.guidance_scale, settings.audio_guidance_scale)
         times = chunk_times(settings, self.spared)
         steering = None if shown is None else beside(models, shown, y, times, still)
         conditions = branch_conditions(
@@ -171,7 +170,9 @@ class FilmStream:
                 noise,
                 space.enter(context.to(device)).to(dtype),
                 timesteps=times,
-                guidance=make_guidance(settings.text_scale, settings.audio_scale, adaptive=settings.adaptive_guidance),
+                guidance=make_guidance(
+                    settings.guidance_scale, settings.audio_guidance_scale, adaptive=settings.adaptive_guidance
+                ),
                 prediction=spec.prediction,
                 on_step=None if on_step is None else lambda index, clean: on_step(index, space.leave(clean)),
                 should_stop=should_stop,
@@ -225,10 +226,10 @@ class FilmStream:
     def _end_of(self, frames: Tensor, latents: Tensor) -> Tensor:
         """Context latents of the next chunk from this one's pictures [1,3,F,H,W] and latents [1,16,T,h,w]."""
         end = as_encoded(self.models.vae, frames[:, :, -self.num_context_frames :])
-        if not self.models.spec.hands_on_latents:
+        if not self.models.spec.reuse_context_latents:
             return encode_video(self.models.vae, end)
         # All but the first stand for whole groups of four frames in the chunk that ends as in the one that begins.
-        whole_groups = (self.num_context_frames - 1) // FRAMES_PER_GROUP
+        whole_groups = (self.num_context_frames - 1) // VAE_TEMPORAL_STRIDE
         return torch.cat([encode_video(self.models.vae, end[:, :, :1]), latents[:, :, -whole_groups:]], dim=2)
 
     def _see(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..audio.embeddings import SpeechFeatures
 from ..checkpoints.loading import Models
-from ..config.request import FRAMES_PER_SECOND
+from ..config.constants import FRAMES_PER_SECOND, LATENT_CHANNELS, VAE_SPATIAL_STRIDE
 from ..media.faces import Square, centre_square, cut, face_square, find_faces
 from ..media.framing import middle_of, person_masks, resize_and_crop, to_network_range
 from ..media.images import load_image
@@ -22,12 +22,10 @@ from ..planning.voices import FilmVoices
 from ..stages.camera import FAR_EVERY, Report, moves_far
 from ..stages.compositing import FilmLock
 from ..stages.redraw import Redraw, scene_of_reference
-from ..vision.tracking import Followed
+from ..vision.tracking import TrackingScore
 from .conditions import TextPair
 from .control_inputs import Shown, Steered
-from .generator import SPATIAL_STRIDE
 
-LATENT_CHANNELS = 16
 _SHOT_DISTANCE = 0.5  # of coarse colour histograms; 0 the same, 1 nothing in common
 
 # What the published command line asks the network to avoid is nothing but quality words, in these terms.
@@ -81,8 +79,8 @@ class FilmInputs:
             )
 
         self.lock = None
-        if request.lock is not None:
-            self.lock = FilmLock(request.lock, self._original, on_face=self.square is not None)
+        if request.composite is not None:
+            self.lock = FilmLock(request.composite, self._original, on_face=self.square is not None)
         self.steered: Steered | None = None
         if request.controls:
             self.steered = Steered(request, film.source, film.plan.duration_seconds, self.height, self.width, report)
@@ -123,8 +121,8 @@ class FilmInputs:
             1,
             LATENT_CHANNELS,
             num_latent_frames(chunk.num_frames),
-            self.height // SPATIAL_STRIDE,
-            self.width // SPATIAL_STRIDE,
+            self.height // VAE_SPATIAL_STRIDE,
+            self.width // VAE_SPATIAL_STRIDE,
         )
 
     def reference(self, chunk: Chunk) -> Tensor:
@@ -146,7 +144,7 @@ class FilmInputs:
             self._reference = _Reference(key, whole, square, picture, self._pixels(picture))
         return self._reference.pixels
 
-    def redrawn(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, Followed]]:
+    def redrawn(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, TrackingScore]]:
         """The chunk's new frames, uint8 [F, H, W, 3], with camera and head as asked for, and how well they follow.
 
         `reference` is asked first.
@@ -166,7 +164,7 @@ class FilmInputs:
         if self.steered is None:
             return None
         spec = self.models.spec
-        size = spec.picture_scale * self.height, spec.picture_scale * self.width
+        size = spec.decoder_upscale * self.height, spec.decoder_upscale * self.width
         if self.steered.needs_first:
             first = self.film.plan.chunks[0].reference
             whole = self.film.source.frame_at(first.source_seconds) if first.image is None else load_image(first.image)
@@ -187,11 +185,11 @@ class FilmInputs:
             scene = partial(scene_of_reference, reference.whole, reference.square, *size)
         return self.steered.shown(chunk, reference.key, picture, place, seen, scene)
 
-    def steered_followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown | None) -> dict[str, Followed]:
+    def steered_followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown | None) -> dict[str, TrackingScore]:
         """How well the chunk's new frames do what was shown, before anything is drawn over them."""
         return {} if self.steered is None or shown is None else self.steered.followed(chunk, frames, shown)
 
-    def locked(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, Followed]]:
+    def locked(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, TrackingScore]]:
         """The chunk's finished frames, with the source's own pixels around the person where that was asked for."""
         if self.lock is None:
             return frames, {}
@@ -203,7 +201,7 @@ class FilmInputs:
         source = self.film.source
         instant = reference_seconds(frame / FRAMES_PER_SECOND, source.duration_seconds, self.film.request.short_source)
         whole = source.frame_at(instant)
-        scale = self.models.spec.picture_scale
+        scale = self.models.spec.decoder_upscale
         picture = whole if self.square is None else cut(whole, self.square)
         return resize_and_crop(picture, (scale * self.height, scale * self.width))
 
@@ -240,7 +238,7 @@ class FilmInputs:
         return moves_far(frames)
 
     def _pixels(self, picture: np.ndarray) -> Tensor:
-        scale = self.models.spec.picture_scale
+        scale = self.models.spec.decoder_upscale
         pixels = to_network_range(resize_and_crop(picture, (scale * self.height, scale * self.width)))
         return torch.from_numpy(pixels)[None]
 

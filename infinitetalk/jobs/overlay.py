@@ -6,6 +6,8 @@ to its lines. A head is a dot in a dial, which leaves the middle as far as the h
 
 from __future__ import annotations
 
+from ..config.constants import FRAMES_PER_SECOND
+
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -19,7 +21,6 @@ from ..errors import InputError, JobError
 from ..media.faces import cut
 from ..media.framing import middle_of, resize_and_crop
 from ..media.images import load_image
-from ..config.request import FRAMES_PER_SECOND
 from ..stages.camera import FilmCamera
 from ..planning.film import Film, prepare
 from .folder import JobFolder

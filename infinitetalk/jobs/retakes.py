@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ..config.former_names import with_current_names, with_former_names
 from ..errors import InputError, JobError
 from ..config.request import path_text
 from ..config.settings import Settings, known_keys, number, quoted
@@ -26,7 +27,7 @@ Join = Literal["blend", "ripple"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TakeOverrides:
     """What one more take of a chunk does otherwise; None and "" leave the film's own.
 
     seed: of the noise; without one every take gets noise of its own. reference_seconds: an instant of the source, or
@@ -36,8 +37,8 @@ class Recipe:
 
     seed: int | None = None
     prompt: str | None = None
-    text_scale: float | None = None
-    audio_scale: float | None = None
+    guidance_scale: float | None = None
+    audio_guidance_scale: float | None = None
     reference_seconds: float | None = None
     reference_image: str | None = None
     join: Join = "blend"
@@ -45,7 +46,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("seed", 0, 2**63 - 1), ("text_scale", 0, 50), ("audio_scale", 0, 50), ("reference_seconds", 0, 1e6),
+            ("seed", 0, 2**63 - 1), ("guidance_scale", 0, 50), ("audio_guidance_scale", 0, 50), ("reference_seconds", 0, 1e6),
             ("over", 0, 10_000),
         ):  # fmt: skip
             if getattr(self, name) is not None:
@@ -68,12 +69,12 @@ class Recipe:
 
     def settings(self, settings: Settings) -> Settings:
         """The film's settings with this take's guidance."""
-        scales = {name: getattr(self, name) for name in ("text_scale", "audio_scale")}
+        scales = {name: getattr(self, name) for name in ("guidance_scale", "audio_guidance_scale")}
         return replace(settings, **{name: value for name, value in scales.items() if value is not None})
 
     def fingerprint(self) -> dict[str, Any]:
         """All that its pictures follow from; a picture by its content, not its name."""
-        described = asdict(self)
+        described = with_former_names(asdict(self))
         if self.reference_image is not None:
             described["reference_image"] = file_digest(self.reference_image)
         return described
@@ -84,9 +85,9 @@ class ChunkTakes:
     """A chunk's recipes and which take is chosen, 0 being the film's own."""
 
     chosen: int = 0
-    recipes: tuple[Recipe, ...] = field(default=())
+    recipes: tuple[TakeOverrides, ...] = field(default=())
 
-    def recipe(self, take: int) -> Recipe | None:
+    def recipe(self, take: int) -> TakeOverrides | None:
         """None for take 0."""
         return self.recipes[take - 1] if take else None
 
@@ -109,7 +110,7 @@ def read_takes(job: JobFolder) -> dict[int, ChunkTakes]:
         ) from error
 
 
-def add_take(job: JobFolder, chunk: int, recipe: Recipe) -> int:
+def add_take(job: JobFolder, chunk: int, recipe: TakeOverrides) -> int:
     """Write down one more take of a chunk and choose it; returns its number. A picture is copied into the job.
 
     Raises:
@@ -157,17 +158,17 @@ def write_takes(job: JobFolder, takes: Mapping[int, ChunkTakes]) -> None:
             if recipe.reference_image is not None:
                 data["reference_image"] = Path(recipe.reference_image).relative_to(job.path).as_posix()
             recipes.append(data)
-        stored[str(chunk)] = {"chosen": own.chosen, "recipes": recipes}
+        stored[str(chunk)] = {"chosen": own.chosen, "overrides": recipes}
     write_json(job.path / "project.json", {**job.project(), "takes": stored})
 
 
 def _chunk_takes(job: JobFolder, data: Mapping[str, Any], where: str) -> ChunkTakes:
     recipes = []
-    for given in data["recipes"]:
-        known = dict(known_keys(Recipe, given, where))
+    for given in with_current_names(data)["overrides"]:
+        known = dict(known_keys(TakeOverrides, given, where))
         if image := known.get("reference_image"):
             known["reference_image"] = job.inside(image)
-        recipes.append(Recipe(**known))
+        recipes.append(TakeOverrides(**known))
     chosen = int(data["chosen"])
     if not 0 <= chosen <= len(recipes):
         raise InputError(f"take {chosen} is chosen of {len(recipes) + 1}")
@@ -177,4 +178,4 @@ def _chunk_takes(job: JobFolder, data: Mapping[str, Any], where: str) -> ChunkTa
     return ChunkTakes(chosen, tuple(recipes))
 
 
-RECIPE_KEYS = tuple(each.name for each in fields(Recipe))
+TAKE_OVERRIDE_KEYS = tuple(each.name for each in fields(TakeOverrides))

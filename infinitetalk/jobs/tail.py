@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..config.constants import FRAMES_PER_SECOND
+
 import hashlib
 import itertools
 from collections import deque
@@ -19,7 +21,6 @@ from ..media.mux import frames_of
 from ..media.probe import open_container
 from ..media.retime import retimed
 from ..media.writer import SegmentWriter
-from ..config.request import FRAMES_PER_SECOND
 from ..planning.film import Film
 from .folder import JobFolder, file_digest
 

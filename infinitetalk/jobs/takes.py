@@ -13,18 +13,22 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..vision.tracking import Followed
+from ..vision.tracking import TrackingScore
+from ..config.former_names import with_current_names, with_former_names
 from ..errors import JobError
 from ..events import ChunkFinished
 from ..media.fade import faded_into
 from ..media.soundtrack import Soundtrack
 from ..media.writer import SegmentWriter
 from ..checkpoints.loading import Models
-from ..config.motion import Camera, Head, Lock, Pose
+from ..config.camera import Camera
+from ..config.composite import Composite
+from ..config.head import Head
+from ..config.pose import Pose
 from ..planning.film import Film
 from .folder import JobFolder, file_digest, write_json
 from ..planning.chunks import Chunk
-from .retakes import ChunkTakes, Recipe, read_takes
+from .retakes import ChunkTakes, TakeOverrides, read_takes
 
 # Every segment begins with a picture encoded by itself. What encoding loses of it shows as a step at the border of two
 # chunks, four times that from frame to frame at the default; small pictures can afford to lose nearly nothing: a
@@ -61,12 +65,12 @@ class Takes:
         self._shown: dict[int, int] = {}  # number of each chunk's take, as far as the film has got
         self._over: dict | None = None  # record of the take that the current one fades into
         # What is not chosen means what it meant before it could be.
-        steering = [_steered(one) for one in (request.camera, request.head, request.pose, request.lock)
+        steering = [_steered(one) for one in (request.camera, request.head, request.pose, request.composite)
                     if one is not None]  # fmt: skip
         self._digest = hashlib.sha256(
             json.dumps(
                 [
-                    asdict(film.plan.settings),
+                    with_former_names(asdict(film.plan.settings)),
                     request.seed,
                     request.prompt,
                     request.negative_prompt,
@@ -82,7 +86,7 @@ class Takes:
         """Whether any chunk has more than one take."""
         return bool(self._chosen)
 
-    def recipe(self, chunk: Chunk) -> Recipe | None:
+    def recipe(self, chunk: Chunk) -> TakeOverrides | None:
         """How the chosen take differs from the film's own settings, None if in nothing."""
         own = self._chosen.get(chunk.index)
         return None if own is None else own.recipe(own.chosen)
@@ -126,7 +130,7 @@ class Takes:
         if record is None:
             return None
         number = self._shown[chunk.index] = record["take"]
-        followed = {name: Followed(**one) for name, one in record.get("followed", {}).items()}
+        followed = {name: TrackingScore(**one) for name, one in with_current_names(record).get("tracking", {}).items()}
         return KeptTake(number, *self._end(chunk.index, number), self._event(chunk, record["seconds"], followed))
 
     def faded_into(self, chunk: Chunk) -> int | None:
@@ -154,9 +158,9 @@ class Takes:
         context_latents: Tensor | None,
         last_frame: np.ndarray | None,
         report: Callable[[ChunkFinished], None],
-        recipe: Recipe | None = None,
+        recipe: TakeOverrides | None = None,
         over: int | None = None,
-        followed: Mapping[str, Followed] | None = None,
+        tracking: Mapping[str, TrackingScore] | None = None,
     ) -> None:
         """Encode and write the chunk's new frames, its context and its record, then tell `report`.
 
@@ -205,7 +209,7 @@ class Takes:
         return finished
 
     def _event(
-        self, chunk: Chunk, seconds: dict[str, float], followed: Mapping[str, Followed] | None = None
+        self, chunk: Chunk, seconds: dict[str, float], tracking: Mapping[str, TrackingScore] | None = None
     ) -> ChunkFinished:
         return ChunkFinished(
             index=chunk.index,
@@ -221,13 +225,13 @@ class Takes:
 
 def _described(chunk: Chunk) -> dict:
     """The chunk without what it leaves to the film, so that a choice not made means what it meant before it existed."""
-    return {name: value for name, value in asdict(chunk).items() if value is not None}
+    return with_former_names({name: value for name, value in asdict(chunk).items() if value is not None})
 
 
 _ADDED = {"Camera": {"first": 0.0, "last": 1.0}}  # later than films that are to be continued; left out as they were
 
 
-def _steered(choice: Camera | Head | Pose | Lock) -> dict:
+def _steered(choice: Camera | Head | Pose | Composite) -> dict:
     kind = type(choice).__name__
     added = _ADDED.get(kind, {})
     own = {name: value for name, value in asdict(choice).items() if added.get(name, ...) != value}

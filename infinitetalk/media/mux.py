@@ -12,10 +12,11 @@ import av
 import av.error
 import numpy as np
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import OutputError
 from .atomic import atomic_output, check_output
 from .probe import open_container
-from .soundtrack import FRAMES_PER_SECOND, Soundtrack
+from .soundtrack import Soundtrack
 from .writer import closing_container, mp4_options
 
 AAC_BLOCK = 1024  # samples of one AAC frame

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import av
 
+from ..config.constants import FRAMES_PER_SECOND
 from .probe import open_container
-from .soundtrack import FRAMES_PER_SECOND
 
 SLOWEST, FASTEST = 5, 120  # frames per second that are written
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config.constants import FRAMES_PER_SECOND
 from .audio import Resampler, mix_to_mono, mix_to_stereo, read_blocks, sound_format
 
-FRAMES_PER_SECOND = 25
 _RISE_SECONDS = 0.25
 
 # AAC knows these rates only; a sound at another is raised to the next.
@@ -28,7 +28,7 @@ def frame_to_sample(frame: int, rate: int) -> int:
 
 
 @dataclass(frozen=True)
-class Bed:
+class BackgroundTrack:
     """The source's own sound under the voices: at `level` (1 = as it is), and alone, as it is, from `alone_from` on."""
 
     sound: Path
@@ -57,14 +57,14 @@ class Soundtrack:
         sounds: str | os.PathLike | Sequence[str | os.PathLike],
         duration_seconds: float,
         start_seconds: Sequence[float] | None = None,
-        bed: Bed | None = None,
+        background_track: BackgroundTrack | None = None,
     ) -> None:
         """
         Args:
             sounds: one path or several.
             duration_seconds: of the film; sound beyond it is cut, silence fills what is missing.
             start_seconds: when each sound begins in the film; None: all at 0.
-            bed: what is heard under them, from the beginning.
+            background_track: what is heard under them, from the beginning.
 
         Raises:
             MediaError: if one of them is no sound or is damaged.
@@ -74,9 +74,9 @@ class Soundtrack:
         self.start_seconds = list(start_seconds) if start_seconds is not None else [0.0] * len(self.sounds)
         assert len(self.sounds) == len(self.start_seconds) > 0 and min(self.start_seconds) >= 0
         self.duration_seconds = duration_seconds
-        self.bed = bed
-        if bed is not None:
-            self.sounds, self.start_seconds = [*self.sounds, bed.sound], [*self.start_seconds, 0.0]
+        self.background_track = background_track
+        if background_track is not None:
+            self.sounds, self.start_seconds = [*self.sounds, background_track.sound], [*self.start_seconds, 0.0]
         self._formats = [sound_format(sound) for sound in self.sounds]
         wanted = max(format.rate for format in self._formats)
         self.rate = next((rate for rate in AAC_RATES if rate >= wanted), AAC_RATES[-1])
@@ -159,10 +159,14 @@ class Soundtrack:
         given = self._formats[index]
         resampler = Resampler(given.rate, self.rate, self.num_channels)
         blocks = (resampler.push(self._arranged(block, given.channels)) for block in read_blocks(self.sounds[index]))
-        bed = self.bed if index == len(self.sounds) - 1 else None
+        background_track = self.background_track if index == len(self.sounds) - 1 else None
         position = 0
         for block in itertools.chain(blocks, (resampler.flush(self.num_channels) for _ in range(1))):
-            yield block if bed is None else block * bed.gain(position, block.shape[1], self.rate)
+            yield (
+                block
+                if background_track is None
+                else block * background_track.gain(position, block.shape[1], self.rate)
+            )
             position += block.shape[1]
 
     def _arranged(self, block: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:

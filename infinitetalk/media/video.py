@@ -13,10 +13,10 @@ import av.error
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 
+from ..config.constants import FRAMES_PER_SECOND
 from .images import MAX_SIDE, load_image
 from .probe import Kind, decode_errors, display_turn, open_container, require_source, video_stream
 
-FRAMES_PER_SECOND = 25
 TIME_TOLERANCE_SECONDS = 6e-4  # Matroska rounds timestamps to milliseconds; a frame due at 0.0405 may say 0.041
 SEEK_AHEAD_SECONDS = 4.0  # a nearer frame is reached faster by decoding on than by seeking back to a keyframe
 DECODER_THREADS = 2  # each holds a few frames in memory

@@ -16,9 +16,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from ..config.constants import FRAMES_PER_SECOND
 from .atomic import atomic_output
 from .audio import mix_to_stereo
-from .soundtrack import FRAMES_PER_SECOND, LAYOUTS, frame_to_sample
+from .soundtrack import LAYOUTS, frame_to_sample
 
 DEFAULT_CRF = 16  # visually lossless on faces; 12 is larger, 23 is x264's own default
 ENCODER_THREADS = 2  # a fixed number: x264's output depends on it, and a resumed job must give the same bytes

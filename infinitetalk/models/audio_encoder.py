@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..media.audio import blocks_of
 
 SAMPLE_RATE = 16_000
-FRAMES_PER_SECOND = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 _VARIANCE_FLOOR = 1e-7  # of the official feature extractor's normalisation
 _FEATURES_PER_BLOCK = 200  # 4 seconds; the first convolution's output is the largest tensor of the encoder

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
+from ..config.constants import VAE_TEMPORAL_STRIDE
+
 PATCH = 8  # pixels per latent position along each side
 FRAMES_PER_PASS = 96  # frames whose full-resolution features are held at once: bounds memory, not the result
 
@@ -30,7 +31,7 @@ class FrameGroupEncoder(nn.Module):
         self.mean_block = ResidualBlock(dim)
         self.mean_to_latent = zeroed(nn.Conv2d(dim, z_dim, 3, padding=1))
         # No biases from here on: equal frames have zero differences and must add nothing to the latent.
-        self.difference_in = nn.Conv2d(FRAMES_PER_GROUP * dim, dim, 1, bias=False)
+        self.difference_in = nn.Conv2d(VAE_TEMPORAL_STRIDE * dim, dim, 1, bias=False)
         self.difference_gate = nn.Conv2d(dim, dim, 1)
         self.difference_out = nn.Conv2d(dim, z_dim, 3, padding=1, bias=False)
 
@@ -70,7 +71,7 @@ class ResidualBlock(nn.Module):
 
 def in_groups(frames: Tensor) -> Tensor:
     """[B,4k,...] to [B*k,4,...]."""
-    return frames.unflatten(1, (-1, FRAMES_PER_GROUP)).flatten(0, 1)
+    return frames.unflatten(1, (-1, VAE_TEMPORAL_STRIDE)).flatten(0, 1)
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:

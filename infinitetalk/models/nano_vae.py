@@ -32,7 +32,8 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from .nano_encoder import FRAMES_PER_GROUP, PATCH, FrameGroupEncoder, ResidualBlock, in_groups, zeroed
+from ..config.constants import VAE_TEMPORAL_STRIDE
+from .nano_encoder import PATCH, FrameGroupEncoder, ResidualBlock, in_groups, zeroed
 
 PICTURE_SCALE = 2  # pixels of a decoded picture per pixel that is encoded, along each side
 GROUPS_PER_DECODER_PASS = 2  # bounds memory, not the result; few, so that features stay in the processor's cache
@@ -68,8 +69,8 @@ class NanoVAE(ModelMixin, ConfigMixin):
         latents_std: tuple[float, ...] = (1.0,) * 16,
         latent_rgb: tuple[tuple[float, ...], ...] = (),
         scale_factor_spatial: int = PATCH,
-        scale_factor_temporal: int = FRAMES_PER_GROUP,
-        picture_scale: int = PICTURE_SCALE,
+        scale_factor_temporal: int = VAE_TEMPORAL_STRIDE,
+        decoder_upscale: int = PICTURE_SCALE,
     ) -> None:
         super().__init__()
         self.encoder = FrameGroupEncoder(z_dim, encoder_dim)
@@ -82,7 +83,7 @@ class NanoVAE(ModelMixin, ConfigMixin):
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[IdentityDistribution]:
         """Encode video [B,3,F,H,W] in [-1,1], F = 4k+1, H and W multiples of 8, to raw latents [B,16,k+1,h,w]."""
         batch, _, num_frames, height, width = x.shape
-        assert num_frames % FRAMES_PER_GROUP == 1, f"video of {num_frames} frames, expected 4k+1"
+        assert num_frames % VAE_TEMPORAL_STRIDE == 1, f"video of {num_frames} frames, expected 4k+1"
         assert height % PATCH == 0 and width % PATCH == 0, f"{height}x{width} pixels, expected multiples of {PATCH}"
         features, patches = self.encoder.frame_features(x.transpose(1, 2).reshape(-1, 3, height, width))
         features = features.unflatten(0, (batch, num_frames))
@@ -106,7 +107,7 @@ class NanoVAE(ModelMixin, ConfigMixin):
             that picture as every frame would show it if nothing but its camera or a body moved (`Shown.expected`).
         skip_frames: so many at the start are not wanted; those of whole groups are left grey.
         """
-        skip_groups = (skip_frames + FRAMES_PER_GROUP - 1) // FRAMES_PER_GROUP  # the first stands for one frame
+        skip_groups = (skip_frames + VAE_TEMPORAL_STRIDE - 1) // VAE_TEMPORAL_STRIDE  # the first stands for one frame
         moving = reference.ndim == 5
         if moving:
             reference_latents = self.encode(shrink(reference.transpose(1, 2)).transpose(1, 2)).latent_dist.mode()
@@ -115,8 +116,8 @@ class NanoVAE(ModelMixin, ConfigMixin):
         differences = (z - reference_latents).transpose(1, 2)  # [B,T,16,h,w]
         batch, num_groups = differences.shape[:2]
         # One film is as large as all the rest of the work together: it is held once, and written part by part.
-        video = reference.new_empty(batch, num_groups * FRAMES_PER_GROUP, 3, *reference.shape[-2:])
-        video[:, : skip_groups * FRAMES_PER_GROUP] = 0
+        video = reference.new_empty(batch, num_groups * VAE_TEMPORAL_STRIDE, 3, *reference.shape[-2:])
+        video[:, : skip_groups * VAE_TEMPORAL_STRIDE] = 0
         for index, (own, pictures, latents) in enumerate(
             zip(differences, reference, reference_latents.transpose(1, 2), strict=True)
         ):
@@ -126,10 +127,10 @@ class NanoVAE(ModelMixin, ConfigMixin):
                 part = slice(first, first + GROUPS_PER_DECODER_PASS)
                 looked = self._look_along(pictures, latents[part], first) if moving else seen
                 frames = self.decoder(*(each[part] for each in around), looked).frames
-                start = first * FRAMES_PER_GROUP
+                start = first * VAE_TEMPORAL_STRIDE
                 video[index, start : start + len(frames)] = frames
         # The first latent frame stands for the last frame of its group alone.
-        video = video[:, FRAMES_PER_GROUP - 1 :].transpose(1, 2)
+        video = video[:, VAE_TEMPORAL_STRIDE - 1 :].transpose(1, 2)
         return DecoderOutput(sample=video) if return_dict else (video,)
 
     def _look_along(self, pictures: Tensor, latents: Tensor, first: int) -> Seen:
@@ -137,10 +138,10 @@ class NanoVAE(ModelMixin, ConfigMixin):
 
         pictures: [3,F,2H,2W], of the whole video. latents: [N,16,h,w], of its groups from number `first` on.
         """
-        frames = FRAMES_PER_GROUP * (first + torch.arange(len(latents)))[:, None] + torch.arange(
-            1, 1 + FRAMES_PER_GROUP
+        frames = VAE_TEMPORAL_STRIDE * (first + torch.arange(len(latents)))[:, None] + torch.arange(
+            1, 1 + VAE_TEMPORAL_STRIDE
         )
-        frames = (frames - FRAMES_PER_GROUP).clamp(min=0)  # the first group is the first frame alone
+        frames = (frames - VAE_TEMPORAL_STRIDE).clamp(min=0)  # the first group is the first frame alone
         middles = pictures[:, frames[:, 1]].transpose(0, 1)
         seen = self.decoder.look_at(middles, latents)
         return replace(seen, picture=pictures[:, frames.flatten()].transpose(0, 1))
@@ -192,7 +193,7 @@ class ReferenceDecoder(nn.Module):
         self.groups_gate = nn.Conv2d(group_dim, group_dim, 3, padding=1)
         self.group_block = GatedBlock(group_dim, group_dim)
         self.group_block2 = GatedBlock(group_dim, group_dim)
-        self.to_frames = nn.Conv2d(group_dim, FRAMES_PER_GROUP * frame_dim, 1, bias=False)
+        self.to_frames = nn.Conv2d(group_dim, VAE_TEMPORAL_STRIDE * frame_dim, 1, bias=False)
         # Frames, at h, 2h and 4h: where everything comes from, and where it is not known.
         self.frame_block = GatedBlock(frame_dim, group_dim)
         self.to_half = nn.Conv2d(frame_dim, 4 * half_dim, 1, bias=False)
@@ -233,7 +234,7 @@ class ReferenceDecoder(nn.Module):
         # 1. What happens in the group, at h.
         hidden = self.groups_in(torch.cat([differences, before, after], dim=1)) * (1 + self.groups_gate(seen.whole))
         hidden = self.group_block2(self.group_block(hidden, seen.whole), seen.whole)
-        hidden = self.to_frames(self.active_group(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
+        hidden = self.to_frames(self.active_group(hidden)).unflatten(1, (VAE_TEMPORAL_STRIDE, -1)).flatten(0, 1)
         whole, half, quarter, picture = (
             _for_frames(each, len(hidden)) for each in (seen.whole, seen.half, seen.quarter, seen.picture)
         )
@@ -272,7 +273,7 @@ class ReferenceDecoder(nn.Module):
         brush: [4N,C,4h,4w]. patches: [N,3,8h,8w], a linear code's idea of each group.
         """
         rough = self.painter.pixels(brush[:, :FINE_DIM])
-        rough = (rough.unflatten(0, (-1, FRAMES_PER_GROUP)) + patches[:, None]).flatten(0, 1)
+        rough = (rough.unflatten(0, (-1, VAE_TEMPORAL_STRIDE)) + patches[:, None]).flatten(0, 1)
         fine = F.pixel_shuffle(F.silu(self.to_fine(brush)), 2)
         return _enlarge(rough, 2) + F.pixel_shuffle(self.to_paint(F.silu(self.fine(fine))), 2)
 
@@ -306,7 +307,7 @@ class Painter(nn.Module):
         self.latent_in = nn.Conv2d(3 * z_dim, dim, 3, padding=1)
         self.group_block = ResidualBlock(dim)
         self.mixed_block = ResidualBlock(dim)
-        self.to_frames = nn.Conv2d(dim, FRAMES_PER_GROUP * frame_dim, 1)
+        self.to_frames = nn.Conv2d(dim, VAE_TEMPORAL_STRIDE * frame_dim, 1)
         self.frame_block = ResidualBlock(frame_dim)
         self.split = nn.Conv2d(frame_dim, 4 * half_dim, 1)  # to 2x2 positions, at 2h
         self.half_block = ResidualBlock(half_dim)
@@ -317,7 +318,7 @@ class Painter(nn.Module):
     def forward(self, latents: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """Latents [N,16,h,w] of groups, and of those before and after them, to frames' features [4N,16,4h,4w]."""
         hidden = self.mixed_block(self.group_block(self.latent_in(torch.cat([latents, before, after], dim=1))))
-        hidden = self.to_frames(F.silu(hidden)).unflatten(1, (FRAMES_PER_GROUP, -1)).flatten(0, 1)
+        hidden = self.to_frames(F.silu(hidden)).unflatten(1, (VAE_TEMPORAL_STRIDE, -1)).flatten(0, 1)
         hidden = F.pixel_shuffle(self.split(F.silu(self.frame_block(hidden))), 2)
         return F.silu(F.pixel_shuffle(self.to_fine(F.silu(self.half_block(hidden))), 2))
 
@@ -423,7 +424,7 @@ def _for_frames(features: Tensor, num_frames: int) -> Tensor:
         return features
     if len(features) == 1:
         return features.expand(num_frames, -1, -1, -1)
-    return features.repeat_interleave(FRAMES_PER_GROUP, dim=0)
+    return features.repeat_interleave(VAE_TEMPORAL_STRIDE, dim=0)
 
 
 def _enlarge(x: Tensor, factor: int) -> Tensor:

@@ -23,7 +23,7 @@ class ModelSpec:
         small network has only the motion to learn (differences.md).
     motion_region: (row, column, half height, half width) of an ellipse, as shares of the picture: a small network moves
         the face inside it, and what it would move outside fades into the reference. None moves everything.
-    hands_on_latents: a chunk's end goes on as the latents that were generated, where the published loop encodes their
+    reuse_context_latents: a chunk's end goes on as the latents that were generated, where the published loop encodes their
         pictures again (differences.md).
     fade_in_frames: of a chunk's new frames, so many come out of the last frame before them little by little; what a
         small network draws may jump where one chunk ends and the next begins.
@@ -47,14 +47,14 @@ class ModelSpec:
     takes_prompt: bool = True
     num_speakers: int = 1
     motion_region: tuple[float, float, float, float] | None = None  # of a picture framed on the face; see below
-    hands_on_latents: bool = False
+    reuse_context_latents: bool = False
     fade_in_frames: int = 0
     second_reference: bool = True
     sdedit: bool = True
     controls: tuple[str, ...] = ("uni3c", "unianimate", "vace")
     camera_reach: float | None = None
     moves_head: bool = True
-    picture_scale: int = 1  # pixels of a finished picture per generated one, along each side
+    decoder_upscale: int = 1  # pixels of a finished picture per generated one, along each side
     any_length: bool = False  # trained on chunks of any length: the last one need not be longer than the film
     sizes: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     components: tuple[str, ...] = ("transformer", "vae", "image_encoder", "audio_encoder", "text_encoder", "tokenizer")
@@ -93,14 +93,14 @@ SPECS: dict[str, ModelSpec] = {
             reference_scale=0.6403,
             motion_region=(0.71, 0.50, 0.17, 0.17),
             takes_prompt=False,
-            hands_on_latents=True,
+            reuse_context_latents=True,
             fade_in_frames=7,
             second_reference=False,
             moves_head=False,
             sdedit=False,  # of a picture framed on the face, all but the mouth fades into the reference
             controls=("uni3c", "unianimate"),
             camera_reach=0.25,
-            picture_scale=2,
+            decoder_upscale=2,
             any_length=True,
             sizes=NANO_SIZES,
             components=("transformer", "vae", "image_encoder", "audio_encoder"),

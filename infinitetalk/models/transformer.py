@@ -222,7 +222,7 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         self.proj_out = nn.Linear(dim, out_dim * patch_size[0] * patch_size[1] * patch_size[2])
         self.rotary = RotaryCache(dim // num_heads)
-        self.shares = None  # of the tokens, where several processes walk the blocks together (runtime/team.py)
+        self.shares = None  # of the tokens, where several processes walk the blocks together (runtime/process_group.py)
         self.gradient_checkpointing = False
 
     # ---- Before the first step ---------------------------------------------------------------------------------

@@ -16,10 +16,10 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
+from ..config.constants import VAE_TEMPORAL_STRIDE
 from .nano_vae import PICTURE_SCALE, NanoVAE, shrink
 from .vae_steady import encode_then_constant
 
-FRAMES_PER_GROUP = 4  # video frames that share one latent frame, all but the first
 # Consecutive latents that differ by less than this many times their largest value differ by rounding alone.
 _STEADY = 1e-6
 
@@ -38,17 +38,17 @@ def wan_vae(official_config: Mapping[str, object] | None = None) -> AutoencoderK
 
 def num_latent_frames_of(num_frames: int) -> int:
     """1 → 1, 5 → 2, 81 → 21. Frames beyond the last full group of four are not encoded."""
-    return 1 + (num_frames - 1) // FRAMES_PER_GROUP
+    return 1 + (num_frames - 1) // VAE_TEMPORAL_STRIDE
 
 
-def picture_scale(vae: nn.Module) -> int:
+def decoder_upscale(vae: nn.Module) -> int:
     """Pixels of a decoded picture per pixel that is encoded, along each side: 2 for nano, 1 for Wan's."""
     return PICTURE_SCALE if isinstance(vae, NanoVAE) else 1
 
 
 def as_encoded(vae: nn.Module, pictures: Tensor) -> Tensor:
     """Pictures [...,3,H,W] or video [B,3,F,H,W] as large as decoded ones, at the size that is encoded."""
-    return pictures if picture_scale(vae) == 1 else shrink(pictures)
+    return pictures if decoder_upscale(vae) == 1 else shrink(pictures)
 
 
 def normalize_latents(vae: nn.Module, latents: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def encode_reference(vae: nn.Module, frame: Tensor, num_frames: int, last: Tenso
     num_latent_frames = num_latent_frames_of(num_frames)
     if not _walkable(vae):
         return normalize_latents(vae, _encode_prefix(vae, frame, num_latent_frames))
-    zeros = _zeros_after(frame, FRAMES_PER_GROUP)
+    zeros = _zeros_after(frame, VAE_TEMPORAL_STRIDE)
     moments = encode_then_constant(vae, frame, zeros, num_latent_frames)
     return normalize_latents(vae, torch.cat([_mean(group) for group in moments], dim=2))
 
@@ -138,11 +138,11 @@ def _encode_prefix(vae: nn.Module, frame: Tensor, num_latent_frames: int) -> Ten
     other), so do all others.
     """
     if num_latent_frames > 3:
-        latents = vae.encode(torch.cat([frame, _zeros_after(frame, 2 * FRAMES_PER_GROUP)], dim=2)).latent_dist.mode()
+        latents = vae.encode(torch.cat([frame, _zeros_after(frame, 2 * VAE_TEMPORAL_STRIDE)], dim=2)).latent_dist.mode()
         last, before = latents[:, :, -1:], latents[:, :, -2:-1]
         if (last - before).abs().max() <= _STEADY * last.abs().max():
             return torch.cat([latents, last.expand(-1, -1, num_latent_frames - 3, -1, -1)], dim=2)
-    zeros = _zeros_after(frame, (num_latent_frames - 1) * FRAMES_PER_GROUP)
+    zeros = _zeros_after(frame, (num_latent_frames - 1) * VAE_TEMPORAL_STRIDE)
     return vae.encode(torch.cat([frame, zeros], dim=2)).latent_dist.mode()
 
 
@@ -158,8 +158,8 @@ def _walkable(vae: nn.Module) -> bool:
 def _groups_of(video: Tensor) -> Iterator[Tensor]:
     """[B,3,1,H,W], then [B,3,4,H,W] each."""
     yield video[:, :, :1]
-    for start in range(1, video.shape[2] - FRAMES_PER_GROUP + 1, FRAMES_PER_GROUP):
-        yield video[:, :, start : start + FRAMES_PER_GROUP]
+    for start in range(1, video.shape[2] - VAE_TEMPORAL_STRIDE + 1, VAE_TEMPORAL_STRIDE):
+        yield video[:, :, start : start + VAE_TEMPORAL_STRIDE]
 
 
 def _encode_groups(vae: AutoencoderKLWan, groups: Iterator[Tensor]) -> Iterator[Tensor]:

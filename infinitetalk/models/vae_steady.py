@@ -18,7 +18,8 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, WanResample, WanResidualBlock
 from torch import Tensor, nn
 
-FRAMES_PER_GROUP = 4
+from ..config.constants import VAE_TEMPORAL_STRIDE
+
 _CACHED_FRAMES = 2  # what a causal convolution of width 3 remembers
 
 
@@ -48,7 +49,7 @@ def encode_then_constant(vae: AutoencoderKLWan, first: Tensor, rest: Tensor, num
 def _stages(encoder: nn.Module) -> list[_Stage]:
     """The encoder's blocks in order, each with the group from which its output repeats."""
     stages: list[_Stage] = []
-    steady_from, frames_per_group = 1, FRAMES_PER_GROUP
+    steady_from, frames_per_group = 1, VAE_TEMPORAL_STRIDE
 
     def add(block: nn.Module | Callable, lookback_frames: int, num_convolutions: int) -> None:
         nonlocal steady_from

@@ -14,17 +14,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config.request import FRAMES_PER_SECOND, Adherence, Guide, Keyframe, ShortSource
+from ..config.constants import FRAMES_PER_SECOND, VAE_TEMPORAL_STRIDE
+from ..config.request import Guide, Keyframe, ReferencePlacement, ShortSource
 
 NUM_CHUNK_FRAMES = 81
 NUM_CONTEXT_FRAMES = 9
 NUM_NEW_FRAMES = NUM_CHUNK_FRAMES - NUM_CONTEXT_FRAMES  # 72 = 2.88 s
-VAE_TIME_STRIDE = 4
 
 
 def num_latent_frames(num_frames: int) -> int:
     """81 -> 21, 9 -> 3, 1 -> 1: the first frame stands alone, then groups of four."""
-    return 1 + (num_frames - 1) // VAE_TIME_STRIDE
+    return 1 + (num_frames - 1) // VAE_TEMPORAL_STRIDE
 
 
 def num_film_frames(seconds: float) -> int:
@@ -52,7 +52,7 @@ class Chunk:
 
     start_frame .. start_frame + num_frames: what the network generates and whose audio it hears.
     new_start_frame .. new_stop_frame: what is kept, clipped to the film.
-    prompt: its own, None for the film's. adherence: its own or the film's, None where it is as published.
+    prompt: its own, None for the film's. reference_placement: its own or the film's, None where it is as published.
     second: the picture for the chunk's end, where it has two references; a chunk that goes on after its shot has one.
     second_if_far: None, or true: only where the source's camera turns out to move far within the chunk.
     steering: factor of the strengths of pose and camera networks, None where it is 1.
@@ -66,7 +66,7 @@ class Chunk:
     new_stop_frame: int
     reference: Reference
     prompt: str | None = None
-    adherence: Adherence | None = None
+    reference_placement: ReferencePlacement | None = None
     second: Reference | None = None
     steering: float | None = None
     second_if_far: bool | None = None
@@ -140,7 +140,7 @@ def plan_chunks(
     keyframes: Sequence[Keyframe] = (),
     short_source: ShortSource = "hold",
     cut_frames: Sequence[int] = (),
-    adherence: Adherence = "edge",
+    reference_placement: ReferencePlacement = "edge",
     guides: Sequence[Guide] = (),
     trim_last: bool = False,
     num_chunk_frames: int = NUM_CHUNK_FRAMES,
@@ -175,35 +175,37 @@ def plan_chunks(
     chunks = []
     for k, (start, length, num_context, (kept_start, kept_stop), shot) in enumerate(spans):
         prompt, own, steering = _guided((kept_start + kept_stop) / 2 / FRAMES_PER_SECOND, guides)
-        chunk_adherence = own or adherence
+        chunk_reference_placement = own or reference_placement
         if k in pins:
             pin = keyframes[pins[k]]
             instant = reference_seconds(pin.source_seconds or 0.0, source_seconds, "hold")  # never past the source
             reference = Reference(instant, pin.image, pins[k])
         else:
-            frame = reference_frame(start, (kept_start, kept_stop), shot, chunk_adherence)
+            frame = reference_frame(start, (kept_start, kept_stop), shot, chunk_reference_placement)
             reference = Reference(reference_seconds(frame / FRAMES_PER_SECOND, source_seconds, short_source))
-        told = None if chunk_adherence in ("auto", "edge") else chunk_adherence
+        told = None if chunk_reference_placement in ("auto", "edge") else chunk_reference_placement
         second = None
         # The network takes it for the last frame it makes; where film or shot stop sooner, none is known for that.
-        reaches_end = start + length - kept_stop < VAE_TIME_STRIDE
-        if chunk_adherence in ("auto", "ends") and reaches_end and not math.isinf(source_seconds):
+        reaches_end = start + length - kept_stop < VAE_TEMPORAL_STRIDE
+        if chunk_reference_placement in ("auto", "ends") and reaches_end and not math.isinf(source_seconds):
             second = Reference(reference_seconds((kept_stop - 1) / FRAMES_PER_SECOND, source_seconds, short_source))
-        if_far = True if second is not None and chunk_adherence == "auto" else None
+        if_far = True if second is not None and chunk_reference_placement == "auto" else None
         chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told, second,
                             steering, if_far))  # fmt: skip
     return tuple(chunks)
 
 
-def reference_frame(start: int, kept: tuple[int, int], shot: tuple[int, int], adherence: Adherence) -> int:
+def reference_frame(
+    start: int, kept: tuple[int, int], shot: tuple[int, int], reference_placement: ReferencePlacement
+) -> int:
     """The film frame whose place in the source gives a chunk its reference.
 
     start: the chunk's first frame. kept: its new frames. shot: the frames of its shot, which the reference never
     leaves; where the shot has nothing outside the chunk, its first frame is taken.
     """
-    if adherence == "inside":
+    if reference_placement == "inside":
         return (kept[0] + kept[1]) // 2
-    if adherence == "adjacent":
+    if reference_placement == "adjacent":
         if start > shot[0]:
             return max(shot[0], start - FRAMES_PER_SECOND)
         if kept[1] < shot[1]:
@@ -211,14 +213,16 @@ def reference_frame(start: int, kept: tuple[int, int], shot: tuple[int, int], ad
     return start
 
 
-def _guided(middle_seconds: float, guides: Sequence[Guide]) -> tuple[str | None, Adherence | None, float | None]:
-    """Prompt, adherence and factor of steering of the chunk with this middle."""
+def _guided(
+    middle_seconds: float, guides: Sequence[Guide]
+) -> tuple[str | None, ReferencePlacement | None, float | None]:
+    """Prompt, reference placement and factor of control strength of the chunk with this middle."""
     here = [guide for guide in guides if guide.start_seconds <= middle_seconds < guide.stop_seconds]
     told = ([value for guide in here if (value := getattr(guide, name)) is not None]
-            for name in ("prompt", "adherence", "steering"))  # fmt: skip
+            for name in ("prompt", "reference_placement", "steering"))  # fmt: skip
     return tuple(values[-1] if values else None for values in told)
 
 
 def _whole_groups(num_frames: int) -> int:
     """The smallest 4 n + 1 that is at least `num_frames`."""
-    return 1 + VAE_TIME_STRIDE * math.ceil((num_frames - 1) / VAE_TIME_STRIDE)
+    return 1 + VAE_TEMPORAL_STRIDE * math.ceil((num_frames - 1) / VAE_TEMPORAL_STRIDE)

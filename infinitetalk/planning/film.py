@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..audio.arrangement import Placement, place_speakers
 from ..checkpoints.catalogue import check_controls, check_loras, weights_note
-from ..config.request import FRAMES_PER_SECOND, GenerationRequest, Lock, Settings
+from ..config.constants import FRAMES_PER_SECOND
+from ..config.request import Composite, GenerationRequest, Settings
 from ..errors import InputError, PresetError
 from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
 from ..media.buckets import BUCKETS
@@ -17,7 +18,7 @@ from ..media.framing import choose_bucket
 from ..media.images import load_image
 from ..media.probe import probe
 from ..media.retime import rate_of
-from ..media.soundtrack import Bed, Soundtrack
+from ..media.soundtrack import BackgroundTrack, Soundtrack
 from ..media.video import open_source
 from ..models.specs import ModelSpec, get_spec
 from ..runtime.machine import this_machine
@@ -89,7 +90,7 @@ class FilmPlan:
             frame = round(reference.source_seconds * FRAMES_PER_SECOND)
             picture = reference.image or f"source at {reference.source_seconds:.2f} s (frame {frame} at 25 a second)"
             notes = "" if reference.keyframe_index is None else ", keyframe"
-            notes += "" if chunk.adherence is None else f", {chunk.adherence}"
+            notes += "" if chunk.reference_placement is None else f", {chunk.reference_placement}"
             if chunk.second is not None:
                 notes += f" with {chunk.second.source_seconds:.2f} s at its end"
                 notes += " if the camera moves far" if chunk.second_if_far else ""
@@ -126,15 +127,15 @@ class Film:
     def soundtrack(self, duration_seconds: float | None = None) -> Soundtrack:
         """The sound that the film will carry, or that of its first seconds."""
         request, plan = self.request, self.plan
-        bed = None
+        background_track = None
         if (request.background or plan.tail_seconds) and has_sound(self.source):
             alone_from = plan.duration_seconds if plan.tail_seconds else math.inf
-            bed = Bed(self.source.path, request.background, alone_from)
+            background_track = BackgroundTrack(self.source.path, request.background, alone_from)
         return Soundtrack(
             [speaker.audio for speaker in request.speakers],
             plan.duration_seconds + plan.tail_seconds if duration_seconds is None else duration_seconds,
             [voice.start_seconds for voice in self.voices],
-            bed,
+            background_track,
         )
 
 
@@ -191,10 +192,14 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     if any(prompts) and not spec.takes_prompt:
         warnings.append(f"{spec.title} reads no prompt; yours has no effect.")
 
-    asked = {request.adherence, *(guide.adherence for guide in request.guides)} - {None, "auto", "edge"}
+    asked = {request.reference_placement, *(guide.reference_placement for guide in request.guides)} - {
+        None,
+        "auto",
+        "edge",
+    }
     if asked and source.kind == "image":
         warnings.append(
-            f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} adherence has no effect."
+            f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} reference placement has no effect."
         )
     if "ends" in asked and source.kind != "image" and not spec.second_reference:
         warnings.append(f"{spec.title} has not learnt a second reference; its chunks take their first picture alone.")
@@ -212,7 +217,7 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
     warnings += check_head(request, source, duration)
     if request.head is not None and spec.moves_head:
         warnings.append(f"{spec.title} moves the head by itself; yours is laid over that.")
-    square, found = _frame(settings, source, request.lock)
+    square, found = _frame(settings, source, request.composite)
     warnings += found
     for keyframe in request.keyframes:
         if keyframe.time_seconds >= duration:
@@ -233,7 +238,9 @@ def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
         keyframes=request.keyframes,
         short_source=request.short_source,
         cut_frames=film_cuts(cuts, num_frames, source.duration_seconds, request.short_source),
-        adherence="edge" if request.adherence == "auto" and not spec.second_reference else request.adherence,
+        reference_placement="edge"
+        if request.reference_placement == "auto" and not spec.second_reference
+        else request.reference_placement,
         guides=request.guides,
         trim_last=spec.any_length,
     )
@@ -281,7 +288,7 @@ def source_cuts(request: GenerationRequest, source: Source, film_seconds: float)
 def output_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
     """Height and width of the finished picture."""
     height, width = generated_size(settings, spec, source)
-    return spec.picture_scale * height, spec.picture_scale * width
+    return spec.decoder_upscale * height, spec.decoder_upscale * width
 
 
 def generated_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
@@ -293,7 +300,7 @@ def generated_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple
     return choose_bucket(*shape, sizes[settings.size])
 
 
-def _frame(settings: Settings, source: Source, lock: Lock | None) -> tuple[Square | None, list[str]]:
+def _frame(settings: Settings, source: Source, lock: Composite | None) -> tuple[Square | None, list[str]]:
     """The cut of the source, and what to say about the faces in it."""
     from ..media.faces import centre_square, face_square, find_faces
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..audio.arrangement import placed
 from ..audio.loudness import loudness_gain, measure_loudness, with_gain
-from ..config.request import FRAMES_PER_SECOND
+from ..config.constants import FRAMES_PER_SECOND
 from ..media.audio import SPEECH_RATE
 from .film import Film
 

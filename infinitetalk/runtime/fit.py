@@ -15,7 +15,7 @@ from torch import nn
 
 from ..config.settings import Attention, Offload, Settings
 from ..errors import InputError
-from .team import share_tokens
+from .process_group import share_tokens
 
 if TYPE_CHECKING:
     from ..checkpoints.loading import Models

@@ -180,9 +180,9 @@ def token_grid(height: int, width: int, num_frames: int = 81) -> tuple[int, int,
 
 def num_branches(settings: Settings) -> int:
     """Evaluations of a step."""
-    if settings.text_scale != 1:
-        return 2 if settings.audio_scale == 1 else 3
-    return 1 if settings.audio_scale == 1 else 2
+    if settings.guidance_scale != 1:
+        return 2 if settings.audio_guidance_scale == 1 else 3
+    return 1 if settings.audio_guidance_scale == 1 else 2
 
 
 def estimate(
@@ -227,7 +227,7 @@ def estimate(
     # Conditions of a chunk. Branches share what they share: two texts, one picture, speech and silence.
     grid = token_grid(height, width, num_frames)
     branches = num_branches(settings)
-    texts = 2 if settings.text_scale != 1 else 1
+    texts = 2 if settings.guidance_scale != 1 else 1
     sounds = (speakers if branches else 0) + (1 if branches == 3 or (branches == 2 and texts == 1) else 0)
     kept_tokens = texts * shape.text_len + IMAGE_TOKENS + sounds * grid[0] * shape.context_tokens
     keys = 2 * shape.dim * kept_tokens * wide

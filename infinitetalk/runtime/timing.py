@@ -15,9 +15,9 @@ _FORGET = 0.5  # weight of the newest measurement
 
 def num_evaluations(settings: Settings) -> int:
     """Evaluations of the transformer per step: one for each guidance branch."""
-    if settings.text_scale != 1:
+    if settings.guidance_scale != 1:
         return 3
-    return 1 if settings.audio_scale == 1 else 2
+    return 1 if settings.audio_guidance_scale == 1 else 2
 
 
 def estimate_chunk_seconds(spec: ModelSpec, settings: Settings) -> float:

@@ -20,31 +20,33 @@ MOMENTUM = -0.75
 NORM_THRESHOLD = 55.0
 
 
-def branches_for(text_scale: float, audio_scale: float) -> tuple[Branch, ...]:
+def branches_for(guidance_scale: float, audio_guidance_scale: float) -> tuple[Branch, ...]:
     """Branches that these scales need; a scale of one leaves its branch without weight.
 
     The published code evaluates two or three whatever the audio scale; leaving out one without weight changes rounding
     only.
     """
-    no_text, no_audio = math.isclose(text_scale, 1.0), math.isclose(audio_scale, 1.0)
+    no_text, no_audio = math.isclose(guidance_scale, 1.0), math.isclose(audio_guidance_scale, 1.0)
     if no_text:
         return ("cond",) if no_audio else ("cond", "drop_audio")
     return ("cond", "drop_text") if no_audio else ("cond", "drop_text", "uncond")
 
 
-def combine(velocities: Mapping[Branch, torch.Tensor], text_scale: float, audio_scale: float) -> torch.Tensor:
+def combine(
+    velocities: Mapping[Branch, torch.Tensor], guidance_scale: float, audio_guidance_scale: float
+) -> torch.Tensor:
     """Plain guidance: uncond + text (cond - drop_text) + audio (drop_text - uncond); fewer terms for fewer branches."""
-    branches = branches_for(text_scale, audio_scale)
+    branches = branches_for(guidance_scale, audio_guidance_scale)
     cond = velocities["cond"]
     if branches == ("cond",):
         return cond
     if branches == ("cond", "drop_audio"):
-        return velocities["drop_audio"] + audio_scale * (cond - velocities["drop_audio"])
+        return velocities["drop_audio"] + audio_guidance_scale * (cond - velocities["drop_audio"])
     drop_text = velocities["drop_text"]
     if branches == ("cond", "drop_text"):
-        return drop_text + text_scale * (cond - drop_text)
+        return drop_text + guidance_scale * (cond - drop_text)
     uncond = velocities["uncond"]
-    return uncond + text_scale * (cond - drop_text) + audio_scale * (drop_text - uncond)
+    return uncond + guidance_scale * (cond - drop_text) + audio_guidance_scale * (drop_text - uncond)
 
 
 class Guidance(Protocol):
@@ -64,12 +66,12 @@ class PlainGuidance:
 
     is_elementwise = True
 
-    def __init__(self, text_scale: float, audio_scale: float) -> None:
-        self.text_scale = text_scale
-        self.audio_scale = audio_scale
+    def __init__(self, guidance_scale: float, audio_guidance_scale: float) -> None:
+        self.guidance_scale = guidance_scale
+        self.audio_guidance_scale = audio_guidance_scale
 
     def __call__(self, velocities: Mapping[Branch, torch.Tensor]) -> torch.Tensor:
-        return combine(velocities, self.text_scale, self.audio_scale)
+        return combine(velocities, self.guidance_scale, self.audio_guidance_scale)
 
 
 class AdaptiveProjectedGuidance:
@@ -87,13 +89,13 @@ class AdaptiveProjectedGuidance:
 
     def __init__(
         self,
-        text_scale: float,
-        audio_scale: float,
+        guidance_scale: float,
+        audio_guidance_scale: float,
         momentum: float = MOMENTUM,
         norm_threshold: float = NORM_THRESHOLD,
     ) -> None:
-        self.text_scale = text_scale
-        self.audio_scale = audio_scale
+        self.guidance_scale = guidance_scale
+        self.audio_guidance_scale = audio_guidance_scale
         self.momentum = momentum
         self.norm_threshold = norm_threshold
         self._running: dict[str, torch.Tensor] = {}
@@ -101,14 +103,14 @@ class AdaptiveProjectedGuidance:
     def __call__(self, velocities: Mapping[Branch, torch.Tensor]) -> torch.Tensor:
         cond = velocities["cond"]
         guided = cond
-        if not math.isclose(self.text_scale, 1.0):
-            guided = guided + (self.text_scale - 1) * self._adapted("text", cond - velocities["drop_text"], cond)
-        if not math.isclose(self.audio_scale, 1.0):
-            if math.isclose(self.text_scale, 1.0):
+        if not math.isclose(self.guidance_scale, 1.0):
+            guided = guided + (self.guidance_scale - 1) * self._adapted("text", cond - velocities["drop_text"], cond)
+        if not math.isclose(self.audio_guidance_scale, 1.0):
+            if math.isclose(self.guidance_scale, 1.0):
                 difference = cond - velocities["drop_audio"]
             else:
                 difference = velocities["drop_text"] - velocities["uncond"]
-            guided = guided + (self.audio_scale - 1) * self._adapted("audio", difference, cond)
+            guided = guided + (self.audio_guidance_scale - 1) * self._adapted("audio", difference, cond)
         return guided
 
     def _adapted(self, name: str, difference: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
@@ -126,8 +128,8 @@ class AdaptiveProjectedGuidance:
 
 
 def make_guidance(
-    text_scale: float,
-    audio_scale: float,
+    guidance_scale: float,
+    audio_guidance_scale: float,
     *,
     adaptive: bool = False,
     momentum: float = MOMENTUM,
@@ -135,5 +137,5 @@ def make_guidance(
 ) -> Guidance:
     """The guidance of one chunk."""
     if adaptive:
-        return AdaptiveProjectedGuidance(text_scale, audio_scale, momentum, norm_threshold)
-    return PlainGuidance(text_scale, audio_scale)
+        return AdaptiveProjectedGuidance(guidance_scale, audio_guidance_scale, momentum, norm_threshold)
+    return PlainGuidance(guidance_scale, audio_guidance_scale)

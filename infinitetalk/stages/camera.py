@@ -10,13 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..config.motion import FOLLOW, Camera
-from ..config.request import FRAMES_PER_SECOND, GenerationRequest
+from ..config.camera import Camera
+from ..config.constants import FRAMES_PER_SECOND
+from ..config.request import GenerationRequest
+from ..config.shares import FOLLOW
 from ..errors import InputError, MediaError
 from ..media.video import Source
 from ..models.specs import ModelSpec
 from ..vision.camera_path import CameraPath, film_print, load_path, preset_path
-from ..vision.tracking import Followed, camera_followed, farthest
+from ..vision.tracking import TrackingScore, camera_tracking_score, farthest
 
 Report = Callable[[float], None] | None
 
@@ -161,7 +163,7 @@ def moves_far(frames: Sequence[np.ndarray]) -> bool:
     return shift(w2c[-1] @ np.linalg.inv(w2c[0])) > _FAR
 
 
-def measured(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = None) -> Followed | None:
+def measured(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = None) -> TrackingScore | None:
     """How well frames uint8 [F, H, W, 3] follow those cameras; None where nothing in them can be followed.
 
     depth: of the first frame as its camera was to see it, float32 [H, W]; what is near moves faster.
@@ -175,4 +177,4 @@ def measured(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = Non
         motion = estimate_motion(frames[::_LOOK_EVERY], depth=depth)
     except MediaError:
         return None
-    return camera_followed(w2c[::_LOOK_EVERY] @ np.linalg.inv(w2c[0]), to_w2c(motion.values))
+    return camera_tracking_score(w2c[::_LOOK_EVERY] @ np.linalg.inv(w2c[0]), to_w2c(motion.values))

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..config.motion import FOLLOW, Lock
+from ..config.composite import Composite
 from ..config.request import GenerationRequest
+from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..media.video import Source
 from ..vision.people import choose, find_people, parse_choice
-from ..vision.tracking import Followed
+from ..vision.tracking import TrackingScore
 
 LOOK_EVERY = 12  # frames between two looks at where the person is
 _FACE = (0.5, 0.45)  # of a picture that is cut to it
@@ -28,7 +29,7 @@ def check_lock(request: GenerationRequest, source: Source) -> list[str]:
     Raises:
         InputError: the person is not found or not chosen, or the picture moves away from the source's.
     """
-    if request.lock is None:
+    if request.composite is None:
         return []
     camera = request.camera
     if camera is not None and camera.mode != "sdedit" and camera.path != FOLLOW:
@@ -36,11 +37,11 @@ def check_lock(request: GenerationRequest, source: Source) -> list[str]:
             "The camera moves the whole picture, so around the person nothing of the source's own could stay; choose "
             "the camera's movement or the lock."
         )
-    first_point(source.frame_at(0.0), request.lock)
+    first_point(source.frame_at(0.0), request.composite)
     return []
 
 
-def first_point(picture: np.ndarray, lock: Lock) -> Point:
+def first_point(picture: np.ndarray, lock: Composite) -> Point:
     """Where the person is in the film's first picture, uint8 [height, width, 3].
 
     Raises:
@@ -67,11 +68,11 @@ class FilmLock:
     on_face: pictures are cut to the face that speaks, so nobody has to be followed.
     """
 
-    def __init__(self, lock: Lock, original: Callable[[int], np.ndarray], *, on_face: bool) -> None:
+    def __init__(self, lock: Composite, original: Callable[[int], np.ndarray], *, on_face: bool) -> None:
         self._lock, self._original, self._on_face = lock, original, on_face
         self._points: list[Point] = []  # at every look; remembered, so that a chunk needs no other before it
 
-    def locked(self, frames: np.ndarray, start_frame: int) -> tuple[np.ndarray, Followed]:
+    def locked(self, frames: np.ndarray, start_frame: int) -> tuple[np.ndarray, TrackingScore]:
         """The film's frames from `start_frame` on, uint8 [F, height, width, 3], and how they differed before."""
         from ..vision.subject_mask import composite, feathered, outside_difference
 
@@ -118,20 +119,20 @@ def _nearest(picture: np.ndarray, x: float, y: float) -> Point | None:
     return None if found is None else (found.x, found.y)
 
 
-def _told(difference: float, lost: float) -> Followed:
+def _told(difference: float, lost: float) -> TrackingScore:
     value = round(difference, 2)
     if lost > _LOST:
-        return Followed(
+        return TrackingScore(
             value, False,
             f"The person was not found in {100 * lost:.0f} % of the pictures, where more than the person is the "
             "model's; choose a source in which head and shoulders stay in view.",
         )  # fmt: skip
     if difference > _ALIKE:
-        return Followed(
+        return TrackingScore(
             value, False,
             f"Around the person the model drew something else than the source shows ({value:g} of 255); what you see "
             "there is the source's own, but the seam may show. Let the film keep closer to the source.",
         )  # fmt: skip
-    return Followed(
+    return TrackingScore(
         value, True, f"Around the person all pixels are the source's own; before, they differed by {value:g} of 255."
     )

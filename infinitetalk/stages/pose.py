@@ -8,8 +8,9 @@ import os
 
 import numpy as np
 
-from ..config.motion import Pose
-from ..config.request import FRAMES_PER_SECOND, GenerationRequest
+from ..config.constants import FRAMES_PER_SECOND
+from ..config.pose import Pose
+from ..config.request import GenerationRequest
 from ..errors import InputError, MediaError
 from ..media.cuts import remembered_cuts
 from ..media.framing import middle_of, resize_and_crop
@@ -20,7 +21,7 @@ from ..vision.people import Choice, parse_choice
 from ..vision.pose import PoseSequence
 from ..vision.pose_edit import as_far, eased_in, retarget, retime
 from ..vision.pose_file import load_pose
-from ..vision.tracking import Followed, pose_followed
+from ..vision.tracking import TrackingScore, pose_tracking_score
 from .camera import Report
 
 _LOOK_EVERY = 4  # frames between two in which the person is looked for again
@@ -202,12 +203,12 @@ class FilmPose:
             return None
 
 
-def followed(frames: np.ndarray, asked: PoseSequence) -> Followed:
+def followed(frames: np.ndarray, asked: PoseSequence) -> TrackingScore:
     """How well frames uint8 [F, H, W, 3] show the poses asked for, one for each frame."""
     from ..vision.pose_extract import read_frames_pose
 
     result = read_frames_pose(frames[::_LOOK_EVERY], "the result")
-    return pose_followed(asked.part(slice(None, None, _LOOK_EVERY)), result)
+    return pose_tracking_score(asked.part(slice(None, None, _LOOK_EVERY)), result)
 
 
 def foreseen_pose(

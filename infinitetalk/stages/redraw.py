@@ -8,8 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from ..config.motion import FOLLOW, LIVELY, Camera, Head
-from ..config.request import FRAMES_PER_SECOND, GenerationRequest
+from ..config.camera import Camera
+from ..config.constants import FRAMES_PER_SECOND
+from ..config.head import LIVELY, Head
+from ..config.request import GenerationRequest
+from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..media.faces import Square, cut
 from ..media.framing import middle_of, resize_and_crop
@@ -20,7 +23,7 @@ from ..vision.head_motion import HeadMotion, begun, lively, read_head
 from ..vision.head_turn import Head as HeadPlace
 from ..vision.head_turn import HeadTurn
 from ..vision.layers import LayeredScene, scene_of
-from ..vision.tracking import Followed, head_followed
+from ..vision.tracking import TrackingScore, head_tracking_score
 from .camera import FilmCamera, Report, measured
 
 _LEAST_PERSON = 0.02  # share of the picture that must be a person; otherwise all of it is one
@@ -159,7 +162,7 @@ class Redraw:
             turns = [partial(self._seen.maps, *each) for each in zip(asked.head, asked.closed, strict=True)]
         return self._seen.scene.moved(frames, asked.w2c, turns)
 
-    def followed(self, frames: np.ndarray, asked: Asked) -> dict[str, Followed]:
+    def followed(self, frames: np.ndarray, asked: Asked) -> dict[str, TrackingScore]:
         """How well the frames that `drawn` gave do what was asked for."""
         assert self._seen is not None
         found = {}
@@ -168,7 +171,9 @@ class Redraw:
         if asked.head is not None:
             from ..vision.head_pose import face_points, head_pose
 
-            found["head"] = head_followed(asked.head[::_LOOK_EVERY], head_pose(face_points(frames[::_LOOK_EVERY])))
+            found["head"] = head_tracking_score(
+                asked.head[::_LOOK_EVERY], head_pose(face_points(frames[::_LOOK_EVERY]))
+            )
         return {name: one for name, one in found.items() if one is not None}
 
     def _face(self, picture: np.ndarray, square: Square | None, height: int, width: int) -> tuple:

@@ -42,7 +42,7 @@ class Ablation:
     num_layers: int = 4
     num_heads: int = 4
     clips_per_motion: int = 2
-    audio_scale: float = 1.5
+    audio_guidance_scale: float = 1.5
     sampling_steps: int = 2
     seed: int = 5
 
@@ -136,7 +136,7 @@ def _films(networks, vae, clips, features, pairs, variant: str, scale: float, se
     from .distill import Teaching
 
     training = training_of(variant, settings)
-    teaching = Teaching(settings.audio_scale, settings.sampling_steps)
+    teaching = Teaching(settings.audio_guidance_scale, settings.sampling_steps)
     return [
         dub(networks, vae, clips, features, source, speech, training.conditioning, scale, teaching)
         for source, speech in pairs

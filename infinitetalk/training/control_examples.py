@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config.motion import MOVEMENTS
+from ..config.camera import MOVEMENTS
 from ..vision.camera_path import CHANNELS, intrinsics, preset_path, to_w2c
 from ..vision.control_images import camera_condition
 from ..vision.pose import BODY, NUM_JOINTS

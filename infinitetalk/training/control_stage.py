@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..config.constants import LATENT_CHANNELS, NUM_MASK_CHANNELS
 from ..errors import InputError
 from ..media.atomic import atomic_output
 from ..models.control import Added, Control, Evaluation
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 FILE = "uni3c.safetensors"
 _KINDS: tuple[Kind, ...] = ("camera", "body")
-_MASK_CHANNELS, _LATENT_CHANNELS = 4, 16  # of `y`
 _EMBEDDED = 2.0  # spread of what the network makes of a rendering at first; tokens have one of 5 to 20
 _FASTER = 4.0  # what is added starts at nothing and has to become as large as those
 _LONG_EVERY, _LONG_CHUNK = 3, 21  # steps between two with whole chunks, one at a time; latent frames of these
@@ -76,8 +76,8 @@ class SteeredNetworks(nn.Module):
             num_layers=settings.num_layers, time_embed_dim=width, out_dim=width, mid_channels=32,
         )  # fmt: skip
         embedding = self.steering.controlnet_patch_embedding
-        nn.init.normal_(embedding.weight, std=_EMBEDDED * (4 * _LATENT_CHANNELS) ** -0.5)
-        nn.init.zeros_(embedding.weight[:, :-_LATENT_CHANNELS])  # of noise and mask nothing is to be learnt
+        nn.init.normal_(embedding.weight, std=_EMBEDDED * (4 * LATENT_CHANNELS) ** -0.5)
+        nn.init.zeros_(embedding.weight[:, :-LATENT_CHANNELS])  # of noise and mask nothing is to be learnt
         for layer in (self.steering.controlnet_mask_embedding.mask_zero_proj, *self.steering.controlnet["proj_out"]):
             nn.init.zeros_(layer.weight)  # nothing is added at first
             nn.init.zeros_(layer.bias)
@@ -88,7 +88,7 @@ class SteeredNetworks(nn.Module):
         y, rays = chunks.conditioning, self.steering.ray_tokens(shown.holes, shown.rays)
 
         def residuals(at: Evaluation):
-            return self.steering(at.latents, y[:, :_MASK_CHANNELS], shown.rendering, rays, at.embedding)
+            return self.steering(at.latents, y[:, :NUM_MASK_CHANNELS], shown.rendering, rays, at.embedding)
 
         control = Control(added=(Added(residuals),))
         condition = networks.transformer.encode_condition(

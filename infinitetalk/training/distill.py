@@ -41,13 +41,13 @@ DISTILL_TRAINING = TransformerTraining(
 
 @dataclass(frozen=True)
 class Teaching:
-    """How the teacher samples. audio_scale: guidance, 1 for none. num_steps: Euler steps from pure noise.
+    """How the teacher samples. audio_guidance_scale: guidance, 1 for none. num_steps: Euler steps from pure noise.
 
     truth: share of the clip's own latents in what the student learns to give; the teacher's mistakes are then not all
     learnt with it.
     """
 
-    audio_scale: float = 2.0
+    audio_guidance_scale: float = 2.0
     num_steps: int = 1
     shift: float = 1.0
     truth: float = 0.0
@@ -63,9 +63,9 @@ def guided_sample(teacher: NanoNetworks, batch: Batch, context: Tensor, noise: T
     for now, following in zip(schedule[:-1], schedule[1:], strict=True):
         times = torch.full((len(noise),), now, device=noise.device)
         clean = teacher(batch, latents, times)
-        if teaching.audio_scale != 1:
+        if teaching.audio_guidance_scale != 1:
             without = teacher(batch, latents, times, silence)
-            clean = without + teaching.audio_scale * (clean - without)
+            clean = without + teaching.audio_guidance_scale * (clean - without)
         latents = latents + (following - now) * (latents - clean) / now
         latents = known * context + (1 - known) * latents
     return latents

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .latents import FRAMES_PER_GROUP, GROUP_STRIDE, windows_of
+from ..config.constants import VAE_TEMPORAL_STRIDE
+from .latents import GROUP_STRIDE, windows_of
 
 if TYPE_CHECKING:
     from .clips import ClipSet
@@ -53,10 +54,10 @@ class Dubbing:
         """Latents [T,16,h,w] of a chunk in which the clip's mouth has the `shapes` [F,K]."""
         own = np.asarray(self.clips.mouth_shapes[clip], np.float32)  # [F,K]
         groups = self.features.groups[clip, variation, :, :, *window].astype(np.float32)
-        starts = GROUP_STRIDE * np.arange(len(groups))[:, None] + 1 + np.arange(FRAMES_PER_GROUP)
+        starts = GROUP_STRIDE * np.arange(len(groups))[:, None] + 1 + np.arange(VAE_TEMPORAL_STRIDE)
         seen = own[starts].reshape(len(groups), -1)
-        wanted = shapes[1:].reshape((len(shapes) - 1) // FRAMES_PER_GROUP, -1)
-        weights = np.tile(np.asarray(SHAPE_WEIGHTS, np.float32), FRAMES_PER_GROUP)
+        wanted = shapes[1:].reshape((len(shapes) - 1) // VAE_TEMPORAL_STRIDE, -1)
+        weights = np.tile(np.asarray(SHAPE_WEIGHTS, np.float32), VAE_TEMPORAL_STRIDE)
         later = _like(groups, seen * weights, wanted * weights)
         first = int(np.argmin(np.square((own - shapes[0]) * SHAPE_WEIGHTS).sum(axis=1)))
         alone = self.features.single[clip, variation, first : first + 1, :, *window].astype(np.float32)

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.nano_vae import FRAMES_PER_GROUP, PATCH, PICTURE_SCALE, NanoVAE
+from ..config.constants import VAE_TEMPORAL_STRIDE
+from ..models.nano_vae import PATCH, PICTURE_SCALE, NanoVAE
 
 if TYPE_CHECKING:
     from .batches import Batch
@@ -71,8 +72,8 @@ def glimpse(
     """
     chances = np.where(np.arange(len(closed)) < max(1, given.num_context), 0, 1 + closed)
     group = int(rng.choice(len(closed), p=chances / chances.sum()))
-    start = given.start + 1 + FRAMES_PER_GROUP * (group - 1)
-    boxes = variation.boxes(clips.mouth_boxes[clip, start : start + FRAMES_PER_GROUP], clips.size)
+    start = given.start + 1 + VAE_TEMPORAL_STRIDE * (group - 1)
+    boxes = variation.boxes(clips.mouth_boxes[clip, start : start + VAE_TEMPORAL_STRIDE], clips.size)
     middle = (boxes[:, :2].min(axis=0) + boxes[:, 2:].max(axis=0)) / 2 / CELL_PIXELS
     top, left = (
         int(np.clip(round(m - CELLS / 2), first, first + length - CELLS))
@@ -93,10 +94,10 @@ def glimpse(
         "group": np.array(group),
         "top": np.array(top - corner[0]),
         "left": np.array(left - corner[1]),
-        "frames": pictures(start, FRAMES_PER_GROUP),
+        "frames": pictures(start, VAE_TEMPORAL_STRIDE),
         "reference": pictures(given.reference, 1)[0],
         "mouth": mouth[:, None].astype(np.float32),
-        "closed": np.asarray(clips.closures[clip, start : start + FRAMES_PER_GROUP], np.float32),
+        "closed": np.asarray(clips.closures[clip, start : start + VAE_TEMPORAL_STRIDE], np.float32),
     }
 
 
@@ -133,7 +134,7 @@ class Sight(nn.Module):
         ]
         latent = cut(batch.reference, torch.zeros_like(seen.group)) * self.std + self.mean
         moved = self.decoder(*moved, self.decoder.look_at(seen.reference, latent))
-        return moved.frames.unflatten(0, (-1, FRAMES_PER_GROUP))
+        return moved.frames.unflatten(0, (-1, VAE_TEMPORAL_STRIDE))
 
     def errors(self, clean: Tensor, batch: Batch, closed_weight: float = 1.0) -> dict[str, Tensor]:
         """Of the decoded glimpses, numbers that are about 1 where nothing moves.
@@ -165,4 +166,4 @@ def picture_error(frames: Tensor, seen: Glimpse) -> Tensor:
         detail = error - F.interpolate(coarser, scale_factor=2)
         total = total + (detail.abs() * weight).mean(dim=(1, 2, 3))
         error, weight = coarser, F.avg_pool2d(weight, 2)
-    return total.unflatten(0, (-1, FRAMES_PER_GROUP)).mean(dim=1)
+    return total.unflatten(0, (-1, VAE_TEMPORAL_STRIDE)).mean(dim=1)

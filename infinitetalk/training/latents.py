@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config.constants import VAE_TEMPORAL_STRIDE
 from ..errors import InputError
-from ..models.vae import FRAMES_PER_GROUP
 from .clips import SMALL_SIZE, ClipSet
 from .sound_changes import vary_sound
 
@@ -123,7 +123,7 @@ class Features:
     ) -> np.ndarray:
         """Latents [T,16,h,w] of the chunk that starts at the even frame `start`, of the rows and columns `window`."""
         assert start % GROUP_STRIDE == 0, start
-        step = FRAMES_PER_GROUP // GROUP_STRIDE
+        step = VAE_TEMPORAL_STRIDE // GROUP_STRIDE
         first = start // GROUP_STRIDE
         groups = self.groups[clip, variation, first : first + step * (num_latent_frames - 1) : step, :, *window]
         alone = self.single[clip, variation, start : start + 1, :, *window]
@@ -178,7 +178,7 @@ def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder
         InputError: if the folder holds features of other clips or networks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    num_groups = (clips.num_frames - 1 - FRAMES_PER_GROUP) // GROUP_STRIDE + 1
+    num_groups = (clips.num_frames - 1 - VAE_TEMPORAL_STRIDE) // GROUP_STRIDE + 1
     head = (clips.num_clips, NUM_VARIATIONS)
     shapes = {
         "single": (*head, clips.num_frames, 16, LATENT_CELLS, LATENT_CELLS),
@@ -194,7 +194,7 @@ def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder
     tail = ((grey - mean) / std).clone()
     np.save(folder / "tail.npy", tail.numpy())
     vae = vae.to(memory_format=torch.channels_last)
-    starts = torch.arange(num_groups)[:, None] * GROUP_STRIDE + 1 + torch.arange(FRAMES_PER_GROUP)
+    starts = torch.arange(num_groups)[:, None] * GROUP_STRIDE + 1 + torch.arange(VAE_TEMPORAL_STRIDE)
     missing = np.flatnonzero(clips.is_finished & ~finished)
     # Held-out clips first, to measure by.
     for count, clip in enumerate(sorted(missing, key=lambda clip: not clips.is_test[clip]), start=1):

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.nano_vae import FRAMES_PER_GROUP
+from ..config.constants import VAE_TEMPORAL_STRIDE
 from .clips import MOVING_CAMERA, ClipSet
 
-NUM_FRAMES = 3 * FRAMES_PER_GROUP  # a group and its neighbours, which the decoder sees too
-MIDDLE = slice(FRAMES_PER_GROUP, 2 * FRAMES_PER_GROUP)  # the group that is decoded
+NUM_FRAMES = 3 * VAE_TEMPORAL_STRIDE  # a group and its neighbours, which the decoder sees too
+MIDDLE = slice(VAE_TEMPORAL_STRIDE, 2 * VAE_TEMPORAL_STRIDE)  # the group that is decoded
 _TRUSTED_ERROR = 15.0  # of 255, mean of the surroundings: what looks more different than this was not found
 
 
@@ -88,7 +88,7 @@ class PieceMaker:
         """A batch of pieces."""
         size = self.settings.size
         pictures = np.empty((batch, 1 + NUM_FRAMES, size, size, 3), np.uint8)  # the reference first
-        places = np.zeros((2, batch, FRAMES_PER_GROUP, size, size), np.float32)
+        places = np.zeros((2, batch, VAE_TEMPORAL_STRIDE, size, size), np.float32)
         for row in range(batch):
             if self.photos and rng.random() < self.settings.photo_share:
                 pictures[row], places[0, row] = moved_photo(self.photos[rng.integers(len(self.photos))], size, rng)
@@ -140,7 +140,7 @@ class PieceMaker:
             target[:] = _resized(picture, settings.size)
         scale = settings.size / side
         for place, box in zip(places, boxes, strict=True):
-            for frame in range(FRAMES_PER_GROUP):
+            for frame in range(VAE_TEMPORAL_STRIDE):
                 corners = (box[start + MIDDLE.start + frame] - np.array([top, left, top, left])) * scale
                 r0, c0, r1, c1 = np.clip(np.round(np.nan_to_num(corners)), 0, settings.size).astype(int)
                 place[frame, r0:r1, c0:c1] = 1

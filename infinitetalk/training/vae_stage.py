@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.nano_vae import FRAMES_PER_GROUP, PATCH, Moved, NanoVAE, shrink
+from ..config.constants import VAE_TEMPORAL_STRIDE
+from ..models.nano_vae import PATCH, Moved, NanoVAE, shrink
 from .clips import ClipSet
 from .loop import fit
 from .loop_settings import Draw, Every, LoopSettings, Precision
@@ -110,7 +111,7 @@ def piece_losses(model: NanoVAE, pieces: Pieces, settings: VaeTraining) -> dict[
     with torch.set_grad_enabled(not settings.freeze_encoder):
         shown = torch.cat([pieces.shown_frames.flatten(0, 1), pieces.shown_reference, pieces.reference])
         features, patches = model.encoder.frame_features(shrink(shown))
-        in_groups = (-1, FRAMES_PER_GROUP)
+        in_groups = (-1, VAE_TEMPORAL_STRIDE)
         num_moving = NUM_FRAMES * batch
         groups = model.encoder.group_latents(
             features[:num_moving].unflatten(0, in_groups), patches[:num_moving].unflatten(0, in_groups)
@@ -217,7 +218,9 @@ def set_statistics(model: NanoVAE, clips: ClipSet, chosen: np.ndarray) -> None:
     for clip in chosen:
         video = shrink(load_pictures(clips, clip, 0, 17))
         latents.append(model.encode(video).latent_dist.mode()[0].flatten(1).T)
-        groups = torch.cat([video[:, :, :1], video[:, :, 1:].unflatten(2, (-1, FRAMES_PER_GROUP)).mean(dim=3)], dim=2)
+        groups = torch.cat(
+            [video[:, :, :1], video[:, :, 1:].unflatten(2, (-1, VAE_TEMPORAL_STRIDE)).mean(dim=3)], dim=2
+        )
         colors.append(F.avg_pool2d(groups[0].transpose(0, 1), PATCH).transpose(0, 1).flatten(1).T)
     raw, wanted = torch.cat(latents), torch.cat(colors)
     mean = raw.mean(dim=0)

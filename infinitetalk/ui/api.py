@@ -27,7 +27,7 @@ from .studio import Studio
 from .timeline.component import was_uploaded
 
 SETTINGS = (
-    "steps", "audio_scale", "text_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera", "head",
+    "steps", "audio_guidance_scale", "guidance_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera", "head",
     "pose", "lock", *SOURCE_OPTIONS,
 )  # fmt: skip
 

@@ -37,11 +37,11 @@ class Form:
     seed: Any = "7"
     prompt: str = ""
     steps: float | None = None
-    audio_scale: float | None = None
+    audio_guidance_scale: float | None = None
     framing: str | None = None
     short_source: str = "hold"
     long_source: str = "trim"
-    adherence: str = "auto"
+    reference_placement: str = "auto"
     background: float = 0.0
     output_rate: str = "25"
     camera: str | None = None  # how camera and head move: `ui.movement.FIELDS`
@@ -96,15 +96,15 @@ class Form:
             arrangement=self.arrangement,
             short_source=self.short_source,
             long_source=self.long_source,
-            adherence=self.adherence,
+            reference_placement=self.reference_placement,
             background=self.background,
             output_rate=self.output_rate,
             camera=to_camera(*(getattr(self, name) for name in CAMERA_FIELDS)),
             head=to_head(self.head, self.head_file, self.head_amount),
-            lock=to_lock(self.lock, self.lock_person),
+            composite=to_lock(self.lock, self.lock_person),
             pose=to_pose(*(getattr(self, name) for name in POSE_FIELDS)),
             steps=self.steps,
-            audio_scale=self.audio_scale,
+            audio_guidance_scale=self.audio_guidance_scale,
             framing=self.framing,
             keyframes=to_keyframes(edits["pins"]),
             guides=to_guides(edits["spans"]),
@@ -139,18 +139,18 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "pins": [_pin(keyframe, serve) for keyframe in request.keyframes],
         "spans": [
             {"start": guide.start_seconds, "stop": guide.stop_seconds, "prompt": guide.prompt,
-             "adherence": guide.adherence, "steering": guide.steering} for guide in request.guides
+             "reference_placement": guide.reference_placement, "steering": guide.steering} for guide in request.guides
         ],
     }  # fmt: skip
     return {
         "source": source, "voice": voices[0], "two_voices": len(voices) == 2,
         "second_voice": voices[1] if len(voices) == 2 else None, "arrangement": request.arrangement,
         "preset": request.preset, "seed": str(request.seed), "prompt": request.prompt, "steps": settings.steps,
-        "audio_scale": settings.audio_scale, "framing": settings.framing, "edits": edits,
+        "audio_guidance_scale": settings.audio_guidance_scale, "framing": settings.framing, "edits": edits,
         "boxes": boxes_for(source, boxes) if len(boxes) == 2 and None not in boxes else None,
     } | {name: getattr(request, name) for name in SOURCE_OPTIONS} | from_request(
         request.camera, request.head, serve
-    ) | from_pose(request.pose, serve) | from_lock(request.lock)  # fmt: skip
+    ) | from_pose(request.pose, serve) | from_lock(request.composite)  # fmt: skip
 
 
 def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
@@ -161,6 +161,6 @@ def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
 
 FORM_FIELDS = tuple(field.name for field in fields(Form))
 REMEMBERED = (
-    "arrangement", "preset", "seed", "prompt", "steps", "audio_scale", "framing", "lock", *SOURCE_OPTIONS,
+    "arrangement", "preset", "seed", "prompt", "steps", "audio_guidance_scale", "framing", "lock", *SOURCE_OPTIONS,
     *(name for name in (*MOVEMENT_FIELDS, *POSE_FIELDS) if not name.endswith(("_file", "_person", "_start"))),
 )  # fmt: skip

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..config.motion import LIVELY
+from ..config.constants import FRAMES_PER_SECOND
+from ..config.head import LIVELY
 from ..config.presets import AUTO
-from ..config.request import FRAMES_PER_SECOND, load_preset, preset_names
+from ..config.request import load_preset, preset_names
 from ..errors import InputError, UserError
 from ..events import ChunkFinished, Finished, Progress
 from ..jobs.folder import JobFolder
@@ -118,7 +119,7 @@ def preset_changed(preset: str) -> Updates:
         "preset_help": model_panel(name, "" if choice is None else choice.sentence),
         "prompt": gr.update(visible=spec.takes_prompt),
         "steps": settings.steps,
-        "audio_scale": settings.audio_scale,
+        "audio_guidance_scale": settings.audio_guidance_scale,
         "framing": settings.framing,
     }
 

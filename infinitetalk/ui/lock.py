@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ..config.motion import Lock
+from ..config.composite import Composite
 from ..errors import UserError
 from . import rendering
 from .jobs import failure
@@ -39,12 +39,12 @@ def panel(c: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def to_lock(chosen: Any, person: Any) -> Lock | None:
+def to_lock(chosen: Any, person: Any) -> Composite | None:
     """Of the fields, in the order of `FIELDS`."""
-    return Lock(person or None) if chosen else None
+    return Composite(person or None) if chosen else None
 
 
-def from_lock(lock: Lock | None) -> dict[str, Any]:
+def from_lock(lock: Composite | None) -> dict[str, Any]:
     """The fields that give it again."""
     return {"lock": lock is not None, "lock_person": "" if lock is None else lock.person or ""}
 
@@ -85,7 +85,7 @@ def masked(source: str, person: str | None) -> np.ndarray:
 
     with open_source(source, _PICTURE_PIXELS) as opened:
         picture = opened.frame_at(0.0)
-    (mask,) = masks_of([picture], first_point(picture, Lock(person or None)))
+    (mask,) = masks_of([picture], first_point(picture, Composite(person or None)))
     light = _OUTSIDE + (1 - _OUTSIDE) * feathered(mask.alpha)[..., None]
     return np.rint(picture * light).astype(np.uint8)
 

@@ -11,7 +11,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ..config.motion import FOLLOW, LIVELY, MOST_AMOUNT, MOST_HEAD, MOVEMENTS, Camera, Head
+from ..config.camera import MOST_AMOUNT, MOVEMENTS, Camera
+from ..config.head import LIVELY, MOST_HEAD, Head
+from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..vision.camera_path import CameraPath, load_path, preset_path
 from . import pose as pose_panel

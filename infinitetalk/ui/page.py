@@ -126,9 +126,9 @@ def _options(c: dict[str, Any], preset: str) -> None:
         1, 50, value=settings.steps, step=1, label="Steps",
         info="More steps: finer pictures, proportionally more time.", elem_id="steps",
     )  # fmt: skip
-    c["audio_scale"] = gr.Slider(
-        1, 10, value=settings.audio_scale, step=0.1, label="Audio guidance",
-        info="Higher: the mouth follows the voice more strongly, up to exaggeration.", elem_id="audio-scale",
+    c["audio_guidance_scale"] = gr.Slider(
+        1, 10, value=settings.audio_guidance_scale, step=0.1, label="Audio guidance",
+        info="Higher: the mouth follows the voice more strongly, up to exaggeration.", elem_id="audio-guidance-scale",
     )  # fmt: skip
     c["framing"] = gr.Radio(
         [("The face fills the film", "face"), ("Keep the whole picture", "whole")],
@@ -140,7 +140,7 @@ def _options(c: dict[str, Any], preset: str) -> None:
     source_options.panel(c)
 
 
-def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
+def _result_zone(c: dict[str, Any], audio_guidance_scale: float) -> None:
     with gr.Column(elem_id="result-zone", scale=7, min_width=320):
         with gr.Column(elem_classes="card", elem_id="action-card"):
             gr.HTML(_heading(3, "Film"))
@@ -174,7 +174,7 @@ def _result_zone(c: dict[str, Any], audio_scale: float) -> None:
                 c["download"] = gr.DownloadButton(
                     "Download the film", variant="primary", size="md", visible=False, elem_id="download"
                 )
-            retakes.panel(c, audio_scale)
+            retakes.panel(c, audio_guidance_scale)
 
 
 def _timeline_zone(c: dict[str, Any], pictures: SourcePictures) -> None:
@@ -202,7 +202,7 @@ def build_page(studio: Studio, preset: str) -> gr.Blocks:
         c["mine"] = gr.BrowserState([], storage_key="infinitetalk-films", secret=BROWSER_WORD)
         with gr.Row(elem_id="zones"):
             _source_zone(c, preset)
-            _result_zone(c, load_preset(preset).audio_scale)
+            _result_zone(c, load_preset(preset).audio_guidance_scale)
         pictures = SourcePictures()
         _timeline_zone(c, pictures)
         compare.panel(c)
@@ -292,7 +292,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     c["lock_picture"].select(pointed, c["lock_picture"], outputs("lock_person"), **quick)
     c["preset"].input(
         updates(handlers.preset_changed), c["preset"],
-        outputs("preset_help", "prompt", "steps", "audio_scale", "framing"), **quick,
+        outputs("preset_help", "prompt", "steps", "audio_guidance_scale", "framing"), **quick,
     )  # fmt: skip
 
     # the plan, and what the browser remembers, follow every input

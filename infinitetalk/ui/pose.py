@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from ..config.motion import FASTEST, FOLLOW, SLOWEST, Pose
+from ..config.pose import FASTEST, SLOWEST, Pose
+from ..config.shares import FOLLOW
 from ..errors import InputError
 from . import rendering
 from .jobs import failure

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ..config.request import FRAMES_PER_SECOND
+from ..config.constants import FRAMES_PER_SECOND
 from ..events import ChunkFinished, Finished, Progress
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def ago(changed: float) -> str:
 def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], running: int | None = None) -> str:
     """The film as bands, one a chunk, as wide as it is long; a finished one is a button that plays it."""
     done = {event.index: event for event in finished}
-    loose = {index: one.sentence for index, event in done.items() for one in event.followed.values() if not one.good}
+    loose = {index: one.sentence for index, event in done.items() for one in event.tracking.values() if not one.good}
     group = -(-len(chunks) // MAX_BANDS)
     bands = []
     for first in range(0, len(chunks), group):
@@ -302,7 +302,7 @@ def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], runn
         name = f"Chunk {first + 1}" if group == 1 else f"Chunks {first + 1} to {first + len(members)}"
         label = f"{name}, {clock(start)} to {clock(stop)}"
         told = [one.sentence for chunk in members if chunk.index in done
-                for one in done[chunk.index].followed.values()]  # fmt: skip
+                for one in done[chunk.index].tracking.values()]  # fmt: skip
         about = escape(f"{label}. {told[0]}" if len(told) == 1 else label)
         missed = " missed" if any(chunk.index in loose for chunk in members) else ""
         width = f'style="flex-grow:{stop - start:.2f}"'

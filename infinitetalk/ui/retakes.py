@@ -21,7 +21,7 @@ PANEL = ("retake", "retake_chunk", "retake_take", "retake_prompt")  # what chang
 FORM = ("retake_chunk", "retake_seed", "retake_audio_scale", "retake_picture", "retake_prompt", "retake_join")
 
 
-def panel(c: dict[str, Any], audio_scale: float) -> None:
+def panel(c: dict[str, Any], audio_guidance_scale: float) -> None:
     """The panel's components; hidden until there is a film."""
     with gr.Accordion("Redo a stretch", open=False, visible=False, elem_id="retake") as c["retake"]:
         gr.HTML(
@@ -36,7 +36,7 @@ def panel(c: dict[str, Any], audio_scale: float) -> None:
                 "", label="Seed", placeholder="another", info="Empty: other noise than before.", elem_id="retake-seed"
             )
             c["retake_audio_scale"] = gr.Slider(
-                1, 10, value=audio_scale, step=0.1, label="Audio guidance",
+                1, 10, value=audio_guidance_scale, step=0.1, label="Audio guidance",
                 info="Higher: the mouth follows the voice more strongly.", elem_id="retake-audio-scale",
             )  # fmt: skip
         c["retake_prompt"] = gr.Textbox("", label="Prompt", visible=False, elem_id="retake-prompt")
@@ -65,7 +65,7 @@ def shown(job: Job, chunk: int | None = None) -> Updates:
     takes = [("1, as first made", 0)]
     for number, recipe in enumerate(own.recipes, start=1):
         changes = {
-            "seed": recipe.seed, "audio guidance": recipe.audio_scale, "prompt": recipe.prompt or None,
+            "seed": recipe.seed, "audio guidance": recipe.audio_guidance_scale, "prompt": recipe.prompt or None,
             "own picture": recipe.reference_image and "yes",
         }  # fmt: skip
         told = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
@@ -93,20 +93,22 @@ def chunk_picked(studio: Studio, job_id: Any, picked: gr.EventData) -> Updates:
 
 
 def redo(
-    studio: Studio, job_id: Any, chunk: Any, seed: Any, audio_scale: Any, picture: Any, prompt: Any, join: Any
+    studio: Studio, job_id: Any, chunk: Any, seed: Any, audio_guidance_scale: Any, picture: Any, prompt: Any, join: Any
 ) -> Iterator[Updates]:
     """Make one stretch again and show the film with it."""
-    from ..jobs.retakes import Recipe
+    from ..jobs.retakes import TakeOverrides
     from ..pipeline import retake
 
     job = studio.find(job_id)
     try:
         if job is None or not isinstance(chunk, int):
             raise InputError("There is no film of this page to change; make one first.")
-        usual = job.plan.settings.audio_scale
-        recipe = Recipe(
+        usual = job.plan.settings.audio_guidance_scale
+        recipe = TakeOverrides(
             seed=parse_seed(seed) if str(seed or "").strip() else None,
-            audio_scale=None if audio_scale is None or abs(audio_scale - usual) < 1e-6 else audio_scale,
+            audio_guidance_scale=None
+            if audio_guidance_scale is None or abs(audio_guidance_scale - usual) < 1e-6
+            else audio_guidance_scale,
             reference_image=picture or None,
             prompt=prompt or None,
             join=join,

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from ..config.request import ADHERENCES
+from ..config.request import REFERENCE_PLACEMENTS
 
-SOURCE_OPTIONS = ("short_source", "long_source", "adherence", "background", "output_rate")
+SOURCE_OPTIONS = ("short_source", "long_source", "reference_placement", "background", "output_rate")
 
 
 def panel(c: dict[str, Any]) -> None:
@@ -23,10 +23,10 @@ def panel(c: dict[str, Any]) -> None:
             [("End with the voice", "trim"), ("Let the rest follow as it is", "keep")],
             value="trim", label="If it goes on after the voice", elem_id="long-source",
         )  # fmt: skip
-        c["adherence"] = gr.Radio(
-            [(words.split(":")[0].split(",")[0].capitalize(), name) for name, words in ADHERENCES.items()],
-            value="auto", label="Keeps to the video", elem_id="adherence",
-            info=" ".join(_sentence(words) for words in ADHERENCES.values()),
+        c["reference_placement"] = gr.Radio(
+            [(words.split(":")[0].split(",")[0].capitalize(), name) for name, words in REFERENCE_PLACEMENTS.items()],
+            value="auto", label="Keeps to the video", elem_id="reference_placement",
+            info=" ".join(_sentence(words) for words in REFERENCE_PLACEMENTS.values()),
         )  # fmt: skip
         c["background"] = gr.Slider(
             0, 1, value=0, step=0.05, label="Its own sound under the voice", elem_id="background",

@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from ..config.motion import MOST_STRENGTH
+from ..config.shares import MAX_CONTROL_STRENGTH
 
 
 def sliders(c: dict[str, Any], name: str) -> None:
     """The components `NAME_strength` and `NAME_last`, the last as a share of the steps."""
     c[f"{name}_strength"] = gr.Slider(
-        0, MOST_STRENGTH, value=1.0, step=0.05, label="Strength", elem_id=f"{name}-strength", min_width=160,
+        0, MAX_CONTROL_STRENGTH, value=1.0, step=0.05, label="Strength", elem_id=f"{name}-strength", min_width=160,
         info="1: as trained. Stretches of the timeline can have their own.",
     )  # fmt: skip
     c[f"{name}_last"] = gr.Slider(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .camera_path import FRAMES_PER_SECOND
+from ..config.constants import FRAMES_PER_SECOND
 
 # Points of the face mesh along each lid, from the outer to the inner corner.
 _UPPER = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import MediaError
-from .camera_path import CHANNELS, FRAMES_PER_SECOND, CameraPath, CameraPoint, from_w2c, intrinsics, to_w2c
+from .camera_path import CHANNELS, CameraPath, CameraPoint, from_w2c, intrinsics, to_w2c
 
 _MOST_POINTS, _APART, _QUALITY = 400, 7, 0.004
 _FEWEST = 12  # points for six unknowns

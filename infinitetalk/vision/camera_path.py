@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ..config.motion import MOST_AMOUNT, MOVEMENTS
+from ..config.camera import MOST_AMOUNT, MOVEMENTS
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import InputError
 from ..media.atomic import atomic_output
 
 VERSION = 1
-FRAMES_PER_SECOND = 25
 FIELD_OF_VIEW = 45.0  # degrees, of the picture's longer side where nothing is known about the lens
 CHANNELS = ("x", "y", "z", "yaw", "pitch", "roll")
 PRESETS = MOVEMENTS

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import InputError
-from .camera_path import FRAMES_PER_SECOND
 from .head_pose import face_points, head_pose
 
 # Degrees of yaw, pitch and roll: slow shifts of attention, and how far a stressed syllable nods.

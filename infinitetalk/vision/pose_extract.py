@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import InputError, MediaError
 from .people import Choice, Person, choose, find_people
 from .pose import LEFT_HAND, LEFT_SHOULDER, NUM_BODY, NUM_JOINTS, RIGHT_HAND, RIGHT_SHOULDER, PoseSequence
@@ -137,7 +138,7 @@ def read_pose(
         inside, or a stretch outside the film.
     """
     from ..media.cuts import find_cuts
-    from ..media.video import FRAMES_PER_SECOND, open_source
+    from ..media.video import open_source
 
     name = Path(path).name
     warnings: list[str] = []
@@ -217,7 +218,7 @@ def look_at_people(
     Raises:
         MediaError: nobody is seen. InputError: several people and none chosen.
     """
-    from ..media.video import FRAMES_PER_SECOND, open_source
+    from ..media.video import open_source
 
     name = Path(path).name
     with open_source(path, MAX_SIDE) as source:
@@ -280,7 +281,6 @@ def _chosen_person(source, start_seconds: float, total: int, choice: Choice, nam
 
     None where no face is seen; the model then looks for a body by itself.
     """
-    from ..media.video import FRAMES_PER_SECOND
 
     fullest: list[Person] = []
     for part in range(_LOOKS if total >= _LOOKS else 1):

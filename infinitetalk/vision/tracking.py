@@ -20,7 +20,7 @@ _SMOOTHING_FRAMES = 5
 
 
 @dataclass(frozen=True)
-class Followed:
+class TrackingScore:
     """value: percent of body height (pose, lower is better) or correlation (camera, higher is better)."""
 
     value: float
@@ -28,7 +28,7 @@ class Followed:
     sentence: str
 
 
-def pose_followed(asked: PoseSequence, result: PoseSequence) -> Followed:
+def pose_tracking_score(asked: PoseSequence, result: PoseSequence) -> TrackingScore:
     """Mean distance between the joints asked for and those of the result, in percent of body height.
 
     Both in the same picture (shares of width and height are compared) and of equal length; joints that either does not
@@ -40,7 +40,7 @@ def pose_followed(asked: PoseSequence, result: PoseSequence) -> Followed:
     heights = [body_height(joints, seen) for joints, seen in zip(asked.joints, asked.seen)]
     tall = float(np.median([height for height in heights if height > 0] or [0]))
     if not both.any() or tall == 0:
-        return Followed(
+        return TrackingScore(
             NOT_FOUND, False,
             "No joint of the skeleton was found again in the result; look whether the person is in the picture, raise "
             "the strength, or use a skeleton that fits the picture (retarget).",
@@ -48,15 +48,17 @@ def pose_followed(asked: PoseSequence, result: PoseSequence) -> Followed:
     distances = np.linalg.norm(asked.joints[:, :NUM_BODY] - result.joints[:, :NUM_BODY], axis=-1)[both]
     value = 100 * float(distances.mean()) / tall
     if value <= POSE_GOOD_PERCENT:
-        return Followed(value, True, f"The result follows the skeleton: joints are {value:.1f} % of body height off.")
-    return Followed(
+        return TrackingScore(
+            value, True, f"The result follows the skeleton: joints are {value:.1f} % of body height off."
+        )
+    return TrackingScore(
         value, False,
         f"The result follows the skeleton loosely: joints are {value:.1f} % of body height off (good: below "
         f"{POSE_GOOD_PERCENT:g} %); fit the skeleton to the person, raise the strength, or slow the movement down.",
     )  # fmt: skip
 
 
-def camera_followed(asked_w2c: np.ndarray, result_w2c: np.ndarray) -> Followed:
+def camera_tracking_score(asked_w2c: np.ndarray, result_w2c: np.ndarray) -> TrackingScore:
     """Correlation of how the picture moves as asked with how it moves in the result.
 
     Compared are the speeds of five points of the scene (middle and corners at the subject's distance), so turning and
@@ -66,14 +68,14 @@ def camera_followed(asked_w2c: np.ndarray, result_w2c: np.ndarray) -> Followed:
     size = float(np.sqrt((asked**2).sum()))
     if size < 1e-4:
         still = float(np.sqrt((result**2).mean())) < 1e-3
-        return Followed(1.0 if still else 0.0, still, "The camera was to stand still and " + ("does." if still else
+        return TrackingScore(1.0 if still else 0.0, still, "The camera was to stand still and " + ("does." if still else
                         "moves; choose a movement, or a source film whose camera rests."))  # fmt: skip
     value = float((asked * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
     far = float((asked * result).sum() / size**2)
     if value >= CAMERA_GOOD and far >= _CAMERA_FAR:
         sentence = f"The camera follows the path (correlation {value:.2f}, {100 * far:.0f} % as far)."
-        return Followed(value, True, sentence)
-    return Followed(
+        return TrackingScore(value, True, sentence)
+    return TrackingScore(
         value, False,
         f"The camera follows the path poorly (correlation {value:.2f}, good: {CAMERA_GOOD:g}; "
         f"{100 * max(far, 0):.0f} % as far as asked); raise the strength, ask for a slower or smaller movement, or pin "
@@ -81,7 +83,7 @@ def camera_followed(asked_w2c: np.ndarray, result_w2c: np.ndarray) -> Followed:
     )  # fmt: skip
 
 
-def head_followed(asked: np.ndarray, result: np.ndarray) -> Followed | None:
+def head_tracking_score(asked: np.ndarray, result: np.ndarray) -> TrackingScore | None:
     """Correlation of the turns asked for with those of the result, yaw and pitch together; both [frames, 3], degrees.
 
     None where hardly anything was asked for, or no face is seen.
@@ -97,8 +99,8 @@ def head_followed(asked: np.ndarray, result: np.ndarray) -> Followed | None:
     value = float((asked * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
     far = float((asked * result).sum() / size**2)
     if value >= HEAD_GOOD:
-        return Followed(value, True, f"The head follows (correlation {value:.2f}, {100 * far:.0f} % as far).")
-    return Followed(
+        return TrackingScore(value, True, f"The head follows (correlation {value:.2f}, {100 * far:.0f} % as far).")
+    return TrackingScore(
         value, False,
         f"The head follows poorly (correlation {value:.2f}, good: {HEAD_GOOD:g}; {100 * max(far, 0):.0f} % as far as "
         "asked); ask for less, or choose a source that looks straight into the camera.",

@@ -132,7 +132,7 @@ BAD_INPUT = {
     "steps is a word": ([*PICTURE, *SPEECH, "--steps", "many"], ["--steps", "many"]),
     "steps is nan": ([*PICTURE, *SPEECH, "--steps", "nan"], ["steps", "nan"]),
     "no steps": ([*PICTURE, *SPEECH, "--steps", "0"], ["steps"]),
-    "audio scale is infinite": ([*PICTURE, *SPEECH, "--audio-scale", "inf"], ["audio_scale"]),
+    "audio scale is infinite": ([*PICTURE, *SPEECH, "--audio-guidance-scale", "inf"], ["audio_guidance_scale"]),
     "no length": ([*PICTURE, *SPEECH, "--max-seconds", "0"], ["max_seconds"]),
     "framing": ([*PICTURE, *SPEECH, "--framing", "closer"], ["framing", "closer"]),
     "short source": ([*PICTURE, *SPEECH, "--short-source", "loop"], ["short_source", "loop"]),
@@ -265,8 +265,8 @@ def test_sound_without_a_single_sample_is_a_warning(capfd, folder):
 
 
 def test_seed_and_overrides_reach_the_plan(capfd):
-    settings = the_plan(capfd, *PICTURE, *SPEECH, "--steps", "3", "--audio-scale", "1.5")["settings"]
-    assert (settings["steps"], settings["audio_scale"]) == (3, 1.5)
+    settings = the_plan(capfd, *PICTURE, *SPEECH, "--steps", "3", "--audio-guidance-scale", "1.5")["settings"]
+    assert (settings["steps"], settings["audio_guidance_scale"]) == (3, 1.5)
 
 
 def test_presets(capfd):

@@ -35,7 +35,7 @@ def test_every_combination(quality, hardware):
         "lightx2v-4": (4, 1.0, 2.0),
         "draft": (4, 1.0, 1.0),
     }[quality]
-    assert (settings.steps, settings.text_scale, settings.audio_scale) == expected
+    assert (settings.steps, settings.guidance_scale, settings.audio_guidance_scale) == expected
     assert bool(settings.loras) == (quality != "final")
 
 

@@ -88,10 +88,10 @@ BAD_REQUESTS = {
     "no steps": ({"steps": 0}, "steps"),
     "too many steps": ({"steps": MAX_STEPS + 1}, "steps"),
     "half a step": ({"steps": 2.5}, "steps"),
-    "nan guidance": ({"audio_scale": math.nan}, "audio_scale"),
-    "infinite guidance": ({"audio_scale": math.inf}, "audio_scale"),
-    "number beyond floats": ({"text_scale": 10**400}, "text_scale"),
-    "negative guidance": ({"text_scale": -1}, "text_scale"),
+    "nan guidance": ({"audio_guidance_scale": math.nan}, "audio_guidance_scale"),
+    "infinite guidance": ({"audio_guidance_scale": math.inf}, "audio_guidance_scale"),
+    "number beyond floats": ({"guidance_scale": 10**400}, "guidance_scale"),
+    "negative guidance": ({"guidance_scale": -1}, "guidance_scale"),
     "no shift": ({"shift": 0}, "shift"),
     "too much color": ({"color_correction": 1.1}, "color_correction"),
     "framing": ({"framing": "closer"}, "framing.*face, whole"),
@@ -151,8 +151,8 @@ def test_keyframes_are_kept_in_order_of_time():
 
 def test_overrides_reach_the_settings_and_the_rest_comes_from_the_preset():
     preset = load_preset("nano")
-    settings = a_request(steps=preset.steps + 1, audio_scale=3).resolve()
-    assert (settings.steps, settings.audio_scale) == (preset.steps + 1, 3.0)
+    settings = a_request(steps=preset.steps + 1, audio_guidance_scale=3).resolve()
+    assert (settings.steps, settings.audio_guidance_scale) == (preset.steps + 1, 3.0)
     assert settings.model == preset.model
     assert settings.shift == preset.shift
 
@@ -197,7 +197,7 @@ requests = st.builds(
     max_seconds=st.none() | st.floats(0.04, 1e6),
     steps=st.none() | st.integers(1, MAX_STEPS),
     shift=st.none() | st.floats(0.01, 100),
-    audio_scale=st.none() | st.floats(0, 50),
+    audio_guidance_scale=st.none() | st.floats(0, 50),
     framing=st.none() | st.sampled_from(["face", "whole"]),
 )
 
@@ -300,7 +300,7 @@ BAD_PRESETS = {
     "key that is a number": (GOOD_PRESET + "4: 4\n", "mine.yaml.* 4"),
     "text for a number": (GOOD_PRESET.replace("steps: 4", "steps: four"), "mine.yaml.*steps.*'four'"),
     "out of range": (GOOD_PRESET.replace("shift: 1.0", "shift: -1"), "mine.yaml.*shift"),
-    "missing keys": ("model: nano\nsteps: 4\n", "mine.yaml lacks shift, text_scale, audio_scale"),
+    "missing keys": ("model: nano\nsteps: 4\n", "mine.yaml lacks shift, guidance_scale, audio_guidance_scale"),
     "truth for text": (GOOD_PRESET + "model: true\n", "mine.yaml.*model"),
     "text for truth": (GOOD_PRESET + "adaptive_guidance: perhaps\n", "mine.yaml.*adaptive_guidance"),
     "wrong choice": (GOOD_PRESET + "dtype: float8\n", "mine.yaml.*dtype"),

@@ -41,8 +41,8 @@ PRESET = """
 model: tiny
 steps: 3
 shift: 3.0
-text_scale: 2.0
-audio_scale: 2.0
+guidance_scale: 2.0
+audio_guidance_scale: 2.0
 size: small
 framing: whole
 """
@@ -104,7 +104,7 @@ def test_a_camera_network_changes_the_film_as_its_path_and_strength_say(tmp_path
     none, unscored = film(tmp_path, weights, "none", camera=Camera("uni3c", "pan", 3.0, strength=0.0))
     assert np.array_equal(none, plain) and "followed" not in unscored
     assert unlike(pan, plain) > 1 and unlike(pan, back) > 0.3
-    assert set(record.get("followed", {})) <= {"camera"}
+    assert set(record.get("tracking", {})) <= {"camera"}
     early, _ = film(tmp_path, weights, "early", camera=Camera("uni3c", "pan", 3.0, last=0.3))
     assert 0 < unlike(early, plain) and unlike(early, pan) > 0.1
 
@@ -134,7 +134,7 @@ def test_a_pose_network_changes_the_film_as_the_movement_says(tmp_path, weights)
     moved, record = made["moved"]
     for name in ("held-still", "weak", "fast", "late"):
         assert unlike(moved, made[name][0]) > 0.02, name
-    followed = record["followed"]["pose"]
+    followed = record["tracking"]["pose"]
     assert followed["good"] is False and "skeleton" in followed["sentence"]  # nothing random looks like a person
     assert "followed" not in made["weak"][1]
 
@@ -155,7 +155,7 @@ def test_a_side_branch_changes_the_film_as_the_movement_and_strength_say(tmp_pat
     assert unlike(moved, plain) > 1 and unlike(moved, held) > 0.005  # the lines are thin at 64 pixels
     assert np.array_equal(none, plain) and "followed" not in unscored
     assert 0 < unlike(early, plain) and unlike(early, moved) > 0.1
-    assert record["followed"]["pose"]["good"] is False  # nothing random looks like a person
+    assert record["tracking"]["pose"]["good"] is False  # nothing random looks like a person
 
 
 def test_a_side_branch_and_a_camera_network_steer_together(tmp_path, weights) -> None:
@@ -164,7 +164,7 @@ def test_a_side_branch_and_a_camera_network_steer_together(tmp_path, weights) ->
     both, record = film(tmp_path, weights, "both", camera=camera, pose=pose)
     posed, _ = film(tmp_path, weights, "posed", pose=pose)
     panned, _ = film(tmp_path, weights, "panned", camera=camera)
-    assert unlike(both, posed) > 0.3 and unlike(both, panned) > 0.3 and "pose" in record["followed"]
+    assert unlike(both, posed) > 0.3 and unlike(both, panned) > 0.3 and "pose" in record["tracking"]
 
 
 def test_both_together_and_a_film_continued(tmp_path, weights) -> None:
@@ -237,17 +237,20 @@ def test_two_references_are_taken_by_themselves_where_the_camera_moves_far(tmp_p
     photo = load_image(PHOTO)
     moving = write_film(tmp_path / "moving.mp4", [shifted(photo, -round(speed * f)) for f in range(90)])
     found = {}
-    for adherence in ("auto", "edge", "ends"):
-        request = tiny_request(tmp_path, weights, 3.2, source=str(moving), adherence=adherence)
+    for reference_placement in ("auto", "edge", "ends"):
+        request = tiny_request(tmp_path, weights, 3.2, source=str(moving), reference_placement=reference_placement)
         film = prepare(request)
         inputs = FilmInputs(film, load_models(request))
         chunk = film.plan.chunks[0]
         inputs.reference(chunk)
-        found[adherence] = inputs.second(chunk)
+        found[reference_placement] = inputs.second(chunk)
     assert (found["auto"] is not None) == far and found["edge"] is None and found["ends"] is not None
     if far:
         assert torch.equal(found["auto"], found["ends"])
-        assert "if the camera moves far" in prepare(request_auto := replace(request, adherence="auto")).plan.describe()
+        assert (
+            "if the camera moves far"
+            in prepare(request_auto := replace(request, reference_placement="auto")).plan.describe()
+        )
         list(generate(request_auto, load_models(request_auto), tmp_path / "job"))
 
 
@@ -390,7 +393,7 @@ def lips_apart(frames: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("movement", ["pan", "push in"])
 def test_nanos_camera_network_films_a_mouth_that_moves_along(tmp_path, nano_still, movement: str) -> None:
     frames, record = nano_film(tmp_path, "moved", camera=Camera("uni3c", movement, 0.8))
-    assert record["followed"]["camera"]["value"] > 0.8
+    assert record["tracking"]["camera"]["value"] > 0.8
     path = preset_path(movement, 0.8, 1.6).w2c(len(frames))
     without = measured(nano_still, path)
     assert without is None or without.value < 0.2
@@ -405,7 +408,7 @@ def test_nanos_pose_network_moves_head_and_mouth(tmp_path, nano_still) -> None:
     swaying = [shifted(portrait, round(8 * np.sin(frame / 6))) for frame in range(45)]
     source = write_film(tmp_path / "swaying.mp4", swaying)
     frames, record = nano_film(tmp_path, "moved", pose=Pose(source=str(source)))
-    assert record["followed"]["pose"]["good"]
+    assert record["tracking"]["pose"]["good"]
     noses = face_points(frames)[:, 1, 0]
     asked = np.array([8 * np.sin(frame / 6) for frame in range(len(frames))])
     assert np.corrcoef(noses[EASED_FRAMES:], asked[EASED_FRAMES:])[0, 1] > 0.8

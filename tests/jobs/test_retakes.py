@@ -26,7 +26,7 @@ from infinitetalk.errors import InputError, JobError
 from infinitetalk.paths import assets_dir
 from infinitetalk.pipeline import choose_take, retake
 from infinitetalk.jobs.folder import JobFolder
-from infinitetalk.jobs.retakes import ChunkTakes, Recipe, read_takes
+from infinitetalk.jobs.retakes import ChunkTakes, TakeOverrides, read_takes
 
 PORTRAIT = assets_dir() / "portrait.png"
 MOUTH = slice(160, 210), slice(96, 160)  # rows and columns of the portrait's
@@ -72,7 +72,7 @@ def made(events: list) -> list[int]:
 
 def test_a_take_that_fades_leaves_what_follows_alone(job, models):
     before = packets(job / "output.mp4"), pictures(job / "output.mp4")
-    events = list(retake(job, 0, Recipe(audio_scale=3.0), models))
+    events = list(retake(job, 0, TakeOverrides(audio_guidance_scale=3.0), models))
     assert made(events) == [0]
     after = packets(job / "output.mp4"), pictures(job / "output.mp4")
     assert after[0][LAST_OF_FIRST + 1 :] == before[0][LAST_OF_FIRST + 1 :], "chunk 1 was encoded again"
@@ -89,7 +89,7 @@ def test_a_take_that_fades_leaves_what_follows_alone(job, models):
 
 def test_a_take_that_ripples_makes_what_follows_anew(job, models):
     before = packets(job / "output.mp4")
-    events = list(retake(job, 0, Recipe(audio_scale=3.0, join="ripple"), models))
+    events = list(retake(job, 0, TakeOverrides(audio_guidance_scale=3.0, join="ripple"), models))
     assert made(events) == [0, 1]
     assert sum(isinstance(event, ChunkFinished) for event in events) == 2
     assert packets(job / "output.mp4")[LAST_OF_FIRST + 1 :] != before[LAST_OF_FIRST + 1 :]
@@ -99,7 +99,7 @@ def test_a_take_that_ripples_makes_what_follows_anew(job, models):
 
 def test_the_last_chunk_with_another_seed_and_picture(job, models, tmp_path):
     picture = shutil.copy(PORTRAIT, tmp_path / "other.png")
-    events = list(retake(job, 1, Recipe(seed=5, reference_image=str(picture)), models))
+    events = list(retake(job, 1, TakeOverrides(seed=5, reference_image=str(picture)), models))
     assert made(events) == [1]
     Path(picture).unlink()
     takes = read_takes(JobFolder.open(job))
@@ -112,7 +112,7 @@ def test_the_last_chunk_with_another_seed_and_picture(job, models, tmp_path):
 def test_a_cancelled_retake_changes_nothing(job, models, after):
     before = (job / "output.mp4").read_bytes(), (job / "project.json").read_text()
     asked = iter(range(100))
-    events = list(retake(job, 0, Recipe(join="ripple"), models, should_stop=lambda: next(asked) >= after))
+    events = list(retake(job, 0, TakeOverrides(join="ripple"), models, should_stop=lambda: next(asked) >= after))
     assert isinstance(events[-1], Finished) and not events[-1].complete
     assert (job / "output.mp4").read_bytes() == before[0]
     assert json.loads((job / "project.json").read_text()).get("takes", {}) == {}
@@ -121,10 +121,10 @@ def test_a_cancelled_retake_changes_nothing(job, models, after):
 @pytest.mark.parametrize(
     ("action", "sentence"),
     [
-        (lambda job, models: retake(job, 2, Recipe(), models), "chunks 0 to 1, and chunk 2 was asked for"),
-        (lambda job, models: retake(job, 0, Recipe(reference_image="gone.png"), models), "gone.png does not exist"),
+        (lambda job, models: retake(job, 2, TakeOverrides(), models), "chunks 0 to 1, and chunk 2 was asked for"),
+        (lambda job, models: retake(job, 0, TakeOverrides(reference_image="gone.png"), models), "gone.png does not exist"),
         (lambda job, models: choose_take(job, 0, 3, models), "no take 3"),
-        (lambda job, models: retake(job.parent, 0, Recipe(), models), "project.json"),
+        (lambda job, models: retake(job.parent, 0, TakeOverrides(), models), "project.json"),
     ],
 )
 def test_what_cannot_be_made_is_said(job, models, action: Callable, sentence: str):
@@ -136,12 +136,12 @@ def test_what_cannot_be_made_is_said(job, models, action: Callable, sentence: st
 
 @pytest.mark.parametrize(
     "fields",
-    [{"seed": -1}, {"join": "cut"}, {"audio_scale": 90}, {"prompt": 3}, {"reference_seconds": -1.0},
+    [{"seed": -1}, {"join": "cut"}, {"audio_guidance_scale": 90}, {"prompt": 3}, {"reference_seconds": -1.0},
      {"reference_seconds": 1.0, "reference_image": "a.png"}],
 )  # fmt: skip
 def test_a_recipe_that_cannot_be_is_refused(fields):
     with pytest.raises(InputError):
-        Recipe(**fields)
+        TakeOverrides(**fields)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from infinitetalk.models.nano_vae import NanoVAE
 from infinitetalk.models.vae import (
     decode_frames,
     decode_video,
+    decoder_upscale,
     denormalize_latents,
     encode_reference,
     encode_video,
     normalize_latents,
     num_latent_frames_of,
-    picture_scale,
     wan_vae,
 )
 
@@ -83,7 +83,7 @@ def test_nano_takes_the_same_functions() -> None:
     for num_frames in (1, 5, 9, 13, 81):
         full = encode_video(vae, followed_by_zeros(frame, num_frames))
         torch.testing.assert_close(encode_reference(vae, frame, num_frames), full, atol=1e-6, rtol=1e-6)
-    large = torch.nn.functional.interpolate(frame, scale_factor=picture_scale(vae))
+    large = torch.nn.functional.interpolate(frame, scale_factor=decoder_upscale(vae))
     video = decode_video(vae, full, large)
     assert video.shape == (1, 3, 81, 64, 48)
     assert video.abs().max() <= 1

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infinitetalk.config.request import FRAMES_PER_SECOND, Guide, Keyframe
+from infinitetalk.config.constants import FRAMES_PER_SECOND
+from infinitetalk.config.request import Guide, Keyframe
 from infinitetalk.planning.chunks import (
     NUM_CHUNK_FRAMES,
     NUM_CONTEXT_FRAMES,
@@ -254,7 +255,8 @@ def test_a_source_that_runs_back_and_forth_shows_its_cut_each_time():
 
 def test_adherence_is_where_the_reference_stands():
     soft, published, strong = (
-        plan_chunks(300, source_seconds=12.0, adherence=adherence) for adherence in ("adjacent", "edge", "inside")
+        plan_chunks(300, source_seconds=12.0, reference_placement=reference_placement)
+        for reference_placement in ("adjacent", "edge", "inside")
     )
     for chunk in published:
         assert chunk.reference.source_seconds == chunk.start_frame / 25
@@ -268,7 +270,7 @@ def test_adherence_is_where_the_reference_stands():
 
 
 def test_a_soft_reference_stays_in_its_shot():
-    chunks = plan_chunks(200, source_seconds=8.0, cut_frames=(50, 140), adherence="adjacent")
+    chunks = plan_chunks(200, source_seconds=8.0, cut_frames=(50, 140), reference_placement="adjacent")
     shots = [(0, 50), (50, 140), (140, 200)]
     for chunk in chunks:
         frame = round(chunk.reference.source_seconds * 25)
@@ -277,30 +279,34 @@ def test_a_soft_reference_stays_in_its_shot():
 
 
 def test_guides_count_where_a_chunk_has_its_middle():
-    guides = (Guide(0, 4, prompt="calm"), Guide(3, 9, adherence="inside"), Guide(4, 7, prompt="smiling"))
+    guides = (Guide(0, 4, prompt="calm"), Guide(3, 9, reference_placement="inside"), Guide(4, 7, prompt="smiling"))
     chunks = plan_chunks(225, source_seconds=9.0, guides=guides)  # 0 to 3.24, to 6.12, to 9
     assert [chunk.prompt for chunk in chunks] == ["calm", "smiling", None]
-    assert [chunk.adherence for chunk in chunks] == [None, "inside", "inside"]
+    assert [chunk.reference_placement for chunk in chunks] == [None, "inside", "inside"]
     assert chunks[1].reference.source_seconds == 117 / 25
 
 
-def test_a_pin_comes_before_adherence():
-    chunks = plan_chunks(225, source_seconds=9.0, adherence="inside", keyframes=(Keyframe(4.0, source_seconds=0.5),))
+def test_a_pin_comes_before_reference_placement():
+    chunks = plan_chunks(
+        225, source_seconds=9.0, reference_placement="inside", keyframes=(Keyframe(4.0, source_seconds=0.5),)
+    )
     assert chunks[1].reference.source_seconds == 0.5 and chunks[0].reference.source_seconds > 1
 
 
 def test_both_ends_of_a_chunk_are_given_where_the_source_is_a_film():
-    chunks = plan_chunks(153, source_seconds=8.0, adherence="ends")
+    chunks = plan_chunks(153, source_seconds=8.0, reference_placement="ends")
     assert [chunk.reference.source_seconds for chunk in chunks] == [0, 2.88]
     assert [chunk.second.source_seconds for chunk in chunks] == [3.2, 6.08], "the last pictures that are kept"
     assert all(chunk.second is None for chunk in plan_chunks(153, source_seconds=8.0))
-    assert all(chunk.second is None for chunk in plan_chunks(153, adherence="ends")), "a picture has no end"
-    by_itself = plan_chunks(153, source_seconds=8.0, adherence="auto")
+    assert all(chunk.second is None for chunk in plan_chunks(153, reference_placement="ends")), "a picture has no end"
+    by_itself = plan_chunks(153, source_seconds=8.0, reference_placement="auto")
     assert [c.second for c in by_itself] == [c.second for c in chunks] and all(c.second_if_far for c in by_itself)
-    assert [(c.reference, c.adherence) for c in by_itself] == [
+    assert [(c.reference, c.reference_placement) for c in by_itself] == [
         (c.reference, None) for c in plan_chunks(153, source_seconds=8.0)
     ]
-    pinned = plan_chunks(153, source_seconds=8.0, adherence="ends", keyframes=(Keyframe(1.0, source_seconds=7.0),))
+    pinned = plan_chunks(
+        153, source_seconds=8.0, reference_placement="ends", keyframes=(Keyframe(1.0, source_seconds=7.0),)
+    )
     assert (pinned[0].reference.source_seconds, pinned[0].second.source_seconds) == (7.0, 3.2)
 
 
@@ -316,6 +322,8 @@ def test_both_ends_of_a_chunk_are_given_where_the_source_is_a_film():
 )
 def test_the_second_picture_is_never_shown_at_another_time_than_the_sources(num_frames, cuts, trim_last, ends):
     """The network sets it at the last frame it makes, which may lie beyond the film or in another shot."""
-    chunks = plan_chunks(num_frames, source_seconds=20.0, adherence="ends", cut_frames=cuts, trim_last=trim_last)
+    chunks = plan_chunks(
+        num_frames, source_seconds=20.0, reference_placement="ends", cut_frames=cuts, trim_last=trim_last
+    )
     assert [c.second and round(25 * c.second.source_seconds) for c in chunks] == ends
     assert all(c.stop_frame - 1 - round(25 * c.second.source_seconds) < 4 for c in chunks if c.second)

@@ -30,7 +30,7 @@ HEIGHT, WIDTH, FRAMES = 256, 512, 17
 
 def main() -> None:
     """Print measured and predicted MiB beyond the imports."""
-    text_scale = float(sys.argv[1])
+    guidance_scale = float(sys.argv[1])
     process = psutil.Process()
     peak, done = [0], threading.Event()
 
@@ -46,7 +46,7 @@ def main() -> None:
     watcher.start()
     workload = Workload(
         "memory", CONFIG, latent_shape=(5, HEIGHT // 8, WIDTH // 8), image_tokens=257, text_tokens=8, steps=1,
-        text_scale=text_scale, audio_scale=4.0,
+        guidance_scale=guidance_scale, audio_guidance_scale=4.0,
     )  # fmt: skip
     with torch.inference_mode():
         model = InfiniteTalkTransformer(**CONFIG).eval()
@@ -57,11 +57,11 @@ def main() -> None:
         noise = torch.randn(1, 16, *workload.latent_shape)
         denoise(
             model, conditions, noise, noise[:, :, :1], timesteps=timesteps(1, 7.0),
-            guidance=make_guidance(text_scale, 4.0),
+            guidance=make_guidance(guidance_scale, 4.0),
         )  # fmt: skip
     done.set()
     watcher.join()
-    settings = Settings("memory", 1, 7.0, text_scale, 4.0)
+    settings = Settings("memory", 1, 7.0, guidance_scale, 4.0)
     predicted = estimate(
         settings, HEIGHT, WIDTH, shape=Shape.of(CONFIG), encoders=False, vae_width=0, num_frames=FRAMES
     )

@@ -115,13 +115,17 @@ def test_operations_of_the_published_network():
     assert 2.9 * one < Shape().operations(grid, 3) < 3 * one
 
 
-@pytest.mark.parametrize("text_scale", [1.0, 5.0])
-def test_the_prediction_is_what_a_run_takes(text_scale):
+@pytest.mark.parametrize("guidance_scale", [1.0, 5.0])
+def test_the_prediction_is_what_a_run_takes(guidance_scale):
     """A network of random weights in a process of its own, its peak above what imports took."""
     program = Path(__file__).with_name("measure_memory.py")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     answer = subprocess.run(
-        [sys.executable, str(program), str(text_scale)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, str(program), str(guidance_scale)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout.splitlines()[-1])

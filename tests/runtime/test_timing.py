@@ -43,6 +43,6 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
 
 def test_evaluations_by_guidance():
     settings = load_preset("nano")
-    assert timing.num_evaluations(replace(settings, text_scale=5.0)) == 3
-    assert timing.num_evaluations(replace(settings, text_scale=1.0, audio_scale=2.0)) == 2
-    assert timing.num_evaluations(replace(settings, text_scale=1.0, audio_scale=1.0)) == 1
+    assert timing.num_evaluations(replace(settings, guidance_scale=5.0)) == 3
+    assert timing.num_evaluations(replace(settings, guidance_scale=1.0, audio_guidance_scale=2.0)) == 2
+    assert timing.num_evaluations(replace(settings, guidance_scale=1.0, audio_guidance_scale=1.0)) == 1

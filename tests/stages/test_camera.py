@@ -91,13 +91,13 @@ def test_a_film_follows_its_camera_and_is_resumed_to_the_same_pictures(tmp_path,
     models = load_models(request)
     events = list(generate(request, models, tmp_path / "job"))
     told = [event for event in events if isinstance(event, ChunkFinished)]
-    assert len(told) == 2 and all(event.followed["camera"].value > 0.8 for event in told)
+    assert len(told) == 2 and all(event.tracking["camera"].value > 0.8 for event in told)
     record = json.loads((tmp_path / "job/chunks/0001/take-00/take.json").read_text())
-    assert record["followed"]["camera"]["value"] == pytest.approx(told[1].followed["camera"].value)
+    assert record["tracking"]["camera"]["value"] == pytest.approx(told[1].tracking["camera"].value)
 
     made = pictures(tmp_path / "job/output.mp4")
     still = list(generate(replace(request, camera=None), models, tmp_path / "still"))
-    assert all(not event.followed for event in still if isinstance(event, ChunkFinished))
+    assert all(not event.tracking for event in still if isinstance(event, ChunkFinished))
     apart = np.abs(made.astype(int) - pictures(tmp_path / "still/output.mp4")).mean(axis=(1, 2, 3))
     assert apart[0] < 1 < apart[-1], "the camera begins at the reference and moves away from it"
 
@@ -106,7 +106,7 @@ def test_a_film_follows_its_camera_and_is_resumed_to_the_same_pictures(tmp_path,
 
     shutil.rmtree(tmp_path / "job/chunks/0001")
     again = [event for event in resume(tmp_path / "job", models) if isinstance(event, ChunkFinished)]
-    assert again[0].followed == told[0].followed, "kept with the take"
+    assert again[0].tracking == told[0].tracking, "kept with the take"
     assert np.array_equal(pictures(tmp_path / "job/output.mp4"), made)
 
 

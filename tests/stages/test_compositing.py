@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infinitetalk.config.request import Camera, Lock
+from infinitetalk.config.request import Camera, Composite
 from infinitetalk.errors import InputError
 from infinitetalk.media.framing import resize_and_crop
 from infinitetalk.media.images import load_image
@@ -40,7 +40,7 @@ def bars(film: np.ndarray) -> np.ndarray:
 def test_around_the_person_the_source_goes_on(tmp_path, busy_film) -> None:
     """Nano keeps its reference's background for a whole chunk; the bar walks on only where the film is locked."""
     changes = {"source": str(busy_film), "framing": "whole"}
-    plain, locked = (request_for(tmp_path, 3.6, **changes, lock=lock) for lock in (None, Lock()))
+    plain, locked = (request_for(tmp_path, 3.6, **changes, composite=lock) for lock in (None, Composite()))
     models = load_models(plain)
     list(generate(plain, models, tmp_path / "plain"))
     list(generate(locked, models, tmp_path / "locked"))
@@ -53,7 +53,7 @@ def test_around_the_person_the_source_goes_on(tmp_path, busy_film) -> None:
     records = [
         json.loads(path.read_text()) for path in sorted((tmp_path / "locked/chunks").glob("*/take-00/take.json"))
     ]
-    assert len(records) == 2 and all(record["followed"]["lock"]["good"] for record in records)
+    assert len(records) == 2 and all(record["tracking"]["lock"]["good"] for record in records)
     assert "are the source's own" in records[0]["followed"]["lock"]["sentence"]
     # A chunk made alone is what it was.
     import shutil
@@ -68,7 +68,7 @@ def test_one_of_two_people_is_followed() -> None:
     two = np.concatenate([photo[:, :300], photo[:, 300:0:-1]], axis=1)
     frames = [resize_and_crop(shifted(two, 4 * index), (192, 300)) for index in range(30)]
     result = np.stack([np.full_like(frame, 128) for frame in frames[24:30]])
-    lock = FilmLock(Lock("2"), lambda frame: frames[frame], on_face=False)
+    lock = FilmLock(Composite("2"), lambda frame: frames[frame], on_face=False)
     made, told = lock.locked(result, 24)
     changed = (made == 128).all(axis=-1).mean(axis=0)  # how often a pixel is the model's
     face = int(0.25 * 192), int((432 + 96) / 600 * 300)  # has walked 96 pixels to the right since the start
@@ -84,7 +84,7 @@ def test_the_film_is_cut_to_the_person_who_is_chosen(tmp_path) -> None:
     two = write_film(tmp_path / "two.mp4", [np.concatenate([photo[:, :300], photo[:, 300:0:-1]], axis=1)] * 30)
     middles = {}
     for person in ("1", "2"):
-        film = prepare(request_for(tmp_path, 1.0, source=str(two), lock=Lock(person)))
+        film = prepare(request_for(tmp_path, 1.0, source=str(two), composite=Composite(person)))
         middles[person] = film.square.column + film.square.side / 2
         assert any("the chosen one is animated" in note for note in film.plan.warnings)
     assert abs(middles["1"] - 168) < 15 and abs(middles["2"] - 432) < 15
@@ -105,5 +105,5 @@ def test_what_cannot_be_locked_is_said_before_the_film(tmp_path, changes, words)
 def test_nobody_to_lock(tmp_path) -> None:
     wall = write_film(tmp_path / "wall.mp4", [np.full((96, 96, 3), 90, np.uint8)] * 30)
     with pytest.raises(InputError, match="No face was found in the source"):
-        plan(request_for(tmp_path, 1.0, source=str(wall), lock=Lock()))
-    assert plan(request_for(tmp_path, 1.0, source=str(wall), lock=Lock("0.5,0.4"))).num_frames == 25
+        plan(request_for(tmp_path, 1.0, source=str(wall), composite=Composite()))
+    assert plan(request_for(tmp_path, 1.0, source=str(wall), composite=Composite("0.5,0.4"))).num_frames == 25

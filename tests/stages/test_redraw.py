@@ -64,9 +64,9 @@ def test_a_head_follows_another_film_which_belongs_to_the_job(tmp_path, turning_
     request = request_for(tmp_path, 4.0, head=Head(str(turning_film)))
     models = load_models(request)
     told = [event for event in generate(request, models, tmp_path / "job") if isinstance(event, ChunkFinished)]
-    assert told[0].followed["head"].good, told[0].followed["head"].sentence
+    assert told[0].tracking["head"].good, told[0].tracking["head"].sentence
     # Of the last one three quarters of a second are new, in which the head hardly turns and the lips weigh more.
-    assert all(event.followed["head"].value > 0.7 for event in told if event.followed)
+    assert all(event.tracking["head"].value > 0.7 for event in told if event.tracking)
     job = JobFolder.open(tmp_path / "job")
     assert job.request.head.file != str(turning_film) and Path(job.request.head.file).parent.name == "inputs"
     made = pictures(job.output)

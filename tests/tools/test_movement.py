@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infinitetalk.config.motion import MOVEMENTS
+from infinitetalk.config.camera import MOVEMENTS
 from tools.benchmarks import movement, retake
 
 

@@ -70,7 +70,7 @@ def test_the_truth_may_have_its_share(clips, features, teacher, tmp_path) -> Non
     teacher.export(tmp_path)
     settings = replace(DISTILL_TRAINING, steps=25, rate=2e-3, average_decay=0.8, phases=(PHASE,))
     figures = {
-        share: distill(clips, features, tmp_path / str(share), settings, Teaching(audio_scale=3.0, truth=share),
+        share: distill(clips, features, tmp_path / str(share), settings, Teaching(audio_guidance_scale=3.0, truth=share),
                        teacher_folder=tmp_path)
         for share in (0.0, 1.0)
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_the_truth_may_have_its_share(clips, features, teacher, tmp_path) -> Non
 def test_the_student_comes_nearer(clips, features, teacher, tmp_path) -> None:
     teacher.export(tmp_path)
     settings = replace(DISTILL_TRAINING, steps=25, rate=2e-3, average_decay=0.8, phases=(PHASE,))
-    figures = distill(clips, features, tmp_path, settings, Teaching(audio_scale=3.0, num_steps=2))
+    figures = distill(clips, features, tmp_path, settings, Teaching(audio_guidance_scale=3.0, num_steps=2))
     assert figures["error_after"] < 0.7 * figures["error_before"]
     kept = NanoNetworks.from_folder(tmp_path / "stages" / "teacher")
     student = NanoNetworks.from_folder(tmp_path)
@@ -89,5 +89,5 @@ def test_the_student_comes_nearer(clips, features, teacher, tmp_path) -> None:
         torch.testing.assert_close(kept.state_dict()[name], weight)
     assert not torch.equal(student.transformer.proj_out.weight, teacher.transformer.proj_out.weight)
     # A second call continues with the teacher that was put aside, not with the student.
-    again = distill(clips, features, tmp_path, settings, Teaching(audio_scale=3.0, num_steps=2))
+    again = distill(clips, features, tmp_path, settings, Teaching(audio_guidance_scale=3.0, num_steps=2))
     assert again["error_before"] == pytest.approx(figures["error_before"])

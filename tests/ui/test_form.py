@@ -16,7 +16,7 @@ def test_a_form_becomes_the_request_it_shows() -> None:
     form = Form("p.png", "a.wav", True, "b.wav", "in-turn", "nano", " 12 ", "dancing", 6, 3.0, "whole", "ping-pong")
     request = form.to_request()
     assert [s.audio for s in request.speakers] == ["a.wav", "b.wav"]
-    assert (request.seed, request.steps, request.audio_scale, request.framing) == (12, 6, 3.0, "whole")
+    assert (request.seed, request.steps, request.audio_guidance_scale, request.framing) == (12, 6, 3.0, "whole")
     assert (request.arrangement, request.short_source) == ("in-turn", "ping-pong")
     assert request.prompt == "", "nano takes no prompt"
 
@@ -54,17 +54,17 @@ def test_page_and_command_line_ask_for_the_same_film(picture: Path, voice: Path)
     edits = {
         "source": str(picture), "revision": 3, "cuts": [4.0],
         "pins": [{"time": 1.0, "source": 2.5, "image": None, "url": None}],
-        "spans": [{"start": 0, "stop": 3.5, "prompt": None, "adherence": "inside"}],
+        "spans": [{"start": 0, "stop": 3.5, "prompt": None, "reference_placement": "inside"}],
     }  # fmt: skip
     form = Form(
-        source=str(picture), voice=str(voice), seed="11", steps=2, audio_scale=3.0, framing="whole", edits=edits,
-        short_source="ping-pong", long_source="keep", adherence="adjacent", background=0.25, output_rate="source",
+        source=str(picture), voice=str(voice), seed="11", steps=2, audio_guidance_scale=3.0, framing="whole", edits=edits,
+        short_source="ping-pong", long_source="keep", reference_placement="adjacent", background=0.25, output_rate="source",
     )  # fmt: skip
     parser = argparse.ArgumentParser()
     add_request(parser)
     flags = (
-        f"--source {picture} --audio {voice} --seed 11 --steps 2 --audio-scale 3 --framing whole --keyframe 1=2.5 "
-        "--cut 4 --adherence adjacent --adherence 0-3.5=inside --short-source ping-pong --long-source keep "
+        f"--source {picture} --audio {voice} --seed 11 --steps 2 --audio-guidance-scale 3 --framing whole --keyframe 1=2.5 "
+        "--cut 4 --reference-placement adjacent --reference-placement 0-3.5=inside --short-source ping-pong --long-source keep "
         "--background 0.25 --output-rate source"
     )
     assert form.to_request().to_dict() == read_request(parser.parse_args(flags.split())).to_dict()
@@ -94,7 +94,7 @@ def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tm
 
     request = GenerationRequest(
         str(picture), (Speaker(str(voice), (0, 0, 90, 30)), Speaker(str(voice), (0, 32, 90, 63))), seed=12,
-        arrangement="in-turn", adherence="adjacent", guides=(Guide(0, 2, adherence="inside"),), cuts=(1.5,),
+        arrangement="in-turn", reference_placement="adjacent", guides=(Guide(0, 2, reference_placement="inside"),), cuts=(1.5,),
         keyframes=(Keyframe(1.0, image=str(picture)), Keyframe(2.0, source_seconds=0.5)), background=0.5,
         short_source="stop", long_source="keep", output_rate="source", steps=3,
     )  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tm
     for old, new in served.items():
         text = text.replace(old, new)
     settings = request.resolve()
-    explicit = {"audio_scale": settings.audio_scale, "framing": settings.framing}
+    explicit = {"audio_guidance_scale": settings.audio_guidance_scale, "framing": settings.framing}
     assert json.loads(json.dumps(again.to_dict())) == json.loads(text) | explicit
 
 

@@ -99,7 +99,7 @@ def test_a_pin_that_the_page_cannot_have_made_is_refused(picture: Path, voice: P
     "edits",
     [
         {"spans": [{"start": 2, "stop": 1}]},
-        {"spans": [{"start": 0, "stop": 1, "adherence": "closest"}]},
+        {"spans": [{"start": 0, "stop": 1, "reference_placement": "closest"}]},
         {"spans": [{"start": 0, "stop": 1, "prompt": 7}]},
         {"spans": [{}]},
         {"spans": "all"},
@@ -145,7 +145,9 @@ def test_auto_says_what_it_chose_and_makes_such_a_film(picture, voice):
 
 
 def test_what_the_browser_remembers_comes_back() -> None:
-    form = Form(seed="99", steps=9, audio_scale=3.5, framing="whole", arrangement="in-turn", short_source="stop")
+    form = Form(
+        seed="99", steps=9, audio_guidance_scale=3.5, framing="whole", arrangement="in-turn", short_source="stop"
+    )
     stored = handlers.remember(*[getattr(form, name) for name in FORM_FIELDS])["remembered"]
     assert "source" not in stored and "voice" not in stored
     restored = handlers.restore(stored, "nano")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from infinitetalk.config.request import Lock
+from infinitetalk.config.request import Composite
 from infinitetalk.media.images import load_image
 from infinitetalk.ui import lock
 from infinitetalk.ui.form import Form
@@ -17,9 +17,9 @@ from tests.ui.conftest import REPOSITORY, open_page, write_tone
 from tests.vision.conftest import PHOTO, shifted, write_film
 
 
-@pytest.mark.parametrize("chosen", [None, Lock(), Lock("2"), Lock("0.3,0.5")])
+@pytest.mark.parametrize("chosen", [None, Composite(), Composite("2"), Composite("0.3,0.5")])
 def test_a_form_gives_the_lock_that_filled_it(chosen) -> None:
-    assert Form(source="a.png", voice="a.wav", **lock.from_lock(chosen)).to_request().lock == chosen
+    assert Form(source="a.png", voice="a.wav", **lock.from_lock(chosen)).to_request().composite == chosen
 
 
 @pytest.fixture(scope="module")

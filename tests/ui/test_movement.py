@@ -15,7 +15,7 @@ from infinitetalk.planning.chunks import plan_chunks
 from infinitetalk.ui import movement, rendering
 from infinitetalk.ui.form import Form
 from infinitetalk.vision.camera_path import load_path
-from infinitetalk.vision.tracking import Followed
+from infinitetalk.vision.tracking import TrackingScore
 from tests.ui.conftest import REPOSITORY, open_page, write_tone
 
 
@@ -56,8 +56,8 @@ def test_what_will_be_made_is_shown_before_the_film(text_file: Path) -> None:
 
 def test_a_chunk_that_did_not_follow_is_marked_and_says_what_to_try() -> None:
     chunks = plan_chunks(150, source_seconds=6.0)
-    good = Followed(0.97, True, "The camera follows the path.")
-    bad = Followed(0.2, False, "The camera follows the path poorly; ask for a slower movement.")
+    good = TrackingScore(0.97, True, "The camera follows the path.")
+    bad = TrackingScore(0.2, False, "The camera follows the path poorly; ask for a slower movement.")
     events = [ChunkFinished(i, 2, Path("a.mp4"), 0.0, 1.0, 7, {}, {"camera": one}) for i, one in enumerate((good, bad))]
     strip = rendering.chunk_strip(chunks, events)
     assert strip.count("missed") == 1 and "Chunk 2: The camera follows the path poorly" in strip

@@ -15,7 +15,7 @@ from infinitetalk.vision.camera_path import PRESETS, intrinsics, preset_path, to
 from infinitetalk.vision.depth import in_subject_distances, person_before_wall, scene_depth
 from infinitetalk.vision.point_cloud import render_path
 from infinitetalk.vision.rays import ray_embedding
-from infinitetalk.vision.tracking import camera_followed
+from infinitetalk.vision.tracking import camera_tracking_score
 
 CASES = Path(__file__).parents[1] / "parity" / "cases"
 
@@ -51,26 +51,26 @@ def test_the_path_is_read_back_from_its_pictures(photo, scene, name):
     asked = path.w2c(16)
     frames = [frame for frame, _ in render_path(photo, scene.depth, matrix_of(photo), asked)]
     motion = estimate_motion(frames, depth=scene.depth)
-    score = camera_followed(asked, to_w2c(motion.values))
+    score = camera_tracking_score(asked, to_w2c(motion.values))
     assert score.value > 0.95 and score.good, score
     assert motion.followed == 1.0
     again = as_path(motion, name)
-    assert len(again.points) <= 16 and camera_followed(asked, again.w2c(16)).value > 0.95
+    assert len(again.points) <= 16 and camera_tracking_score(asked, again.w2c(16)).value > 0.95
 
 
 @pytest.mark.parametrize("name", ["pan", "tilt", "push in", "handheld"])
 def test_without_depth_everything_lies_on_a_plane(photo, scene, name):
     asked = preset_path(name, 0.8, 0.6).w2c(16)
     frames = [frame for frame, _ in render_path(photo, scene.depth, matrix_of(photo), asked)]
-    assert camera_followed(asked, to_w2c(estimate_motion(frames).values)).value > 0.8
+    assert camera_tracking_score(asked, to_w2c(estimate_motion(frames).values)).value > 0.8
 
 
 def test_a_resting_camera_is_not_taken_for_a_moving_one(photo):
     random = np.random.default_rng(0)
     frames = [np.clip(photo + random.normal(0, 4, photo.shape), 0, 255).astype(np.uint8) for _ in range(26)]
     still = to_w2c(estimate_motion(frames).values)
-    assert camera_followed(preset_path("pan", 1.0, 1.0).w2c(26), still).value < 0.2
-    assert camera_followed(np.tile(np.eye(4), (26, 1, 1)), still).good
+    assert camera_tracking_score(preset_path("pan", 1.0, 1.0).w2c(26), still).value < 0.2
+    assert camera_tracking_score(np.tile(np.eye(4), (26, 1, 1)), still).good
 
 
 def test_something_moving_before_the_camera_is_weighed_down(photo, scene):
@@ -79,7 +79,7 @@ def test_something_moving_before_the_camera_is_weighed_down(photo, scene):
     patch = photo[150:230, 150:230]
     for index, frame in enumerate(frames):
         frame[40 + 3 * index : 120 + 3 * index, 60:140] = patch
-    assert camera_followed(asked, to_w2c(estimate_motion(frames, depth=scene.depth).values)).value > 0.95
+    assert camera_tracking_score(asked, to_w2c(estimate_motion(frames, depth=scene.depth).values)).value > 0.95
 
 
 def test_nothing_to_follow_is_told():
@@ -89,9 +89,9 @@ def test_nothing_to_follow_is_told():
 
 def test_a_poor_result_gets_advice(photo):
     asked = preset_path("pan", 1.0, 1.0).w2c(26)
-    half = camera_followed(asked, preset_path("pan", 0.3, 1.0).w2c(26))
+    half = camera_tracking_score(asked, preset_path("pan", 0.3, 1.0).w2c(26))
     assert half.value > 0.95 and not half.good and "% as far as asked" in half.sentence and "strength" in half.sentence
-    other = camera_followed(asked, preset_path("tilt", 1.0, 1.0).w2c(26))
+    other = camera_tracking_score(asked, preset_path("tilt", 1.0, 1.0).w2c(26))
     assert abs(other.value) < 0.2 and not other.good
 
 

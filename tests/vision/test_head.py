@@ -13,7 +13,7 @@ from infinitetalk.paths import assets_dir
 from infinitetalk.vision.head_motion import HeadMotion, begun, lively, read_head
 from infinitetalk.vision.head_pose import face_points, head_pose
 from infinitetalk.vision.head_turn import Head, HeadTurn
-from infinitetalk.vision.tracking import head_followed
+from infinitetalk.vision.tracking import head_tracking_score
 from tests.vision.conftest import PHOTO, write_film
 
 SIDE = 256
@@ -41,15 +41,15 @@ def test_yaw_and_pitch_are_followed(portrait) -> None:
     assert np.corrcoef(measured[:, 2], WAVES[:, 2])[0, 1] > 0.95
     far = measured.std(axis=0) / WAVES.std(axis=0)
     assert (far > 0.6).all() and (far < 1.5).all(), "as far as asked, about"
-    followed = head_followed(WAVES, measured)
+    followed = head_tracking_score(WAVES, measured)
     assert followed.good, followed.sentence
 
 
 def test_without_the_toggle_nothing_follows(portrait) -> None:
-    still = head_followed(WAVES, head_pose(face_points(np.repeat(portrait[None], 30, axis=0))))
+    still = head_tracking_score(WAVES, head_pose(face_points(np.repeat(portrait[None], 30, axis=0))))
     assert not still.good and abs(still.value) < 0.2
-    assert head_followed(0.05 * WAVES, WAVES) is None, "hardly anything was asked for"
-    assert head_followed(WAVES, np.full_like(WAVES, np.nan)) is None, "no face"
+    assert head_tracking_score(0.05 * WAVES, WAVES) is None, "hardly anything was asked for"
+    assert head_tracking_score(WAVES, np.full_like(WAVES, np.nan)) is None, "no face"
 
 
 def test_no_turn_moves_nothing_and_the_border_never_moves(portrait) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from infinitetalk.config.motion import MOVEMENTS
+from infinitetalk.config.camera import MOVEMENTS
 from infinitetalk.media.framing import resize_and_crop
 from infinitetalk.stages.camera import measured
 from infinitetalk.vision.camera_path import preset_path

@@ -24,7 +24,7 @@ from infinitetalk.vision.pose import (
 from infinitetalk.vision.pose_draw import draw_skeletons
 from infinitetalk.vision.pose_edit import fill_gaps, retarget, retime, smooth
 from infinitetalk.vision.pose_file import load_pose, save_pose
-from infinitetalk.vision.tracking import pose_followed
+from infinitetalk.vision.tracking import pose_tracking_score
 
 # A standing person in a picture of 512 x 768 pixels.
 STANDING = np.array([
@@ -217,13 +217,13 @@ def test_score_in_percent_of_body_height():
     asked = standing(10)
     tall = body_height(asked.joints[0], asked.seen[0])
     assert 560 < tall < 680  # drawn 530 from nose to ankle
-    same = pose_followed(asked, asked)
+    same = pose_tracking_score(asked, asked)
     assert same.value == 0 and same.good
     off = dataclasses.replace(asked, joints=asked.joints + np.float32([0.1 * tall, 0]))
-    score = pose_followed(asked, off.resized(256, 384))
+    score = pose_tracking_score(asked, off.resized(256, 384))
     assert score.value == pytest.approx(10, abs=0.1) and not score.good and "raise the strength" in score.sentence
     nobody = dataclasses.replace(asked, confidence=np.zeros_like(asked.confidence))
-    lost = pose_followed(asked, nobody)
+    lost = pose_tracking_score(asked, nobody)
     assert not lost.good and "No joint" in lost.sentence
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from infinitetalk.checkpoints.loading import Models
-from infinitetalk.config.motion import MOVEMENTS
-from infinitetalk.config.request import Camera, GenerationRequest, Head, Lock, Pose, Speaker
+from infinitetalk.config.camera import MOVEMENTS
+from infinitetalk.config.request import Camera, Composite, GenerationRequest, Head, Pose, Speaker
 from infinitetalk.events import ChunkFinished
 from infinitetalk.media.video import open_source
 from infinitetalk.paths import assets_dir
@@ -27,7 +27,7 @@ from infinitetalk.vision.camera_path import preset_path
 from infinitetalk.vision.head_pose import face_points, head_pose
 from infinitetalk.vision.pose_edit import EASED_FRAMES
 from infinitetalk.vision.pose_extract import read_pose
-from infinitetalk.vision.tracking import head_followed
+from infinitetalk.vision.tracking import head_tracking_score
 
 _NETWORK_AMOUNT = 0.8  # as far as nano's camera network was made for
 _UPPER_LIP, _LOWER_LIP = 13, 14  # points of the face mesh
@@ -42,7 +42,7 @@ def measure(seconds: float | None = None) -> dict[str, Any]:
 
     seconds: of the film; None for the whole sentence.
     """
-    choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}, "lock": {"lock": Lock()}}
+    choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}, "lock": {"lock": Composite()}}
     choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
     choices |= {f"network {name}": {"camera": Camera("uni3c", name, _NETWORK_AMOUNT)} for name in MOVEMENTS}
     choices["network pose"] = {}
@@ -65,7 +65,9 @@ def measure(seconds: float | None = None) -> dict[str, Any]:
             cost = whole - still_cost if request.controls else redrawing
             if name == "network pose":
                 lively = head_pose(_points(Path(folder) / "head-lively" / "output.mp4"))
-                scores["head"] = round(head_followed(lively[EASED_FRAMES:], head_pose(points[EASED_FRAMES:])).value, 3)
+                scores["head"] = round(
+                    head_tracking_score(lively[EASED_FRAMES:], head_pose(points[EASED_FRAMES:])).value, 3
+                )
             found[name] = scores | {
                 "seconds_per_second": round(cost, 3),
                 "lips": round(float(np.corrcoef(opening, still)[0, 1]), 3),
@@ -96,7 +98,7 @@ def _film(request: GenerationRequest, models: Models, folder: Path) -> tuple[dic
         if isinstance(event, ChunkFinished):
             redrawing += event.seconds.get("redrawing", 0.0)
             length = event.stop_seconds
-            for name, one in event.followed.items():
+            for name, one in event.tracking.items():
                 scores.setdefault(name, []).append(round(one.value, 3))
     whole = time.perf_counter() - started
     return scores, redrawing / length, whole / length, _points(folder / "output.mp4")

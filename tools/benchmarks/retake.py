@@ -12,7 +12,7 @@ from typing import Any
 from infinitetalk.benchmarks.film import speech_of
 from infinitetalk.config.request import GenerationRequest, Speaker
 from infinitetalk.events import ChunkFinished
-from infinitetalk.jobs.retakes import Recipe
+from infinitetalk.jobs.retakes import TakeOverrides
 from infinitetalk.paths import assets_dir
 from infinitetalk.pipeline import generate, load_models, retake
 
@@ -28,7 +28,7 @@ def measure(num_chunks: int = 20, times: int = 3) -> dict[str, Any]:
         whole, own = [], []
         for number in range(times):
             started = time.perf_counter()
-            for event in retake(Path(folder) / "job", len(made) // 2, Recipe(seed=100 + number), models):
+            for event in retake(Path(folder) / "job", len(made) // 2, TakeOverrides(seed=100 + number), models):
                 if isinstance(event, ChunkFinished) and event.index == len(made) // 2:
                     own.append(round(sum(event.seconds.values()), 2))
             whole.append(round(time.perf_counter() - started, 2))

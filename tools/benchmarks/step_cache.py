@@ -29,12 +29,14 @@ def compare(kinds: list[str], size: tuple[int, int] = MID_SIZE, steps: int | Non
     relative_error: L2 norm of the latents' difference over that of the exact ones. of_plain: seconds over the plain
     way's, whose every step costs the same.
     """
-    settings = Settings(model="infinitetalk-14b-single", steps=steps or 40, shift=7.0, text_scale=5.0, audio_scale=4.0)
+    settings = Settings(
+        model="infinitetalk-14b-single", steps=steps or 40, shift=7.0, guidance_scale=5.0, audio_guidance_scale=4.0
+    )
     torch.manual_seed(0)
     grid = token_grid(*size)
     workload = Workload(
         "mid", MID_CONFIG, latent_shape=(grid[0], size[0] // 8, size[1] // 8), image_tokens=257, text_tokens=77,
-        steps=settings.steps, text_scale=settings.text_scale, audio_scale=settings.audio_scale,
+        steps=settings.steps, guidance_scale=settings.guidance_scale, audio_guidance_scale=settings.audio_guidance_scale,
     )  # fmt: skip
     found: dict[str, object] = {"steps": settings.steps, "tokens": grid[0] * grid[1] * grid[2]}
     with torch.inference_mode():
@@ -43,7 +45,7 @@ def compare(kinds: list[str], size: tuple[int, int] = MID_SIZE, steps: int | Non
         inputs = random_inputs(workload, model, generator)
         noise = torch.randn((1, 16, *workload.latent_shape), generator=generator)
         times = timesteps(settings.steps, settings.shift)
-        guidance = make_guidance(settings.text_scale, settings.audio_scale)
+        guidance = make_guidance(settings.guidance_scale, settings.audio_guidance_scale)
         laps = [time.process_time()]
         denoise(
             PlainNetwork(model), inputs, noise, noise[:, :, :3], timesteps=times[:3], guidance=guidance,

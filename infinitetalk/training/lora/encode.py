@@ -29,7 +29,7 @@ from ...media.audio import load_speech_16k
 from ...media.framing import to_network_range
 from ...models.image_encoder import encode_image
 from ...models.text_encoder import encode_text
-from ...models.vae import as_encoded, encode_video, picture_scale
+from ...models.vae import as_encoded, decoder_upscale, encode_video
 from ...planning.chunks import NUM_CHUNK_FRAMES
 from .footage import ChunkPlace, Footage
 from .networks import ModelFiles
@@ -118,7 +118,7 @@ class _Encoder:
         vae, image_encoder = (self.files.load(name, self.device) for name in ("vae", "image_encoder"))
         # What conditions are made of, without the networks that take no part in it.
         models = Models(spec=self.files.spec, transformer=vae, vae=vae, image_encoder=image_encoder, audio_encoder=vae)
-        scale = picture_scale(vae)  # pictures are read as generation reads them and then brought to size
+        scale = decoder_upscale(vae)  # pictures are read as generation reads them and then brought to size
         started = time.monotonic()
         for count, (place, file) in enumerate(zip(places, files, strict=True), 1):
             film = films[place.film]

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ...config.constants import FRAMES_PER_SECOND
 from ...errors import InputError, MediaError
 from ...media.buckets import BUCKETS
 from ...media.cuts import find_cuts
 from ...media.faces import Square, cut, face_square, find_faces
 from ...media.framing import choose_bucket, resize_and_crop
 from ...media.probe import probe
-from ...media.video import FRAMES_PER_SECOND, VideoSource
+from ...media.video import VideoSource
 from ...models.specs import ModelSpec
 from ...planning.chunks import NUM_CHUNK_FRAMES
 from ..references import reference_frames

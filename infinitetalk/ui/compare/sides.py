@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...comparison.sides import Side, job_takes, open_side
-from ...config.request import FRAMES_PER_SECOND
+from ...config.constants import FRAMES_PER_SECOND
 from ...errors import InputError, UserError
 from ...jobs.queue import job_state
 from .. import rendering

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ...config.request import FRAMES_PER_SECOND
+from ...config.constants import FRAMES_PER_SECOND
 from ...errors import UserError
 from ...jobs.queue import JobState, job_state
 from .. import rendering

@@ -115,7 +115,7 @@ def to_guides(spans: Any) -> tuple[Guide, ...]:
             span.get("start"),
             span.get("stop"),
             span.get("prompt") or None,
-            span.get("adherence") or None,
+            span.get("reference_placement") or None,
             span.get("steering"),
         )  # fmt: skip
         for span in _tables("stretches", spans)

@@ -1,4 +1,4 @@
-// Stretches that are guided otherwise than the rest: {start, stop, prompt, adherence, steering} each, a bar with two ends
+// Stretches that are guided otherwise than the rest: {start, stop, prompt, reference_placement, steering} each, a bar with two ends
 // to pull. steering: how many times as strongly pose and camera networks act there.
 const STEERINGS = [["0", "not at all"], ["0.5", "half as strongly"], ["1.5", "half again as strongly"], ["2", "twice as strongly"]];
 
@@ -12,10 +12,10 @@ class Spans {
       type: "text", maxlength: "2000", placeholder: "as in the rest of the film",
       onchange: () => this.set({ prompt: this.prompt.value.trim() || null }),
     });
-    this.adherence = el("select", { onchange: () => this.set({ adherence: this.adherence.value || null }) });
+    this.reference_placement = el("select", { onchange: () => this.set({ reference_placement: this.reference_placement.value || null }) });
     this.help = el("span", { class: "tl-help" });
     this.promptField = el("label", { class: "tl-wide" }, "What happens in this stretch", this.prompt);
-    this.adherenceField = el("label", {}, "Keeps to the source", this.adherence, this.help);
+    this.adherenceField = el("label", {}, "Keeps to the source", this.reference_placement, this.help);
     this.steering = el("select", { onchange: () => this.set({ steering: this.steering.value === "" ? null : Number(this.steering.value) }) });
     this.steeringField = el("label", {}, "Pose and camera act", this.steering);
     this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.adherenceField, this.steeringField);
@@ -33,7 +33,7 @@ class Spans {
 
   get firstField() {
     const { guides } = this.timeline.state;
-    return guides.prompt ? this.prompt : guides.adherences.length ? this.adherence : this.steering;
+    return guides.prompt ? this.prompt : guides.adherences.length ? this.reference_placement : this.steering;
   }
 
   take(list) {
@@ -61,7 +61,7 @@ class Spans {
     if (!this.possible) return;
     const chunk = timeline.state.chunks[timeline.chunkAt(timeline.time)];
     timeline.edit(() => {
-      const span = { start: timeline.frame(chunk.new_start), stop: timeline.frame(chunk.stop), prompt: null, adherence: null, steering: null };
+      const span = { start: timeline.frame(chunk.new_start), stop: timeline.frame(chunk.stop), prompt: null, reference_placement: null, steering: null };
       this.list.push(span);
       timeline.pins.selected = null;
       this.selected = this.list.length - 1;
@@ -95,7 +95,7 @@ class Spans {
     this.list.forEach((span, i) => {
       const node = this.layer.children[i] || this.make(i);
       const strength = STEERINGS.find(([factor]) => Number(factor) === span.steering)?.[1] ?? (span.steering == null ? "" : `${span.steering} times`);
-      const words = [span.prompt, this.words(span.adherence), strength && `steered ${strength}`].filter(Boolean).join("; ") || "like the rest";
+      const words = [span.prompt, this.words(span.reference_placement), strength && `steered ${strength}`].filter(Boolean).join("; ") || "like the rest";
       node.classList.toggle("chosen", i === this.selected);
       const label = `Stretch ${clock(span.start)} to ${clock(span.stop)}: ${words}`;
       if (node.title !== label) { node.title = label; node.setAttribute("aria-label", label); node.lastChild.textContent = words; }
@@ -103,8 +103,8 @@ class Spans {
     this.move();
   }
 
-  words(adherence) {
-    return this.timeline.state?.guides?.adherences.find(([name]) => name === adherence)?.[1].split(":")[0] || "";
+  words(reference_placement) {
+    return this.timeline.state?.guides?.adherences.find(([name]) => name === reference_placement)?.[1].split(":")[0] || "";
   }
 
   make(index) {
@@ -160,11 +160,11 @@ class Spans {
       ...[...STEERINGS, ...own].map(([factor, text]) => el("option", { value: factor }, text)));
     this.steering.value = span.steering == null ? "" : String(span.steering);
     if (document.activeElement !== this.prompt) this.prompt.value = span.prompt || "";
-    if (this.adherence.length !== guides.adherences.length + 1) {
-      this.adherence.replaceChildren(el("option", { value: "" }, "as the rest of the film"),
+    if (this.reference_placement.length !== guides.adherences.length + 1) {
+      this.reference_placement.replaceChildren(el("option", { value: "" }, "as the rest of the film"),
         ...guides.adherences.map(([name, text]) => el("option", { value: name }, text.split(":")[0])));
     }
-    this.adherence.value = span.adherence || "";
-    this.help.textContent = guides.adherences.find(([name]) => name === span.adherence)?.[1].split(": ")[1] || "";
+    this.reference_placement.value = span.reference_placement || "";
+    this.help.textContent = guides.adherences.find(([name]) => name === span.reference_placement)?.[1].split(": ")[1] || "";
   }
 }

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...config.motion import FOLLOW
-from ...config.request import ADHERENCES, FRAMES_PER_SECOND, GenerationRequest
+from ...config.constants import FRAMES_PER_SECOND
+from ...config.request import REFERENCE_PLACEMENTS, GenerationRequest
+from ...config.shares import FOLLOW
 from ...models.specs import get_spec
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def timeline_state(
         "spans": [dict(span) for span in edits["spans"]],
         "guides": {
             "prompt": get_spec(plan.settings.model).takes_prompt,
-            "adherences": [] if still else list(ADHERENCES.items()),
+            "adherences": [] if still else list(REFERENCE_PLACEMENTS.items()),
             "steering": bool(request.controls),
         },
         "revision": edits["revision"],

@@ -251,7 +251,7 @@ def test_four_hundred_chunks_and_two_hundred_pins_answer_within_50_ms(page: Any)
           const pins = [...Array(200).keys()].map(
             (i) => ({ time: 5.7 * i + 0.4, source: 5.7 * i, image: null, url: null }));
           const spans = [...Array(40).keys()].map((i) => (
-            { start: 28 * i, stop: 28 * i + 9, prompt: `Stretch ${i}`, adherence: null }));
+            { start: 28 * i, stop: 28 * i + 9, prompt: `Stretch ${i}`, reference_placement: null }));
           timeline.update({ id: 'long', duration, frame_rate: 25, source: { kind: 'video', duration, short: 'hold' },
             chunks, pins, spans, cuts: [100, 200], source_cuts: [100, 200], own_cuts: false, revision: 0,
             guides: { prompt: true, adherences: [['edge', 'middle: the first picture']] },

@@ -8,7 +8,7 @@ import sys
 _ARENA_MAX = -8  # glibc's <malloc.h>
 
 
-def one_heap() -> None:
+def share_one_arena() -> None:
     """Have all threads of this process share one heap, where the C library is glibc.
 
     Every thread otherwise gets a heap of its own that keeps what it once needed: 60 MB more after a minute of film,

@@ -11,7 +11,7 @@ _NOTES = {
 }
 
 
-def quiet_libraries() -> None:
+def limit_library_logs() -> None:
     """Let these libraries speak of errors only; to be called before they are imported."""
     for name in _NOTES:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -23,7 +23,7 @@ def together(*command: str) -> str:
 
 def test_two_processes_compute_what_one_does_or_refuse() -> None:
     cases = ("2,4,none", "3,4,none", "2,4,mag", "2,2,none")
-    said = together("tests/runtime/team_worker.py", *cases)
+    said = together("tests/runtime/process_group_worker.py", *cases)
     lines = [line for line in said.splitlines() if line.startswith("process 0")]
     shared, heads, cache, small = lines
     assert float(shared.rsplit(" ", 1)[1]) < 1e-5

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """rank: of this process, 0 leads. size: how many there are."""
 
     rank: int = 0
@@ -68,14 +68,14 @@ class Team:
 
 
 @functools.cache
-def team() -> Team:
+def process_group() -> ProcessGroup:
     """This process's place among those that `torchrun` started; alone without it. The first call joins the others.
 
     Each process sees one card only, its own, so that everything else may speak of "the" card.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if size == 1:
-        return Team()
+        return ProcessGroup()
     local = int(os.environ.get("LOCAL_RANK", rank))
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[local] if local < len(visible) else str(local)
@@ -86,7 +86,7 @@ def team() -> Team:
     atexit.register(torch.distributed.destroy_process_group)
     if rank:  # the leader speaks for all
         logging.disable(logging.WARNING)
-    return Team(rank, size)
+    return ProcessGroup(rank, size)
 
 
 def share_tokens(transformer: InfiniteTalkTransformer, settings: Settings, device: torch.device) -> None:
@@ -95,7 +95,7 @@ def share_tokens(transformer: InfiniteTalkTransformer, settings: Settings, devic
     Raises:
         InputError: the network's heads or the settings cannot be shared out.
     """
-    members = team()
+    members = process_group()
     if members.size == 1:
         return
     heads = transformer.config.num_heads
@@ -128,7 +128,7 @@ def share_tokens(transformer: InfiniteTalkTransformer, settings: Settings, devic
 class TokenShares:
     """This process's tokens: an even stretch of every latent frame's."""
 
-    members: Team
+    members: ProcessGroup
 
     def take(
         self, tokens: Sequence[Tensor], rotary: Tensor, shape: tuple[int, int, int]

@@ -14,12 +14,12 @@ from infinitetalk.config.presets import load_preset
 from infinitetalk.errors import InputError
 from infinitetalk.models.control import Added, Control
 from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.runtime.team import share_tokens, team
+from infinitetalk.runtime.process_group import process_group, share_tokens
 from infinitetalk.sampling.teacache import TeaCache, TeaCacheConfig
 
 
 def compare(num_heads: int, rows: int, cache: str) -> None:
-    members = team()
+    members = process_group()
     torch.manual_seed(0)
     network = InfiniteTalkTransformer(
         text_len=2, text_dim=8, dim=48, ffn_dim=64, freq_dim=16, num_heads=num_heads, num_layers=3, audio_blocks=2,
