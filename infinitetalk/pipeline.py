@@ -3,8 +3,9 @@
     for event in generate(request, load_models(request), job_dir="jobs/a"):
         ...                               # Progress | ChunkFinished | Finished
 
-The work runs in a thread of its own, so that events arrive when they happen. A second one encodes each finished chunk
-while the next is denoised on a graphics card; on a processor the next one waits for it.
+Prepare the film once -> for each chunk resolve a job -> stages before -> generate -> stages after -> encode and store
+-> assemble. The work runs in a thread of its own, so that events arrive when they happen. A second thread encodes each
+finished chunk while the next is denoised on a graphics card; on a processor the next one waits for it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,11 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config.constants import FRAMES_PER_SECOND
-from .config.former_names import with_former_names
 from .config.request import GenerationRequest
 from .errors import InputError, JobError
 from .events import Event, Finished, Progress
@@ -29,10 +27,29 @@ from .runtime.malloc_arenas import share_one_arena
 if TYPE_CHECKING:
     from .checkpoints.loading import Models
     from .jobs.folder import JobFolder
+    from .jobs.progress import Clock
     from .jobs.retakes import TakeOverrides
-    from .planning.film import FilmPlan
+    from .jobs.takes import TakeStore
+    from .planning.chunks import Chunk
+    from .planning.film import Film, FilmPlan
 
 ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run in a job's folder.
+
+    report: takes events in their order, from any thread. should_stop: asked between two steps.
+    writes: False in a process that only helps another one to compute (runtime/process_group.py).
+    """
+
+    folder: JobFolder
+    film: Film
+    models: Models
+    report: Callable[[Event], None]
+    should_stop: ShouldStop
+    writes: bool = True
 
 
 def plan(request: GenerationRequest) -> FilmPlan:
@@ -41,9 +58,9 @@ def plan(request: GenerationRequest) -> FilmPlan:
     Raises:
         UserError: in the user's words, for whatever cannot be used.
     """
-    from .planning.film import prepare
+    from .stages import prepare_film
 
-    film = prepare(request)
+    film = prepare_film(request)
     film.source.close()
     return film.plan
 
@@ -59,11 +76,12 @@ def load_models(request: GenerationRequest) -> Models:
 
     from .checkpoints.loading import load
     from .models.specs import get_spec
+    from .runtime.auto import settled
     from .runtime.fit import checked_device, fit
 
     limit_library_logs()
     share_one_arena()
-    settings = request.resolve()
+    settings = settled(request).resolve()
     checked_device(settings.device)  # before minutes of loading
     models = load(
         get_spec(settings.model),
@@ -87,14 +105,18 @@ def generate(
     """Make the film of `request` in the new folder `job_dir`.
 
     Args:
-        should_stop: asked between two steps; when it says True the job ends with a playable film of what is finished.
+        should_stop: called between two steps; when it returns True the job ends with a playable film of what is
+            finished.
 
     Raises:
         UserError: an input, the folder or the disk cannot be used. What was finished stays; `resume` continues.
     """
-    job, film_plan = _prepare_job(request, job_dir)
-    yield Progress("preparing", 0.0, 0.0, film_plan.seconds_high or None, num_chunks=len(film_plan.chunks))
-    yield from _events(job, models, should_stop)
+    from .stages import prepare_film
+
+    film = prepare_film(request)  # nothing is written for a request that cannot work
+    folder = _create_job(film, job_dir)
+    yield Progress("preparing", 0.0, 0.0, film.plan.seconds_high or None, num_chunks=len(film.plan.chunks))
+    yield from _events(folder, film.of(folder.request), models, should_stop)
 
 
 def prepare_job(request: GenerationRequest, job_dir: str | Path) -> JobFolder:
@@ -103,19 +125,23 @@ def prepare_job(request: GenerationRequest, job_dir: str | Path) -> JobFolder:
     Raises:
         UserError: an input, the folder or the disk cannot be used.
     """
-    return _prepare_job(request, job_dir)[0]
+    from .stages import prepare_film
+
+    film = prepare_film(request)
+    film.source.close()
+    return _create_job(film, job_dir)
 
 
-def _prepare_job(request: GenerationRequest, job_dir: str | Path) -> tuple[JobFolder, FilmPlan]:
+def _create_job(film: Film, job_dir: str | Path) -> JobFolder:
     from .jobs.folder import JobFolder
     from .runtime.process_group import process_group
 
-    film_plan = plan(request)  # nothing is written for a request that cannot work
     if process_group().leads:
-        # What was found is written down, so that a resume or a later version sees the same shots.
-        JobFolder.create(job_dir, replace(request, cuts=film_plan.cuts), len(film_plan.chunks), film_plan.num_frames)
+        # The cuts that were found are written down, so that a resume or a later version has the same shots.
+        request = replace(film.request, cuts=film.plan.cuts)
+        JobFolder.create(job_dir, request, len(film.plan.chunks), film.plan.num_frames)
     process_group().wait()
-    return JobFolder.open(job_dir), film_plan
+    return JobFolder.open(job_dir)
 
 
 def resume(
@@ -128,21 +154,24 @@ def resume(
     """
     from .jobs.folder import JobFolder
     from .jobs.relink import check_media
+    from .stages import prepare_film
 
-    job = JobFolder.open(job_dir)
-    check_media(job)
-    yield from _events(job, models or load_models(job.request), should_stop)
+    folder = JobFolder.open(job_dir)
+    check_media(folder)
+    folder.check_free()
+    film = prepare_film(folder.request, str(folder.path))
+    yield from _events(folder, film, models or load_models(folder.request), should_stop)
 
 
 def retake(
     job_dir: str | Path,
     chunk: int,
-    recipe: TakeOverrides,
+    overrides: TakeOverrides,
     models: Models | None = None,
     *,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[Event]:
-    """Make one chunk of a finished job once more, as `recipe` says, and put the film together with it.
+    """Make one chunk of a finished job once more, with `overrides`, and put the film together with it.
 
     The other takes stay (`choose_take`). If it is cancelled or fails, the film and the choice are as before.
 
@@ -152,24 +181,24 @@ def retake(
     from .jobs.folder import JobFolder
     from .jobs.retakes import add_take, read_takes, write_takes
 
-    job = JobFolder.open(job_dir)
-    _check_chunk(job, chunk)
-    before = read_takes(job)
-    add_take(job, chunk, recipe)
+    folder = JobFolder.open(job_dir)
+    film = _film_with_chunk(folder, chunk)
+    before = read_takes(folder)
+    add_take(folder, chunk, overrides)
     complete = False
     try:
-        for event in _events(job, models or load_models(job.request), should_stop):
+        for event in _events(folder, film, models or load_models(folder.request), should_stop):
             complete = isinstance(event, Finished) and event.complete
             yield event
     finally:
         if not complete:
-            write_takes(job, before)
+            write_takes(folder, before)
 
 
 def choose_take(
     job_dir: str | Path, chunk: int, take: int, models: Models | None = None, *, should_stop: ShouldStop | None = None
 ) -> Iterator[Event]:
-    """Show another take of a chunk, and put the film together; what is not on disk is made again.
+    """Put another take of a chunk into the film; what is not on disk is made again.
 
     Raises:
         InputError: there is no such chunk or take.
@@ -177,32 +206,39 @@ def choose_take(
     from .jobs import retakes
     from .jobs.folder import JobFolder
 
-    job = JobFolder.open(job_dir)
-    _check_chunk(job, chunk)
-    retakes.choose_take(job, chunk, take)
-    yield from _events(job, models or load_models(job.request), should_stop)
+    folder = JobFolder.open(job_dir)
+    film = _film_with_chunk(folder, chunk)
+    retakes.choose_take(folder, chunk, take)
+    yield from _events(folder, film, models or load_models(folder.request), should_stop)
 
 
-def _check_chunk(job, chunk: int) -> None:
+def _film_with_chunk(folder: JobFolder, chunk: int) -> Film:
+    """The film of a finished job that nobody else works on, if it has such a chunk."""
     from .jobs.relink import check_media
+    from .stages import prepare_film
 
-    job.check_free()
-    check_media(job)
-    if not job.output.exists():
-        raise JobError(f"The job {job.path} has no film yet; finish it with `infinitetalk resume {job.path}` first.")
-    count = len(plan(job.request).chunks)
+    folder.check_free()
+    check_media(folder)
+    if not folder.output.exists():
+        raise JobError(
+            f"The job {folder.path} has no film yet; finish it with `infinitetalk resume {folder.path}` first."
+        )
+    film = prepare_film(folder.request, str(folder.path))
+    count = len(film.plan.chunks)
     if not 0 <= chunk < count:
+        film.source.close()
         raise InputError(
-            f"The film has chunks 0 to {count - 1}, and chunk {chunk} was asked for; `infinitetalk takes {job.path}` "
+            f"The film has chunks 0 to {count - 1}, and chunk {chunk} was given; `infinitetalk takes {folder.path}` "
             "lists them."
         )
+    return film
 
 
-def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Event]:
+def _events(folder: JobFolder, film: Film, models: Models, should_stop: ShouldStop | None) -> Iterator[Event]:
     """What `_make_film` reports from its threads, in order, until it ends or fails."""
     from .runtime.process_group import process_group
 
-    members = process_group()
+    group = process_group()
     abandoned = threading.Event()
     reported: queue.Queue[Event | BaseException | None] = queue.Queue()
 
@@ -210,9 +246,10 @@ def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Eve
         return abandoned.is_set() or (should_stop is not None and should_stop())
 
     def work() -> None:
+        run = _Run(folder, film, models, reported.put, lambda: group.any(stop()), writes=group.leads)
         try:
-            with job.locked() if members.leads else contextlib.nullcontext():
-                _make_film(job, models, reported.put, lambda: members.any(stop()), writes=members.leads)
+            with film.source, folder.locked() if group.leads else contextlib.nullcontext():
+                _make_film(run)
         except BaseException as error:  # raised again where the events are read
             reported.put(error)
         else:
@@ -230,144 +267,83 @@ def _events(job, models: Models, should_stop: ShouldStop | None) -> Iterator[Eve
         worker.join()
 
 
-def _make_film(
-    job, models: Models, report: Callable[[Event], None], should_stop: ShouldStop, *, writes: bool = True
-) -> None:
-    """The table of contents. writes: False in a process that only helps another one to compute (runtime/process_group.py)."""
-    from .generation.generator import Cancelled, FilmStream, chunk_noise, num_evaluations, to_bytes
+def _make_film(run: _Run) -> None:
+    """The table of contents."""
+    from .generation.generator import Cancelled, ChunkGenerator
     from .generation.inputs import FilmInputs
+    from .generation.reference import ShotColors
     from .jobs.preview import LatentPreview
     from .jobs.progress import Clock
-    from .jobs.tail import retimed_segment, tail_segment
-    from .jobs.takes import Takes
-    from .media.mux import mux_film
+    from .jobs.resolve import resolve_jobs
+    from .jobs.takes import TakeStore
     from .media.writer import BackgroundWriter
-    from .planning.chunks import NUM_CHUNK_FRAMES
-    from .planning.film import output_rate, prepare
-    from .runtime.timing import remember_chunk_seconds
+    from .planning.voices import FilmVoices
+    from .stages.base import StageFilm
+    from .stages.chain import StageChain
 
-    # 1. Open the inputs and plan.
-    film = prepare(job.request, str(job.path))
-    settings, spec, chunks = film.plan.settings, film.spec, film.plan.chunks
-    spared = 0.0 if job.request.camera is None else job.request.camera.spared
-    clock = Clock(film.plan, report, LatentPreview(models.vae), num_evaluations(settings, spared))
-
-    def read(share: float) -> None:
-        clock.following(share)
-        if should_stop():
-            raise Cancelled
-
-    with film.source:
-        # 2. What stays the same for the whole film: prompt, speakers' masks, how to hear and see.
-        try:
-            inputs = FilmInputs(film, models, read)
-        except Cancelled:  # nothing of this run is made; what earlier ones made stays
-            report(Finished(None, job.path, False, 0, clock.seconds))
-            return
-        stream = FilmStream(models, settings, inputs.text(), inputs.speaker_masks(), spared=spared)
-        soundtrack = film.soundtrack()
-        takes = Takes(job, film, soundtrack, models)
-        cancelled = False
+    folder, film, models = run.folder, run.film, run.models
+    clock = Clock(film.plan, run.report, LatentPreview(models.vae))
+    store = TakeStore(folder, film, film.soundtrack())
+    cancelled = False
+    try:
+        # 1. What serves the whole film.
+        jobs = resolve_jobs(folder, film)
+        voices = FilmVoices(film.voices)
+        inputs = FilmInputs(film, models, voices)
+        generator = ChunkGenerator(models, inputs.speaker_masks(), shots=ShotColors())
+        stages = StageChain(StageFilm(film, inputs, voices, clock.reading(run.should_stop), folder.take_dir))
 
         with BackgroundWriter() as background:
-            for chunk in chunks:
-                # 3. Condition: the reference and what is heard. A cut in the source begins a new shot.
-                clock.begin(chunk)
-                digest, recipe = takes.digest(chunk), takes.recipe(chunk)
-                reference = inputs.reference(chunk if recipe is None else recipe.guided(chunk))
-                if chunk.opens_shot:
-                    stream.cut()
-                if inputs.begins_shot(chunk):
-                    stream.begin_shot()
-                if (kept := takes.kept(chunk, digest)) is not None:
-                    stream.carry_on(reference, kept.context_latents, kept.last_frame)
-                    clock.skip(chunk)
-                    report(kept.event)
+            for job in jobs:
+                clock.begin(job.chunk)
+                # 2. A chunk of an earlier run is kept.
+                reference = inputs.reference(job)
+                if (kept := store.find(job)) is not None:
+                    generator.continue_from(job.chunk, reference, kept.context)
+                    clock.skip(job.chunk)
+                    run.report(kept.event)
                     continue
-                audio = inputs.audio(chunk)
-                seed = job.request.seed if recipe is None or recipe.seed is None else recipe.seed
-                noise = chunk_noise(seed, chunk.index, takes.noise_number(chunk), inputs.noise_shape(chunk))
 
-                prompt = chunk.prompt if recipe is None or recipe.prompt is None else recipe.prompt
+                # 3. Otherwise it is generated, between the stages that are on.
+                chunk_inputs = stages.before(job, inputs.chunk_inputs(job, reference))
+                clock.generating(chunk_inputs)
+                generated = generator.generate(chunk_inputs, clock.step, run.should_stop)
+                _remember_seconds(run, job.chunk, generated.seconds)
+                made = stages.after(job, chunk_inputs, generated)
+                del generated  # its frames are four times as large as their bytes
+                generator.continue_from(job.chunk, reference, made.context)
 
-                # 4. Denoise and decode.
-                shown = inputs.shown(chunk)
-                try:
-                    pictures = stream.generate_chunk(
-                        chunk,
-                        reference,
-                        audio,
-                        noise,
-                        on_step=clock.step,
-                        should_stop=should_stop,
-                        keep_context=chunk is not chunks[-1],
-                        settings=None if recipe is None else recipe.settings(settings),
-                        text=None if prompt is None else inputs.text(prompt),
-                        second=inputs.second(chunk),
-                        start=inputs.start(chunk),
-                        shown=shown,
-                    )
-                except Cancelled:
-                    cancelled = True
-                    break
-                if not writes:
-                    continue
-                if chunk.num_frames == NUM_CHUNK_FRAMES:
-                    remember_chunk_seconds(spec, settings, sum(pictures.seconds.values()))
+                # 4. Encode and store.
+                if run.writes:
+                    background.submit(store.write, job, made, run.report)
+                    if models.device.type == "cpu":
+                        background.wait()  # both want the same cores; who waits for the chunk sees it sooner
+    except Cancelled:
+        cancelled = True
 
-                # 5. Append: drawn again if asked for, then encoded and stored.
-                over = takes.faded_into(chunk)
-                if over is not None:
-                    stream.carry_on(reference, *takes.end_of(chunk, over))
-                end = stream.context_latents, stream.last_frame
-                frames, seconds = to_bytes(pictures.frames[:, chunk.kept]), pictures.seconds
-                del pictures  # four times as large as its bytes
-                redrawing = time.perf_counter()
-                steered = inputs.steered_followed(chunk, frames, shown)
-                frames, followed = inputs.redrawn(chunk, frames)
-                frames, locked = inputs.locked(chunk, frames)
-                followed |= steered | locked
-                if inputs.redraw is not None or inputs.lock is not None:
-                    seconds = seconds | {"redrawing": time.perf_counter() - redrawing}
-                background.submit(takes.store, chunk, digest, frames, seconds, *end, report, recipe, over, followed)
-                if models.device.type == "cpu":
-                    background.wait()  # both want the same cores; who waits for the chunk sees it sooner
+    # 5. Join the segments with the user's own sound.
+    run.report(_assembled(run, store, clock, cancelled=cancelled))
 
-        # 6. Join the segments with the user's own sound.
-        if not writes:
-            report(Finished(None, job.path, not cancelled, 0, clock.seconds))
-            return
-        finished = takes.finished_chunks()
-        if cancelled and takes.remade and job.output.exists():  # the film as it was is longer
-            report(Finished(job.output, job.path, False, film.plan.num_frames, clock.seconds))
-            return
-        if not finished:
-            report(Finished(None, job.path, False, 0, clock.seconds))
-            return
-        clock.finishing()
-        segments = [takes.segment(chunk) for chunk in finished]
-        if cancelled:
-            soundtrack = film.soundtrack(finished[-1].new_stop_frame / FRAMES_PER_SECOND)
-        elif film.plan.tail_seconds:
-            segments.append(tail_segment(job, film, takes.writer, segments[-1], inputs.square))
-        rate = output_rate(job.request, film.source)
-        if rate != FRAMES_PER_SECOND:
-            segments = [retimed_segment(job, takes.writer, segments, rate, soundtrack.duration_seconds)]
-        num_frames = mux_film(
-            segments,
-            soundtrack,
-            soundtrack.duration_seconds,
-            job.output,
-            metadata={
-                "title": "InfiniteTalk Studio",
-                "comment": {
-                    "seed": job.request.seed,
-                    "preset": job.request.preset,
-                    "settings": with_former_names(asdict(settings)),
-                },
-            },
-            rate=rate,
-        )
-        if rate != FRAMES_PER_SECOND:
-            segments[0].unlink()  # as large as the film itself
-    report(Finished(job.output, job.path, not cancelled, num_frames, clock.seconds))
+
+def _remember_seconds(run: _Run, chunk: Chunk, seconds: dict[str, float]) -> None:
+    """The next plan's times are those of this machine."""
+    from .planning.chunks import NUM_CHUNK_FRAMES
+    from .runtime.timing import remember_chunk_seconds
+
+    if run.writes and chunk.num_frames == NUM_CHUNK_FRAMES:
+        remember_chunk_seconds(run.film.spec, run.film.plan.settings, sum(seconds.values()))
+
+
+def _assembled(run: _Run, store: TakeStore, clock: Clock, *, cancelled: bool) -> Finished:
+    """The end of a run: the whole film, or a playable one of what is finished."""
+    from .jobs.assembly import assemble
+    from .jobs.retakes import read_takes
+
+    folder, film = run.folder, run.film
+    if not run.writes or not store.finished_chunks():
+        return Finished(None, folder.path, not cancelled, 0, clock.seconds)
+    if cancelled and read_takes(folder) and folder.output.exists():  # the film as it was is longer
+        return Finished(folder.output, folder.path, False, film.plan.num_frames, clock.seconds)
+    clock.finishing()
+    num_frames = assemble(film, store)
+    return Finished(folder.output, folder.path, not cancelled, num_frames, clock.seconds)

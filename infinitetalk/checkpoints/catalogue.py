@@ -189,7 +189,7 @@ def check_controls(names: Sequence[str], spec: ModelSpec, checkpoints_dir: str |
             continue
         shapes = _network_shapes(spec, checkpoints_dir)
         width = shapes["scale_shift_table"][-1]
-        if name == "uni3c" or spec.shipped_in is not None:
+        if name == "uni3c" or spec.shares_control_network:
             read_uni3c(path, width=width)
         elif name == "vace":
             layers = {key.split(".")[1] for key in shapes if key.startswith("blocks.")}

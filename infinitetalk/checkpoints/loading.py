@@ -202,7 +202,7 @@ def _controls(
     found, adapters = {}, []
     for name in names:
         path, width = find_control(name, checkpoints_dir, spec), transformer.config.dim
-        if name == "uni3c" or spec.shipped_in is not None:
+        if name == "uni3c" or spec.shares_control_network:
             found["camera"] = read_uni3c(path, width=width)
         elif name == "vace":
             found["pose"] = read_vace(path, width=width, num_layers=transformer.config.num_layers)

@@ -29,6 +29,11 @@ def preset_names() -> list[str]:
     return [*sorted(complete, key=lambda name: name != DEFAULT), *joined]
 
 
+def names_auto(name: str) -> bool:
+    """Whether the name is `auto` or a quality joined to it, which `runtime.auto` puts in terms of this machine."""
+    return AUTO in str(name).split("+")
+
+
 def quality_names() -> list[str]:
     """How the pictures are made, the best first."""
     return _in_order("quality")

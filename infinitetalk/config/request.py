@@ -9,20 +9,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import InputError
-from ..runtime.auto import on_this_machine
 from .camera import Camera, CameraControl, SDEdit, from_former_camera
 from .composite import Composite
 from .constants import FRAMES_PER_SECOND
 from .head import Head
 from .pose import Pose
-from .presets import load_preset, preset_names
+from .presets import load_preset, names_auto, preset_names
 from .settings import (
     MAX_STEPS,
+    Attention,
     Cache,
     Framing,
     Lora,
@@ -128,10 +128,10 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class Guide:
-    """How the chunks whose middle lies in a span of the film are guided otherwise than the rest; None: not otherwise.
+    """What differs in the chunks whose middle lies in a span of the film; None leaves the film's own.
 
-    prompt: what happens there, where the model reads one. reference_placement: see `REFERENCE_PLACEMENTS`. steering: factor of a pose's and
-    of a Uni3C camera's strength. Of several, the last one counts.
+    prompt: what happens there, where the model reads one. reference_placement: see `REFERENCE_PLACEMENTS`. steering:
+    factor of the strengths of pose and camera networks. Of several guides, the last one counts.
     """
 
     start_seconds: float
@@ -162,7 +162,7 @@ FEATURES: dict[str, type] = {
 }  # fmt: skip
 OVERRIDABLE = (
     "steps", "shift", "guidance_scale", "audio_guidance_scale", "color_correction", "framing", "loras", "cache",
-    "cache_threshold", "quantization", "offload",
+    "cache_threshold", "quantization", "offload", "attention",
 )  # fmt: skip
 
 
@@ -170,17 +170,24 @@ OVERRIDABLE = (
 class GenerationRequest:
     """One film to make.
 
-    source: a picture or film. speakers: one or two. preset: a name from `preset_names()`; `auto` becomes the name that
-    fits this machine. seed: of the noise; each chunk draws from its own generator (seed, chunk, take). keyframes: pins,
-    in any order. arrangement: how two voices meet. short_source: what happens when a film ends before the speech.
-    reference_placement: how close the film keeps to a source film (`REFERENCE_PLACEMENTS`). guides: what is otherwise in single spans.
-    long_source: when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
-    output_rate: frames per second of the film: 25, as it is made, or the source's own, by repeating or dropping frames.
-    background: how loud the source's own sound stays under the speech, from 0 to 1, as it is.
-    camera, camera_control, sdedit: three ways to move the camera, of which one may be given. head, pose: how they move
-    beyond what the model makes of references and speech. composite: the generated person over the source's pixels.
-    cuts: the instants (seconds of the source) at which its shots begin; None = found from its pictures.
-    max_seconds: cut the result there. The rest overrides the preset where not None; shift follows size.
+    Inputs.
+        source: a picture or film. speakers: one or two. keyframes: pins, in any order. cuts: the instants (seconds of
+        the source) at which its shots begin; None = found from its pictures. max_seconds: the film ends there.
+    Generation.
+        preset: a name from `preset_names()`; `auto` stands for what fits this machine. seed: of the noise; each chunk
+        draws from its own generator (seed, chunk, take). prompt, negative_prompt: for models that read one.
+        reference_placement: see `REFERENCE_PLACEMENTS`. guides: what differs in single spans.
+    Movement.
+        camera, camera_control, sdedit: three ways to move the camera, of which one may be given. head, pose: how they
+        move beyond what the model makes of references and speech. composite: the generated person over the source's
+        pixels. stages: settings of further stages by their names (`stages/base.py`).
+    Sound and length.
+        arrangement: how two voices meet. short_source: what follows when a film ends before the speech. long_source:
+        when it ends after the speech, `trim` ends with the speech, `keep` lets the rest of it follow as it is.
+        output_rate: frames per second of the film: 25, or the source's own, by repeating or dropping frames.
+        background: how loud the source's own sound stays under the speech, from 0 to 1.
+
+    The rest overrides the preset where not None; shift follows size.
     """
 
     source: str
@@ -203,6 +210,7 @@ class GenerationRequest:
     head: Head | None = None
     pose: Pose | None = None
     composite: Composite | None = None
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cuts: tuple[float, ...] | None = None
     max_seconds: float | None = None
     checkpoints_dir: str | None = None
@@ -218,6 +226,7 @@ class GenerationRequest:
     cache_threshold: float | None = None
     quantization: Quantization | None = None
     offload: Offload | None = None
+    attention: Attention | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", path_text(self.source))
@@ -241,6 +250,7 @@ class GenerationRequest:
         object.__setattr__(self, "background", float(number("background", self.background, 0, 1)))
         for name, kind in FEATURES.items():
             object.__setattr__(self, name, from_table(kind, getattr(self, name), name))
+        object.__setattr__(self, "stages", _stage_choices(self.stages))
         if (self.camera is not None) + (self.camera_control is not None) + (self.sdedit is not None) > 1:
             raise InputError(
                 "camera reprojects finished pictures, camera_control steers their generation and sdedit starts from "
@@ -254,11 +264,12 @@ class GenerationRequest:
             text("The size", self.size)
         if self.loras is not None:
             object.__setattr__(self, "loras", Lora.all_of(self.loras, "loras"))
-        object.__setattr__(self, "preset", on_this_machine(self.preset, self.checkpoints_dir))
-        self.resolve()  # a bad override or preset is reported here, before anything runs
+        object.__setattr__(self, "preset", str(self.preset))
+        if not names_auto(self.preset):
+            self.resolve()  # a bad override or preset is reported here, before anything runs
 
     def resolve(self) -> Settings:
-        """The preset's settings with this request's overrides.
+        """The preset's settings with this request's overrides; `runtime.auto.settled` comes first for `auto`.
 
         Raises:
             PresetError: unknown preset. InputError: an override out of range.
@@ -308,6 +319,12 @@ def _instants(name: str, values: Any) -> tuple[float, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise InputError(f"{name} is {quoted(values)}; give a list of seconds.")
     return tuple(sorted({float(number(f"An instant of {name}", value, 0, 1e6)) for value in values}))
+
+
+def _stage_choices(given: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
+        raise InputError(f"stages is {quoted(given)}; give a table of settings for each stage by its name.")
+    return {str(name): dict(one) for name, one in given.items()}
 
 
 def _all_of(kind: type, name: str, values: Any) -> tuple:

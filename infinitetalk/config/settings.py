@@ -124,9 +124,9 @@ class Settings:
 
     Pictures.
         model: name in `models.specs`. steps: network steps per chunk. shift: of the time schedule (7 at 480p, 11 at
-        720p). guidance_scale: guidance by the prompt; 1 spares one evaluation per step. audio_guidance_scale: guidance by
-        the speech; 1 as well spares all but one. color_correction: 0 (off) to 1, per-frame Lab matching to the reference.
-        size: bucket table. framing: `face` cuts the source to the face, `whole` keeps it.
+        720p). guidance_scale: guidance by the prompt; 1 spares one evaluation per step. audio_guidance_scale: guidance
+        by the speech; 1 as well spares all but one. color_correction: 0 (off) to 1, per-frame Lab matching to the
+        reference. size: bucket table. framing: `face` cuts the source to the face, `whole` keeps it.
         loras: adapters. cache, cache_threshold: steps answered from the step before (`sampling/cache.py`).
     Machine.
         device: cpu, cuda or mps. dtype: of weights and arithmetic. quantization: of the blocks' linear layers.

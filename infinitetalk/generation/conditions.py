@@ -17,9 +17,7 @@ from ..config.settings import Keys
 from ..models.condition import Condition
 from ..models.vae import encode_reference
 from ..sampling.guidance import Branch
-from .control_residuals import Beside
-
-_MOTION_EDGE = 1.5  # times the motion region's size
+from .control_residuals import ControlResiduals
 
 
 @dataclass(frozen=True)
@@ -28,39 +26,6 @@ class TextPair:
 
     positive: Tensor
     negative: Tensor
-
-
-@dataclass(frozen=True)
-class LatentSpace:
-    """Where the transformer works: the VAE's latents, or their distance from the reference's (spec.reference_scale).
-
-    reference: [1, 16, 1, h, w]; [1, 16, T, h, w] of a chunk whose camera or body is steered, the reference moved along
-    (`Shown.expected`). motion: [h, w] from 0 to 1, how much of the distance is kept on the way out.
-    """
-
-    reference: Tensor
-    scale: float | None
-    motion: Tensor | None = None
-
-    def enter(self, latents: Tensor) -> Tensor:
-        if self.scale is None:
-            return latents
-        return (latents - self.reference[:, :, : latents.shape[2]]) / self.scale
-
-    def leave(self, latents: Tensor) -> Tensor:
-        if self.scale is None:
-            return latents
-        moved = latents * self.scale
-        return self.reference + (moved if self.motion is None else moved * self.motion)
-
-
-def motion_weights(region: tuple[float, float, float, float], height: int, width: int) -> Tensor:
-    """[height, width]: 1 inside the ellipse `region` (spec.motion_region), falling to 0 at 1.5 times its size."""
-    row, column, half_height, half_width = region
-    rows = (torch.arange(height) + 0.5) / height
-    columns = (torch.arange(width) + 0.5) / width
-    distance = torch.hypot((rows[:, None] - row) / half_height, (columns[None] - column) / half_width)
-    return ((_MOTION_EDGE - distance) / (_MOTION_EDGE - 1)).clamp(0, 1)
 
 
 def reference_latents(models: Models, reference: Tensor, num_frames: int, second: Tensor | None = None) -> Tensor:
@@ -87,14 +52,14 @@ def branch_conditions(
     speaker_masks: Tensor | None,
     image_tokens: Tensor,
     keys: Keys = "device",
-    beside: Beside | None = None,
+    residuals: ControlResiduals | None = None,
 ) -> Mapping[Branch, Condition]:
     """What the transformer needs for each guidance branch, with everything that does not change between steps done.
 
-    A branch without audio hears one stream of zeros, as in the reference, even with two speakers.
+    A branch without audio gets one stream of zeros, as in the reference, even with two speakers.
 
     y: of `reference_latents`. audio: [S, num_frames, 5, L, C]. image_tokens: the image encoder's view of the reference.
-    keys: where the encoded conditions wait (`Settings.keys`). beside: what steers the branches from outside.
+    keys: where the encoded conditions wait (`Settings.keys`). residuals: of control networks.
     """
     dtype, device = models.dtype, models.device
     image, y, audio = (tensor.to(device, dtype) for tensor in (image_tokens, y, audio))
@@ -107,11 +72,11 @@ def branch_conditions(
             text=positive if branch in ("cond", "drop_audio") else negative,
             image=image,
             audio=audio if heard else silence,
-            reference=y if beside is None else beside.y(branch, y),
+            reference=y if residuals is None else residuals.y(branch, y),
             speaker_masks=speaker_masks if len(audio) == 2 and heard else None,
             reuse=tuple(conditions.values()),  # branches share what is equal
             keep_keys=keys != "recompute",
             keys_device="cpu" if keys == "host" else None,
         )
-        conditions[branch] = condition if beside is None else replace(condition, control=beside.control(branch))
+        conditions[branch] = condition if residuals is None else replace(condition, control=residuals.control(branch))
     return conditions

@@ -1,171 +1,206 @@
-"""What the networks beside the model's are shown for a chunk, and how well the result follows it.
+"""What control networks take for one chunk: motion targets, and the renderings and skeletons that are made from them.
 
-A model that works on distances from its reference (`ModelSpec.reference_scale`) is given a reference that moves along,
-too: that picture drawn again for the chunk's cameras, its person bent to the chunk's joints. What is left to generate
-is what nobody can foresee, the mouth above all, and its one network beside it, Uni3C's in small, tells it where the
-movement has brought that. So a body is shown to it as a camera is, as a rendering; a strength is how far the movement
-goes.
+Stages state motion targets (`CameraTarget`, `PoseTarget`). A conditioner turns them into `ControlInputs`. Published
+models have one control network for each kind of target. A model whose reference moves along (`latent_space.py`) has
+one for all: the reference is reprojected along the chunk's cameras and its person is bent to the chunk's joints. What
+is left to generate is what nobody can foresee, the mouth above all; the moved reference is given as a rendering.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
+import cv2
 import numpy as np
 
-from ..config.request import GenerationRequest
-from ..media.video import Source
+from ..models.specs import ModelSpec
 from ..planning.chunks import Chunk
-from ..stages import pose as poses
-from ..stages.camera import FilmCamera, Report, measured
-from ..stages.pose import FilmPose, Place
 from ..vision.camera_path import from_w2c, intrinsics, to_w2c
 from ..vision.control_images import CameraCondition, PoseCondition, camera_condition
 from ..vision.depth import SceneDepth, scene_depth
 from ..vision.layers import LayeredScene, Turn
 from ..vision.pose import PoseSequence
 from ..vision.pose_turn import pose_maps
-from ..vision.tracking import TrackingScore
+from .pose_targets import FilmPose, Place
+from .reference import ReferencePicture
+from .scene import scene_of_reference
+
+Steps = tuple[float, float]  # first and last step in which a network acts, as shares of a chunk's steps
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Of one chunk. strengths: of the film, with the chunk's own factor.
+class CameraTarget:
+    """w2c: float64 [frames, 4, 4], the chunk's cameras against that of its reference. strength: of the control."""
 
-    camera: what a camera network is shown. path: float64 [frames, 4, 4], the cameras asked for. asked: the poses.
-    camera_steps, pose_steps: (first, last) of the steps in which they act, as shares.
-    expected: uint8 [frames, height, width, 3] as large as finished pictures, the reference moved along; None for a
-        model that generates whole pictures.
+    w2c: np.ndarray
+    strength: float = 1.0
+    steps: Steps = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class PoseTarget:
+    """movement: of the film. strength: of the control, with the chunk's own factor; factor: that factor alone."""
+
+    movement: FilmPose
+    strength: float = 1.0
+    factor: float = 1.0
+    steps: Steps = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class MotionTargets:
+    """Of one chunk; None where nothing is asked of camera or body."""
+
+    camera: CameraTarget | None = None
+    pose: PoseTarget | None = None
+
+
+@dataclass(frozen=True)
+class ControlInputs:
+    """Of one chunk.
+
+    camera: renderings along the path, their strength and steps. w2c: float64 [frames, 4, 4], the cameras that are
+    to be seen; depth: float32 [H, W] of the reference. pose: skeletons. poses: the joints that are to be seen.
+    moved_reference: uint8 [frames, H, W, 3] as large as finished pictures; None for a model that generates whole
+        pictures.
     """
 
     camera: CameraCondition | None = None
     camera_strength: float = 1.0
-    camera_steps: tuple[float, float] = (0.0, 1.0)
-    path: np.ndarray | None = None
+    camera_steps: Steps = (0.0, 1.0)
+    w2c: np.ndarray | None = None
+    depth: np.ndarray | None = None
     pose: PoseCondition | None = None
     pose_strength: float = 1.0
-    pose_steps: tuple[float, float] = (0.0, 1.0)
-    asked: PoseSequence | None = None
-    depth: np.ndarray | None = None
-    expected: np.ndarray | None = None
+    pose_steps: Steps = (0.0, 1.0)
+    poses: PoseSequence | None = None
+    moved_reference: np.ndarray | None = None
 
 
-class Steered:
-    """Serves one film. What it follows is read once, depth and scene are looked for once for each reference.
+class Conditioner(Protocol):
+    """Serves one film."""
 
-    height, width: of the pictures that are generated. report: told the share of a film that is read.
+    def control_inputs(self, chunk: Chunk, targets: MotionTargets, reference: ReferencePicture) -> ControlInputs: ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The sizes of one film's pictures. generated: (height, width). upscale: finished pixels per generated one.
+
+    source: (height, width) of the source. depth_weights: folder in which a depth network is looked for.
     """
 
-    def __init__(
-        self, request: GenerationRequest, source: Source, duration_seconds: float, height: int, width: int,
-        report: Report = None,
-    ) -> None:  # fmt: skip
-        self._request = request
-        camera = request.camera if "uni3c" in request.controls else None
-        self._camera = None if camera is None else FilmCamera(camera, source, duration_seconds, request.seed, report)
-        self._pose = None
-        if request.pose is not None:
-            self._pose = FilmPose(request, source, duration_seconds, height, width, report)
-        self._size = height, width
-        self._depth: tuple[object, SceneDepth | None] = None, None
-        self._scene: tuple[object, LayeredScene | None] = None, None
+    generated: tuple[int, int]
+    upscale: int
+    source: tuple[int, int]
+    depth_weights: str | None = None
 
     @property
-    def needs_first(self) -> bool:
-        """Whether `fit` has to be called."""
-        return self._pose is not None and self._pose.unfitted
+    def finished(self) -> tuple[int, int]:
+        return self.upscale * self.generated[0], self.upscale * self.generated[1]
 
-    def fit(self, first_reference: np.ndarray) -> None:
-        """Put a movement on the person in the film's first reference, uint8 [H, W, 3], in the shape of the pictures."""
-        if self._pose is not None:
-            self._pose.fit(first_reference)
-
-    def shown(
-        self, chunk: Chunk, key: object, reference: np.ndarray, place: Place, reference_seconds: float | None,
-        scene: Callable[[], LayeredScene] | None = None,
-    ) -> Shown:  # fmt: skip
-        """What the chunk's frames are shown.
-
-        Args:
-            key: the same while `reference`, uint8 [H, W, 3] as large as finished pictures, is. place: the part of the
-                source that is it.
-            reference_seconds: when the source's camera saw it; None for another picture.
-            scene: makes the reference's, for a model that is given what to expect.
-        """
-        factor = 1.0 if chunk.steering is None else chunk.steering
-        told = {}
-        if self._camera is not None:
-            told |= self._told_camera(chunk, key, reference, reference_seconds, factor, moves=scene is not None)
-        if scene is not None:
-            if self._scene[0] != key or self._scene[1] is None:
-                self._scene = key, scene()
-            return self._moved_along(Shown(**told), self._scene[1], chunk, key, reference, place, factor)
-        if self._pose is not None:
-            asked = self._pose.at(chunk.start_frame, chunk.num_frames, place)
-            told |= {
-                "pose": self._pose.condition(asked, key, reference), "pose_strength": factor * self._pose.strength,
-                "pose_steps": self._pose.steps, "asked": asked,
-            }  # fmt: skip
-        return Shown(**told)
-
-    def _told_camera(
-        self, chunk: Chunk, key: object, reference: np.ndarray, reference_seconds: float | None, factor: float, *,
-        moves: bool,
-    ) -> dict:  # fmt: skip
-        """moves: whether the reference moves along, by as much as the strength says."""
-        camera = self._request.camera
-        small = self._generated(reference)
-        if self._depth[0] != key or self._depth[1] is None:
-            self._depth = key, scene_depth(small, self._request.checkpoints_dir)
-        depth, strength = self._depth[1].depth, factor * camera.strength
-        path = self._camera.w2c(chunk.start_frame, chunk.num_frames, reference_seconds)
-        if moves:
-            path, strength = to_w2c(strength * from_w2c(path)), float(strength > 0)
-        return {
-            "camera": camera_condition(small, depth, path), "camera_strength": strength, "path": path,
-            "camera_steps": (camera.first, camera.last), "depth": depth,
-        }  # fmt: skip
-
-    def _moved_along(
-        self, shown: Shown, scene: LayeredScene, chunk: Chunk, key: object, reference: np.ndarray, place: Place,
-        factor: float,
-    ) -> Shown:  # fmt: skip
-        """The reference as the chunk's cameras see it, its person as the chunk's joints stand; shown as a rendering."""
-        turns: list[Turn] | None = None
-        person = None if self._pose is None else self._pose.reference_person(key, reference)
-        if person is not None and factor * self._pose.strength:
-            asked = self._pose.moved(chunk.start_frame, chunk.num_frames, place, person, factor)
-            there, here = (each.joints / (each.width, each.height) for each in (asked, person))
-            seen = asked.seen & person.seen
-            turns = [partial(pose_maps, here[0], *each, *reference.shape[:2]) for each in zip(there, seen, strict=True)]
-            shown = replace(shown, asked=asked)
-        path = np.tile(np.eye(4), (chunk.num_frames, 1, 1)) if shown.path is None else shown.path
-        expected = scene.moved(np.repeat(reference[None], chunk.num_frames, axis=0), path, turns)
-        if turns is not None:
-            render = np.stack([self._generated(frame) for frame in expected])
-            height, width = self._size
-            condition = CameraCondition(render, np.zeros(render.shape[:3], np.uint8), intrinsics(height, width), path)
-            shown = replace(shown, camera=condition, camera_strength=1.0, camera_steps=self._pose.steps)
-        return replace(shown, expected=expected)
-
-    def _generated(self, picture: np.ndarray) -> np.ndarray:
-        """As large as pictures are generated."""
-        import cv2
-
-        height, width = self._size
+    def as_generated(self, picture: np.ndarray) -> np.ndarray:
+        height, width = self.generated
         return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
-    def followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown) -> dict[str, TrackingScore]:
-        """How well the chunk's new frames, uint8 [F, H, W, 3], do what was shown; nothing where it was shown weakly."""
-        import cv2
 
-        found: dict[str, TrackingScore | None] = {}
-        height, width = frames.shape[1:3]  # a small model's are larger than what it generates
-        if shown.path is not None and shown.camera_strength:
-            depth = cv2.resize(shown.depth, (width, height), interpolation=cv2.INTER_NEAREST)
-            found["camera"] = measured(frames, shown.path[chunk.kept], depth)
-        if shown.asked is not None and shown.pose_strength:
-            found["pose"] = poses.followed(frames, shown.asked.part(chunk.kept).resized(width, height))
-        return {name: one for name, one in found.items() if one is not None}
+def conditioner_for(spec: ModelSpec, frame: Frame) -> Conditioner:
+    return MovedReference(frame) if spec.latents.moves_reference else SeparateControls(frame)
+
+
+class SeparateControls:
+    """Published models: renderings for a camera network, skeletons for a pose network."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._depth = _Depths(frame)
+
+    def control_inputs(self, chunk: Chunk, targets: MotionTargets, reference: ReferencePicture) -> ControlInputs:
+        inputs, frame = ControlInputs(), self._frame
+        picture = _resized(reference, frame)
+        if (camera := targets.camera) is not None:
+            inputs = self._depth.with_camera(inputs, camera, camera.w2c, camera.strength, reference, picture)
+        if (pose := targets.pose) is not None:
+            poses = pose.movement.at(chunk.start_frame, chunk.num_frames, place_of(reference, frame))
+            inputs = replace(
+                inputs, poses=poses, pose=pose.movement.condition(poses, reference.key, picture),
+                pose_strength=pose.strength, pose_steps=pose.steps,
+            )  # fmt: skip
+        return inputs
+
+
+class MovedReference:
+    """One network for all targets: the reference moves along as far as the strengths say."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._depth = _Depths(frame)
+        self._scene: tuple[object, LayeredScene] | None = None
+
+    def control_inputs(self, chunk: Chunk, targets: MotionTargets, reference: ReferencePicture) -> ControlInputs:
+        inputs, frame = ControlInputs(), self._frame
+        picture = _resized(reference, frame)
+        if (camera := targets.camera) is not None:
+            w2c = to_w2c(camera.strength * from_w2c(camera.w2c))
+            inputs = self._depth.with_camera(inputs, camera, w2c, float(camera.strength > 0), reference, picture)
+        turns: list[Turn] | None = None
+        pose = targets.pose
+        person = None if pose is None else pose.movement.reference_person(reference.key, picture)
+        if pose is not None and person is not None and pose.strength:
+            poses = pose.movement.moved(
+                chunk.start_frame, chunk.num_frames, place_of(reference, frame), person, pose.factor
+            )
+            there, here = (each.joints / (each.width, each.height) for each in (poses, person))
+            seen = poses.seen & person.seen
+            turns = [partial(pose_maps, here[0], *each, *picture.shape[:2]) for each in zip(there, seen, strict=True)]
+            inputs = replace(inputs, poses=poses)
+        if self._scene is None or self._scene[0] != reference.key:
+            self._scene = reference.key, scene_of_reference(reference.whole, reference.square, *frame.finished)
+        w2c = np.tile(np.eye(4), (chunk.num_frames, 1, 1)) if inputs.w2c is None else inputs.w2c
+        moved = self._scene[1].moved(np.repeat(picture[None], chunk.num_frames, axis=0), w2c, turns)
+        if turns is not None:
+            rendering = np.stack([frame.as_generated(each) for each in moved])
+            holes = np.zeros(rendering.shape[:3], np.uint8)
+            condition = CameraCondition(rendering, holes, intrinsics(*frame.generated), w2c)
+            assert pose is not None
+            inputs = replace(inputs, camera=condition, camera_strength=1.0, camera_steps=pose.steps)
+        return replace(inputs, moved_reference=moved)
+
+
+class _Depths:
+    """The depth of the last reference."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._known: tuple[object, SceneDepth] | None = None
+
+    def with_camera(
+        self, inputs: ControlInputs, target: CameraTarget, w2c: np.ndarray, strength: float,
+        reference: ReferencePicture, picture: np.ndarray,
+    ) -> ControlInputs:  # fmt: skip
+        small = self._frame.as_generated(picture)
+        if self._known is None or self._known[0] != reference.key:
+            self._known = reference.key, scene_depth(small, self._frame.depth_weights)
+        depth = self._known[1].depth
+        return replace(
+            inputs, camera=camera_condition(small, depth, w2c), camera_strength=strength, camera_steps=target.steps,
+            w2c=w2c, depth=depth,
+        )  # fmt: skip
+
+
+def _resized(reference: ReferencePicture, frame: Frame) -> np.ndarray:
+    from ..media.framing import resize_and_crop
+
+    return resize_and_crop(reference.picture, frame.finished)
+
+
+def place_of(reference: ReferencePicture, frame: Frame) -> Place:
+    """The part of the source that is generated, in pixels of the source: top, left, height, width."""
+    from ..media.framing import middle_of
+
+    square = reference.source_square
+    if square is None:
+        return middle_of(*frame.source, *frame.generated)
+    return square.row, square.column, square.side, square.side

@@ -1,39 +1,39 @@
-"""What the networks beside the model's make of a chunk's pictures: tokens and residuals for the transformer.
+"""Control networks run on a chunk's control inputs: control residuals and tokens for the transformer.
 
-Uni3C and VACE steer every branch, as their official samplers do; UniAnimate the branch `cond` alone, as its own.
+Uni3C and VACE act on every guidance branch, as in their official samplers; UniAnimate on the branch `cond` alone, as in
+its own.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..checkpoints.loading import Models
+from ..config.constants import NUM_MASK_CHANNELS
 from ..models.control import Added, Control, Evaluation
+from ..models.latent_space import LatentSpace
 from ..models.vace import STRIDE, control_channels
 from ..models.vae import encode_video
 from ..sampling.guidance import Branch
 from ..vision.rays import ray_embedding
-from .control_inputs import Shown
-
-_NUM_MASK_CHANNELS = 4  # of `y`
+from .control_inputs import ControlInputs
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Of one chunk. always: what steers every branch; cond: that one alone; cond_y: [1, 20, 1, h, w], for its `y`."""
+class ControlResiduals:
+    """Of one chunk. always: for every branch; cond: for that one alone; cond_y: [1, 20, 1, h, w], added to its `y`."""
 
     always: Control = Control()
     cond: Control | None = None
     cond_y: Tensor | None = None
 
     def control(self, branch: Branch) -> Control | None:
-        """What steers that branch."""
+        """The control of that branch; None where there is none."""
         control = self.always.and_also(self.cond) if branch == "cond" else self.always
         return control if control.added or control.tokens is not None else None
 
@@ -42,28 +42,23 @@ class Beside:
         return y if self.cond_y is None or branch != "cond" else y + self.cond_y.to(y)
 
 
-class Space(Protocol):
-    """Where the transformer works (`conditions.LatentSpace`)."""
-
-    def enter(self, latents: Tensor) -> Tensor:
-        """The VAE's latents as the transformer sees them."""
-
-
-def beside(models: Models, shown: Shown, y: Tensor, times: Tensor, space: Space) -> Beside:
-    """Read what is shown, once for all steps.
+def control_residuals(
+    models: Models, inputs: ControlInputs, y: Tensor, times: Tensor, space: LatentSpace
+) -> ControlResiduals:
+    """Read the control inputs, once for all steps.
 
     Args:
         y: of the chunk's reference, [1, 20, T, h, w]. times: of the chunk's steps, [steps + 1].
-        space: where the transformer works, and where a rendering is shown to a camera network.
+        space: where the transformer works; renderings reach a camera network in it.
     """
     added: list[Added] = []
     cond = cond_y = None
     device, dtype = models.device, models.dtype
-    if shown.camera is not None and shown.camera_strength:
-        assert models.camera is not None, "a camera network was asked for and not loaded"
-        network, seen = models.camera, shown.camera
-        rendering = space.enter(_latents(models, _film(seen.render)).to(y)).to(device, dtype)
-        mask = y[:, :_NUM_MASK_CHANNELS].to(device, dtype)
+    if inputs.camera is not None and inputs.camera_strength:
+        assert models.camera is not None, "the request has a camera control whose network is not loaded"
+        network, seen = models.camera, inputs.camera
+        rendering = space.normalise(_latents(models, _film(seen.render)).to(y)).to(device, dtype)
+        mask = y[:, :NUM_MASK_CHANNELS].to(device, dtype)
         height, width = seen.holes.shape[1:]
         rays = torch.from_numpy(ray_embedding(seen.intrinsic, seen.w2c, height, width))[None].to(device, dtype)
         holes = torch.from_numpy(seen.holes.astype(np.float32))[None, None].to(device, dtype)
@@ -73,20 +68,20 @@ def beside(models: Models, shown: Shown, y: Tensor, times: Tensor, space: Space)
         def residuals(at: Evaluation):
             return network(at.latents.to(dtype), mask, rendering, ray_tokens, at.embedding.to(dtype))
 
-        added.append(Added(residuals, shown.camera_strength, steps_between(times, *shown.camera_steps)))
-    if shown.pose is not None and shown.pose_strength:
-        assert models.pose is not None, "a pose network was asked for and not loaded"
-        between = steps_between(times, *shown.pose_steps)
-        if shown.pose.reference is None:
-            branch, embedded = models.pose, _side_branch(models, shown.pose.skeletons)
-            added.append(Added(lambda at: branch(embedded, at), shown.pose_strength, between, by_branch=True))
-            return Beside(Control(added=tuple(added)))
-        skeletons = torch.from_numpy(shown.pose.skeletons).permute(3, 0, 1, 2)[None].to(device)
-        reference = torch.from_numpy(shown.pose.reference).permute(2, 0, 1)[None].to(device)
-        tokens = models.pose.tokens(skeletons) * shown.pose_strength
+        added.append(Added(residuals, inputs.camera_strength, steps_between(times, *inputs.camera_steps)))
+    if inputs.pose is not None and inputs.pose_strength:
+        assert models.pose is not None, "the request has a pose whose network is not loaded"
+        between = steps_between(times, *inputs.pose_steps)
+        if inputs.pose.reference is None:
+            branch, embedded = models.pose, _side_branch(models, inputs.pose.skeletons)
+            added.append(Added(lambda at: branch(embedded, at), inputs.pose_strength, between, by_branch=True))
+            return ControlResiduals(Control(added=tuple(added)))
+        skeletons = torch.from_numpy(inputs.pose.skeletons).permute(3, 0, 1, 2)[None].to(device)
+        reference = torch.from_numpy(inputs.pose.reference).permute(2, 0, 1)[None].to(device)
+        tokens = models.pose.tokens(skeletons) * inputs.pose_strength
         cond = Control(tokens=tokens, tokens_between=between)
-        cond_y = models.pose.reference(reference) * shown.pose_strength
-    return Beside(Control(added=tuple(added)), cond, cond_y)
+        cond_y = models.pose.reference(reference) * inputs.pose_strength
+    return ControlResiduals(Control(added=tuple(added)), cond, cond_y)
 
 
 def _film(pictures: np.ndarray) -> Tensor:

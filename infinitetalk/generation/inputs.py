@@ -1,9 +1,6 @@
-"""A film's inputs as tensors, chunk by chunk: what the network is shown, told and lets hear."""
+"""A film's inputs as tensors, chunk by chunk: reference, audio, text, noise, and the source's own pictures."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -11,22 +8,21 @@ from torch import Tensor
 
 from ..audio.embeddings import SpeechFeatures
 from ..checkpoints.loading import Models
-from ..config.constants import FRAMES_PER_SECOND, LATENT_CHANNELS, VAE_SPATIAL_STRIDE
-from ..media.faces import Square, centre_square, cut, face_square, find_faces
-from ..media.framing import middle_of, person_masks, resize_and_crop, to_network_range
+from ..config.constants import LATENT_CHANNELS, VAE_SPATIAL_STRIDE
+from ..media.faces import Square, cut
+from ..media.framing import person_masks, resize_and_crop, to_network_range
 from ..media.images import load_image
 from ..models.text_encoder import encode_text
-from ..planning.chunks import Chunk, num_latent_frames, reference_seconds
-from ..planning.film import Film, generated_size
+from ..planning.chunks import Chunk, num_latent_frames
+from ..planning.film import Film
+from ..planning.sources import face_or_centre, generated_size
 from ..planning.voices import FilmVoices
-from ..stages.camera import FAR_EVERY, Report, moves_far
-from ..stages.compositing import FilmLock
-from ..stages.redraw import Redraw, scene_of_reference
-from ..vision.tracking import TrackingScore
+from .camera_targets import FAR_EVERY, moves_far
 from .conditions import TextPair
-from .control_inputs import Shown, Steered
-
-_SHOT_DISTANCE = 0.5  # of coarse colour histograms; 0 the same, 1 nothing in common
+from .control_inputs import Frame
+from .generator import ChunkInputs, chunk_noise
+from .job import ChunkJob
+from .reference import ReferencePicture
 
 # What the published command line asks the network to avoid is nothing but quality words, in these terms.
 DEFAULT_NEGATIVE_PROMPT = (
@@ -37,251 +33,131 @@ DEFAULT_NEGATIVE_PROMPT = (
 )
 
 
-@dataclass
-class _Reference:
-    """The current reference: its picture as it is, the part that is used at full size, and what is made from that."""
-
-    key: str | float
-    whole: np.ndarray
-    square: Square | None
-    picture: np.ndarray
-    pixels: Tensor
-
-
 class FilmInputs:
-    """Serves one film; keeps the last reference and the encoder's pieces in memory, nothing that grows.
+    """Serves one film; keeps the last reference, the film's prompt and the speech encoder's pieces in memory."""
 
-    square: where the source is cut in the shot of the last reference; None for the whole picture.
-    report: told the share of a film that is read first, because camera, head or body follow it.
-    """
-
-    def __init__(self, film: Film, models: Models, report: Report = None) -> None:
+    def __init__(self, film: Film, models: Models, voices: FilmVoices) -> None:
         self.film = film
         self.models = models
-        self.height, self.width = generated_size(film.plan.settings, film.spec, film.source)
-        self.voices = FilmVoices(film)
-        self._voices = self._listen()
-        self._reference: _Reference | None = None
-        self.square = film.square
-        self._shot_colors: np.ndarray | None = None
-        self.redraw: Redraw | None = None
-        request = film.request
-        camera = request.camera if request.camera is not None and request.camera.mode == "redraw" else None
-        if camera is not None or request.head is not None:
-            self.redraw = Redraw(
-                camera,
-                request.head,
-                film.source,
-                film.plan.duration_seconds,
-                self.voices.loudness,
-                request.seed,
-                report,
-            )
+        size = generated_size(film.plan.settings, film.spec, film.source)
+        source = film.source
+        self.frame = Frame(size, film.spec.decoder_upscale, (source.height, source.width), film.request.checkpoints_dir)
+        self._speech = _speech_features(film, models, voices)
+        self._text: dict[str, TextPair] = {}
+        self._reference: ReferencePicture | None = None
+        self._squares: dict[int, Square | None] = {0: film.square}  # of the shot that opens with that chunk
 
-        self.lock = None
-        if request.composite is not None:
-            self.lock = FilmLock(request.composite, self._original, on_face=self.square is not None)
-        self.steered: Steered | None = None
-        if request.controls:
-            self.steered = Steered(request, film.source, film.plan.duration_seconds, self.height, self.width, report)
+    def chunk_inputs(self, job: ChunkJob, reference: ReferencePicture) -> ChunkInputs:
+        """What the chunk is generated from, before any stage adds to it."""
+        chunk = job.chunk
+        height, width = self.frame.generated
+        shape = (
+            1, LATENT_CHANNELS, num_latent_frames(chunk.num_frames), height // VAE_SPATIAL_STRIDE,
+            width // VAE_SPATIAL_STRIDE,
+        )  # fmt: skip
+        return ChunkInputs(
+            chunk=chunk,
+            settings=job.settings,
+            reference=reference,
+            audio=self._audio(chunk, mirror_tail=job.ends_film),
+            noise=chunk_noise(job.seed, chunk.index, job.noise_number, shape),
+            text=self.text(self.film.request.prompt if job.prompt is None else job.prompt),
+            second_reference=self._second_reference(chunk, reference),
+            ends_film=job.ends_film,
+        )
 
-    def text(self, prompt: str | None = None) -> TextPair:
-        """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all.
-
-        prompt: instead of the film's.
-        """
+    def text(self, prompt: str) -> TextPair:
+        """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all."""
         models, request = self.models, self.film.request
         if models.text_encoder is None:
             empty = torch.zeros(0, models.transformer.config.text_dim)
             return TextPair(empty, empty)
-        negative = DEFAULT_NEGATIVE_PROMPT if request.negative_prompt is None else request.negative_prompt
-        return TextPair(
-            *(
-                encode_text(models.text_encoder, models.tokenizer, each)
-                for each in (request.prompt if prompt is None else prompt, negative)
-            )
-        )
+        if prompt not in self._text:
+            negative = DEFAULT_NEGATIVE_PROMPT if request.negative_prompt is None else request.negative_prompt
+            pair = (encode_text(models.text_encoder, models.tokenizer, each) for each in (prompt, negative))
+            kept = {p: self._text[p] for p in self._text if p == request.prompt}  # of the others only the last
+            self._text = {**kept, prompt: TextPair(*pair)}
+        return self._text[prompt]
 
     def speaker_masks(self) -> Tensor | None:
         """[3, h, w]: person one, person two, background; None for one voice."""
-        if len(self._voices) == 1:
+        if len(self._speech) == 1:
             return None
         boxes = [speaker.box for speaker in self.film.request.speakers]
-        source = self.film.source
-        masks = person_masks(
-            len(boxes),
-            (source.height, source.width),
-            (self.height, self.width),
-            boxes if all(box is not None for box in boxes) else None,
-        )
-        return torch.from_numpy(masks)
+        complete = boxes if all(box is not None for box in boxes) else None
+        return torch.from_numpy(person_masks(len(boxes), self.frame.source, self.frame.generated, complete))
 
-    def noise_shape(self, chunk: Chunk) -> tuple[int, ...]:
-        return (
-            1,
-            LATENT_CHANNELS,
-            num_latent_frames(chunk.num_frames),
-            self.height // VAE_SPATIAL_STRIDE,
-            self.width // VAE_SPATIAL_STRIDE,
-        )
-
-    def reference(self, chunk: Chunk) -> Tensor:
-        """The picture that guides the chunk: [1, 3, H, W] in [-1, 1]; the same tensor while the picture is the same."""
-        wanted = chunk.reference
+    def reference(self, job: ChunkJob) -> ReferencePicture:
+        """The picture that guides the chunk; the same object while the picture is the same."""
+        wanted, source_square = job.chunk.reference, self.shot_square(job.chunk)
         still = self.film.source.kind == "image"
+        own = wanted.image is not None
         key = wanted.image or ("" if still else wanted.source_seconds)
-        if chunk.opens_shot and chunk.index and self.square is not None:  # another shot, another place of the face
-            start_seconds = chunk.start_frame / FRAMES_PER_SECOND
-            source, ending = self.film.source, self.film.request.short_source
-            instant = reference_seconds(start_seconds, source.duration_seconds, ending)
-            self.square = _face_or_centre(source.frame_at(instant))
-            self._reference = None
-        if self._reference is None or self._reference.key != key:
-            own = wanted.image is None
-            whole = self.film.source.frame_at(wanted.source_seconds) if own else load_image(wanted.image)
-            square = self.square if own or self.square is None else _face_or_centre(whole)
-            picture = whole if square is None else cut(whole, square)
-            self._reference = _Reference(key, whole, square, picture, self._pixels(picture))
-        return self._reference.pixels
+        known = self._reference
+        if known is not None and known.key == key and known.source_square == source_square:
+            return known
+        whole = load_image(wanted.image) if own else self.film.source.frame_at(wanted.source_seconds)
+        square = face_or_centre(whole) if own and source_square is not None else source_square
+        picture = whole if square is None else cut(whole, square)
+        seconds = None if own or still else wanted.source_seconds
+        self._reference = ReferencePicture(
+            key, whole, square, picture, self._pixels(picture), source_square, seconds
+        )  # fmt: skip
+        return self._reference
 
-    def redrawn(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, TrackingScore]]:
-        """The chunk's new frames, uint8 [F, H, W, 3], with camera and head as asked for, and how well they follow.
-
-        `reference` is asked first.
-        """
-        if self.redraw is None:
-            return frames, {}
-        reference = self._reference
-        assert reference is not None
-        own = chunk.reference.image is None and self.film.source.kind != "image"
-        seen = chunk.reference.source_seconds if own else None
-        asked = self.redraw.asked(chunk.new_start_frame, chunk.num_new_frames, seen)
-        frames = self.redraw.drawn(frames, asked, reference.key, reference.whole, reference.square)
-        return frames, self.redraw.followed(frames, asked)
-
-    def shown(self, chunk: Chunk) -> Shown | None:
-        """What camera and pose networks are shown for the chunk; None without them. `reference` is asked first."""
-        if self.steered is None:
-            return None
-        spec = self.models.spec
-        size = spec.decoder_upscale * self.height, spec.decoder_upscale * self.width
-        if self.steered.needs_first:
-            first = self.film.plan.chunks[0].reference
-            whole = self.film.source.frame_at(first.source_seconds) if first.image is None else load_image(first.image)
-            if self.square is not None:
-                whole = cut(whole, self.square if first.image is None else _face_or_centre(whole))
-            self.steered.fit(resize_and_crop(whole, size))
-        reference = self._reference
-        assert reference is not None
-        own = chunk.reference.image is None and self.film.source.kind != "image"
-        seen = chunk.reference.source_seconds if own else None
-        picture = resize_and_crop(reference.picture, size)
-        source, square = self.film.source, self.square
-        place = middle_of(source.height, source.width, self.height, self.width)
+    def first_reference(self) -> np.ndarray:
+        """The film's first reference as large as finished pictures, uint8 [H, W, 3]."""
+        first = self.film.plan.chunks[0].reference
+        whole = self.film.source.frame_at(first.source_seconds) if first.image is None else load_image(first.image)
+        square = self.film.square
         if square is not None:
-            place = square.row, square.column, square.side, square.side
-        scene = None
-        if spec.reference_scale is not None:
-            scene = partial(scene_of_reference, reference.whole, reference.square, *size)
-        return self.steered.shown(chunk, reference.key, picture, place, seen, scene)
+            whole = cut(whole, square if first.image is None else face_or_centre(whole))
+        return resize_and_crop(whole, self.frame.finished)
 
-    def steered_followed(self, chunk: Chunk, frames: np.ndarray, shown: Shown | None) -> dict[str, TrackingScore]:
-        """How well the chunk's new frames do what was shown, before anything is drawn over them."""
-        return {} if self.steered is None or shown is None else self.steered.followed(chunk, frames, shown)
+    def shot_square(self, chunk: Chunk) -> Square | None:
+        """Where the source is cut in the chunk's shot; None for whole pictures."""
+        opening = self.film.opening_chunk(chunk)
+        if opening.index not in self._squares:  # of a few shots' squares only the last is kept
+            self._squares = {opening.index: self.film.shot_square(chunk)}
+        return self._squares[opening.index]
 
-    def locked(self, chunk: Chunk, frames: np.ndarray) -> tuple[np.ndarray, dict[str, TrackingScore]]:
-        """The chunk's finished frames, with the source's own pixels around the person where that was asked for."""
-        if self.lock is None:
-            return frames, {}
-        frames, told = self.lock.locked(frames, chunk.new_start_frame)
-        return frames, {"lock": told}
+    def source_picture(self, frame: int, square: Square | None) -> np.ndarray:
+        """The source's picture at a frame of the film, cut to `square`, as large as finished ones: uint8 [H, W, 3]."""
+        whole = self.film.source.frame_at(self.film.source_seconds(frame))
+        return resize_and_crop(whole if square is None else cut(whole, square), self.frame.finished)
 
-    def _original(self, frame: int) -> np.ndarray:
-        """The source's picture at that frame of the film, cut and as large as the finished ones."""
-        source = self.film.source
-        instant = reference_seconds(frame / FRAMES_PER_SECOND, source.duration_seconds, self.film.request.short_source)
-        whole = source.frame_at(instant)
-        scale = self.models.spec.decoder_upscale
-        picture = whole if self.square is None else cut(whole, self.square)
-        return resize_and_crop(picture, (scale * self.height, scale * self.width))
+    def source_video(self, chunk: Chunk, square: Square | None) -> Tensor:
+        """Those pictures of all the chunk's frames, [1, 3, num_frames, H, W] in [-1, 1]."""
+        pictures = (self.source_picture(frame, square) for frame in range(chunk.start_frame, chunk.stop_frame))
+        return torch.stack([torch.from_numpy(to_network_range(picture))[None] for picture in pictures], dim=2)
 
-    def start(self, chunk: Chunk) -> Tensor | None:
-        """Those pictures, [1, 3, num_frames, H, W] in [-1, 1]; `reference` is asked first."""
-        camera = self.film.request.camera
-        if camera is None or not camera.spared:
-            return None
-        source, ending = self.film.source, self.film.request.short_source
-        instants = (
-            reference_seconds(frame / FRAMES_PER_SECOND, source.duration_seconds, ending)
-            for frame in range(chunk.start_frame, chunk.stop_frame)
-        )
-        pictures = [self._pixels(whole if self.square is None else cut(whole, self.square))
-                    for whole in map(source.frame_at, instants)]  # fmt: skip
-        return torch.stack(pictures, dim=2)
-
-    def second(self, chunk: Chunk) -> Tensor | None:
-        """The picture for the chunk's end, as large as `reference`, which is asked first; None where there is none."""
+    def _second_reference(self, chunk: Chunk, reference: ReferencePicture) -> Tensor | None:
+        """[1, 3, H, W], the picture for the chunk's end; None where there is none."""
         if chunk.second is None or not self.models.spec.second_reference:
             return None
         if chunk.second_if_far and not self._moves_far(chunk):
             return None
-        picture = self.film.source.frame_at(chunk.second.source_seconds)
-        return self._pixels(picture if self.square is None else cut(picture, self.square))
+        picture, square = self.film.source.frame_at(chunk.second.source_seconds), reference.source_square
+        return self._pixels(picture if square is None else cut(picture, square))
 
     def _moves_far(self, chunk: Chunk) -> bool:
         """Whether the source's camera does, from the chunk's first picture to its last."""
-        source, ending = self.film.source, self.film.request.short_source
-        frames = [
-            source.frame_at(reference_seconds(frame / FRAMES_PER_SECOND, source.duration_seconds, ending))
-            for frame in range(chunk.start_frame, chunk.new_stop_frame, FAR_EVERY)
-        ]
-        return moves_far(frames)
+        frames = range(chunk.start_frame, chunk.new_stop_frame, FAR_EVERY)
+        return moves_far([self.film.source.frame_at(self.film.source_seconds(frame)) for frame in frames])
 
     def _pixels(self, picture: np.ndarray) -> Tensor:
-        scale = self.models.spec.decoder_upscale
-        pixels = to_network_range(resize_and_crop(picture, (scale * self.height, scale * self.width)))
-        return torch.from_numpy(pixels)[None]
+        return torch.from_numpy(to_network_range(resize_and_crop(picture, self.frame.finished)))[None]
 
-    def begins_shot(self, chunk: Chunk) -> bool:
-        """Whether the reference just made shows another scene than the shot's first; colours are matched per shot."""
-        assert self._reference is not None
-        colors = _color_histogram(self._reference.picture)
-        new = self._shot_colors is None or float(np.abs(colors - self._shot_colors).sum()) / 2 > _SHOT_DISTANCE
-        if new:
-            self._shot_colors = colors
-        return new and chunk.index > 0
-
-    def audio(self, chunk: Chunk) -> Tensor:
-        """What each speaker's part of the chunk sounds like: [S, num_frames, 5, L, C]."""
-        last = chunk.index == len(self.film.plan.chunks) - 1
-        windows = [v.window(chunk.start_frame, chunk.stop_frame, mirror_tail=last) for v in self._voices]
+    def _audio(self, chunk: Chunk, *, mirror_tail: bool) -> Tensor:
+        """The embeddings of each speaker's part of the chunk: [S, num_frames, 5, L, C]."""
+        windows = [v.window(chunk.start_frame, chunk.stop_frame, mirror_tail=mirror_tail) for v in self._speech]
         return torch.stack(windows)
 
-    def _listen(self) -> list[SpeechFeatures]:
-        """A soundtrack of embeddings per person."""
-        readers = self.voices.readers
-        if len(readers) > self.film.spec.num_speakers:
-            readers = [self.voices.together]
-        num_samples = self.film.voices[0].placement.total
-        return [
-            SpeechFeatures(
-                self.models.audio_encoder,
-                read,
-                self.film.plan.num_frames,
-                num_samples=num_samples,
-            )
-            for read in readers
-        ]
 
-
-def _face_or_centre(picture: np.ndarray) -> Square:
-    faces = find_faces(picture)
-    return face_square(faces[0]) if faces else centre_square(*picture.shape[:2])
-
-
-def _color_histogram(picture: np.ndarray) -> np.ndarray:
-    """Shares of 512 colours among a sample of the pixels; float64 [512]."""
-    step = max(1, min(picture.shape[:2]) // 64)
-    bins = (picture[::step, ::step] >> 5).astype(np.int64).reshape(-1, 3)
-    counts = np.bincount(bins @ np.array([64, 8, 1]), minlength=512)
-    return counts / counts.sum()
+def _speech_features(film: Film, models: Models, voices: FilmVoices) -> list[SpeechFeatures]:
+    """A soundtrack of embeddings per person; all voices together where the model animates fewer."""
+    readers = voices.readers if len(voices.readers) <= film.spec.num_speakers else [voices.together]
+    num_samples = film.voices[0].placement.total
+    return [
+        SpeechFeatures(models.audio_encoder, read, film.plan.num_frames, num_samples=num_samples) for read in readers
+    ]

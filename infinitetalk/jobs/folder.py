@@ -19,12 +19,12 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import JobError, writing_failed
 from ..config.request import GenerationRequest, Keyframe, Speaker, read_project
+from ..errors import JobError, writing_failed
 
 PROJECT_FORMAT = 1
 _OWNER = ".owner.json"  # who holds the lock; where nobody does, a run was killed and left it
@@ -302,22 +302,14 @@ def _map_files(request: GenerationRequest, change: Any) -> GenerationRequest:
             Keyframe(k.time_seconds, k.source_seconds, None if k.image is None else change(k.image))
             for k in request.keyframes
         ),
-        camera=(
-            replace(request.camera, path=change(request.camera.file))
-            if request.camera is not None and request.camera.file is not None
-            else request.camera
-        ),
-        head=(
-            replace(request.head, source=change(request.head.file))
-            if request.head is not None and request.head.file is not None
-            else request.head
-        ),
-        pose=(
-            replace(request.pose, source=change(request.pose.file))
-            if request.pose is not None and request.pose.file is not None
-            else request.pose
-        ),
+        **{name: _with_file(one, change) for name, one in request.choices.items() if one.file is not None},
     )
+
+
+def _with_file(choice: Any, change: Any) -> Any:
+    """The choice with its file's name changed, whichever of its fields holds that."""
+    (name,) = (each.name for each in fields(choice) if getattr(choice, each.name) == choice.file)
+    return replace(choice, **{name: change(choice.file)})
 
 
 def _inside(folder: Path, name: str) -> str:

@@ -1,12 +1,10 @@
-"""What was asked of camera, head and body, drawn over a finished film: `JOB/asked.mp4`, to see whether it follows.
+"""The motion targets of camera, head and body, drawn over a finished film: `JOB/overlay.mp4`, to see how it follows.
 
 A camera is a grid that stands still in the scene, at the person's distance: where the film follows, what is there keeps
 to its lines. A head is a dot in a dial, which leaves the middle as far as the head was to turn. A body is its skeleton.
 """
 
 from __future__ import annotations
-
-from ..config.constants import FRAMES_PER_SECOND
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,19 +14,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..vision.camera_path import from_w2c, intrinsics, to_w2c
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import InputError, JobError
+from ..generation.camera_targets import FilmCamera
+from ..generation.pose_targets import FilmPose
 from ..media.faces import cut
 from ..media.framing import middle_of, resize_and_crop
 from ..media.images import load_image
-from ..stages.camera import FilmCamera
-from ..planning.film import Film, prepare
-from .folder import JobFolder
-from ..stages.pose import FilmPose
-from ..stages.redraw import Redraw
+from ..planning.film import Film
 from ..planning.voices import FilmVoices
+from ..stages import prepare_film
+from ..stages.head_turn import HeadTargets
+from ..vision.camera_path import from_w2c, intrinsics, to_w2c
+from .folder import JobFolder
 
-NAME = "asked.mp4"
+NAME = "overlay.mp4"
 _GRID, _DEAREST, _FARTHEST_LINE = 0.25, 0.02, 2.0  # in distances to the subject
 _LINE, _SHADOW, _DOT = (255, 255, 255), (20, 60, 55), (255, 196, 60)
 _DIAL_DEGREES = 20.0  # at the dial's edge
@@ -39,17 +39,17 @@ _one_at_a_time = threading.Lock()  # two visitors of one film would write into t
 Draw = Callable[[np.ndarray, int], np.ndarray]  # (picture, frame of the film) -> the picture with something over it
 
 
-def asked_film(job: JobFolder, report: Callable[[float], None] | None = None) -> Path:
-    """Make `asked.mp4` in the job's folder, or give the one that is there.
+def overlay_film(job: JobFolder, report: Callable[[float], None] | None = None) -> Path:
+    """Make `overlay.mp4` in the job's folder, or give the one that is there.
 
-    report: told the share that is done.
+    report: gets the share that is done.
 
     Raises:
-        InputError: nothing was asked for. JobError: the film is not finished. OutputError: it cannot be written.
+        InputError: there are no motion targets. JobError: the film is not finished. OutputError: it cannot be written.
     """
     request = job.request
     if not request.is_steered:
-        raise InputError("Nothing was asked of the film's camera, head or body; there is nothing to draw over it.")
+        raise InputError("The film has no motion targets for camera, head or body; there is nothing to draw over it.")
     if not job.output.exists():
         raise JobError(f"The job {job.path} has no film yet; finish it with `infinitetalk resume {job.path}` first.")
     with _one_at_a_time:
@@ -65,7 +65,7 @@ def _made(job: JobFolder, report: Callable[[float], None] | None) -> Path:
     target = job.path / NAME
     if target.exists() and target.stat().st_mtime >= job.output.stat().st_mtime:
         return target
-    film = prepare(job.request, str(job.path))
+    film = prepare_film(job.request, str(job.path))
     with film.source, open_source(job.output) as result:
         num_frames = min(film.plan.num_frames, result.num_frames_25 or 1)
         layers = _layers(film)
@@ -97,19 +97,18 @@ def _layers(film: Film) -> list[Draw]:
     layers: list[Draw] = []
     if request.pose is not None:
         layers.append(_skeletons(film))
-    if request.camera is not None and request.camera.mode != "sdedit":
-        path = FilmCamera(request.camera, film.source, plan.duration_seconds, request.seed).path
-        cameras = path.w2c(plan.num_frames)
-        if request.camera.mode == "uni3c" and film.spec.reference_scale is not None:
-            cameras = to_w2c(request.camera.strength * from_w2c(cameras))  # as `Steered` does
+    if (camera := request.camera or request.camera_control) is not None:
+        cameras = FilmCamera(camera, film.source, plan.duration_seconds, request.seed).path.w2c(plan.num_frames)
+        if request.camera_control is not None and film.spec.latents.moves_reference:
+            cameras = to_w2c(request.camera_control.strength * from_w2c(cameras))  # as far as the reference moves
         layers.append(lambda picture, index: with_grid(picture, cameras[index]))
     if request.head is not None:
-        voices = FilmVoices(film)
-        redraw = Redraw(None, request.head, film.source, plan.duration_seconds, voices.loudness, request.seed)
+        voices = FilmVoices(film.voices)
+        targets = HeadTargets(request.head, film.source, plan.duration_seconds, voices.loudness, request.seed)
         still = film.source.kind == "image"
         turns = np.concatenate([
-            redraw.asked(chunk.new_start_frame, chunk.num_new_frames,
-                         None if still or chunk.reference.image else chunk.reference.source_seconds).head
+            targets.at(chunk.new_start_frame, chunk.num_new_frames,
+                       None if still or chunk.reference.image else chunk.reference.source_seconds)[0]
             for chunk in plan.chunks
         ])  # fmt: skip
         layers.append(lambda picture, index: with_dial(picture, *turns[index, :2]))
@@ -119,24 +118,23 @@ def _layers(film: Film) -> list[Draw]:
 def _skeletons(film: Film) -> Draw:
     from ..vision.pose_draw import draw_skeletons
 
-    plan, source = film.plan, film.source
-    pose = FilmPose(film.request, source, plan.duration_seconds, plan.height, plan.width)
+    plan, source, size = film.plan, film.source, (film.plan.height, film.plan.width)
     first = plan.chunks[0].reference
     whole = source.frame_at(first.source_seconds) if first.image is None else load_image(first.image)
-    place = middle_of(source.height, source.width, plan.height, plan.width)
+    place = middle_of(source.height, source.width, *size)
     if film.square is not None:
         square = film.square
         whole, place = cut(whole, square), (square.row, square.column, square.side, square.side)
-    picture = resize_and_crop(whole, (plan.height, plan.width))
-    pose.fit(picture)
+    picture = resize_and_crop(whole, size)
+    pose = FilmPose(film.request, source, plan.duration_seconds, size, lambda: picture)
     person = None
-    if film.spec.reference_scale is not None and not pose.follows:
+    if film.spec.latents.moves_reference and not pose.follows:
         person = pose.reference_person("first", picture)
 
     def draw(picture: np.ndarray, index: int) -> np.ndarray:
         height, width = picture.shape[:2]
-        asked = pose.at(index, 1, place) if person is None else pose.moved(index, 1, place, person)
-        (skeleton,) = draw_skeletons(asked, height, width)
+        poses = pose.at(index, 1, place) if person is None else pose.moved(index, 1, place, person)
+        (skeleton,) = draw_skeletons(poses, height, width)
         return np.maximum((picture * _DIMMED).astype(np.uint8), skeleton)
 
     return draw

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..events import Progress
-from ..planning.film import FilmPlan
+from ..generation.generator import Cancelled, ChunkInputs, num_evaluations
 from ..planning.chunks import Chunk
+from ..planning.film import FilmPlan
 
 _DECODE_STEPS = 1.0  # decoding and encoding a chunk, in steps of the transformer; only the bar's evenness depends on it
 _TRUST_AFTER = 0.15  # share of the job after which its own pace counts alone
@@ -18,17 +19,17 @@ _TRUST_AFTER = 0.15  # share of the job after which its own pace counts alone
 class Clock:
     """Turns the loop's calls into `Progress` events. Work is counted in transformer steps times frames.
 
-    preview: from a step's latents to the pictures that go with its event. num_steps: of a chunk, None as planned.
+    preview: from a step's latents to the pictures that go with its event.
     """
 
     def __init__(
         self, plan: FilmPlan, report: Callable[[Progress], None],
-        preview: Callable[[Tensor], bytes | None] = lambda latents: None, num_steps: int | None = None,
+        preview: Callable[[Tensor], bytes | None] = lambda latents: None,
     ) -> None:  # fmt: skip
         self._report = report
         self._preview = preview
         self._num_chunks = len(plan.chunks)
-        self._num_steps = plan.settings.steps if num_steps is None else num_steps
+        self._num_steps = plan.settings.steps
         self._per_chunk = self._num_steps + _DECODE_STEPS
         self._total = sum(chunk.num_frames for chunk in plan.chunks) * self._per_chunk
         self._expected_seconds = (plan.seconds_low + plan.seconds_high) / 2
@@ -49,6 +50,20 @@ class Clock:
         self._chunk = chunk
         self._step_start = time.perf_counter()
         self._tell("preparing", 0.0)
+
+    def generating(self, inputs: ChunkInputs) -> None:
+        """The current chunk is about to be denoised, in fewer steps where it starts from pictures."""
+        self._num_steps = num_evaluations(inputs.settings, inputs.denoising_strength)
+
+    def reading(self, should_stop: Callable[[], bool]) -> Callable[[float], None]:
+        """What takes the share of a film that is read first, and raises `Cancelled` if the user stops."""
+
+        def read(share: float) -> None:
+            self.following(share)
+            if should_stop():
+                raise Cancelled
+
+        return read
 
     def following(self, share: float) -> None:
         """That much of a film is read which camera, head or body are to follow."""

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import JobError, UserError, writing_failed
 from ..config.settings import known_keys
+from ..errors import JobError, UserError, writing_failed
 from .folder import JobFolder, lock_file, write_json
 
 QUEUE_FORMAT = 1

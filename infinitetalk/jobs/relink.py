@@ -25,7 +25,7 @@ def missing_media(job: JobFolder) -> list[str]:
     request = job.request
     needed = [request.source, *(speaker.audio for speaker in request.speakers),
               *(keyframe.image for keyframe in request.keyframes if keyframe.image),
-              *(one.file for one in (request.camera, request.head, request.pose) if one and one.file)]  # fmt: skip
+              *(one.file for one in request.choices.values() if one.file)]  # fmt: skip
     folder = job.path.resolve()
     return [Path(name).relative_to(folder).as_posix() for name in dict.fromkeys(needed) if not Path(name).is_file()]
 

@@ -2,10 +2,10 @@
 
 project.json holds, beside the request, for every chunk that has more than one take
 
-    "takes": {"3": {"chosen": 1, "recipes": [{"seed": 11, "join": "blend"}, ...]}}
+    "takes": {"3": {"chosen": 1, "overrides": [{"seed": 11, "join": "blend"}, ...]}}
 
-Take 0 is the film's own; take n is made by recipe n - 1. A take's pictures are found on disk by the hash of everything
-they follow from (`takes.py`), so choosing is free, and going back finds what was made before.
+Take 0 is the film's own; take n is made with overrides n - 1. A take's pictures are found on disk by the hash of
+everything they follow from (`resolve.py`), so choosing is free, and going back finds what was made before.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..config.former_names import with_current_names, with_former_names
-from ..errors import InputError, JobError
 from ..config.request import path_text
 from ..config.settings import Settings, known_keys, number, quoted
-from .folder import JobFolder, file_digest, write_json
+from ..errors import InputError, JobError
 from ..planning.chunks import Chunk, Reference
+from .folder import JobFolder, file_digest, write_json
 
 Join = Literal["blend", "ripple"]
 
@@ -46,8 +46,8 @@ class TakeOverrides:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("seed", 0, 2**63 - 1), ("guidance_scale", 0, 50), ("audio_guidance_scale", 0, 50), ("reference_seconds", 0, 1e6),
-            ("over", 0, 10_000),
+            ("seed", 0, 2**63 - 1), ("guidance_scale", 0, 50), ("audio_guidance_scale", 0, 50),
+            ("reference_seconds", 0, 1e6), ("over", 0, 10_000),
         ):  # fmt: skip
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), low, high)
@@ -82,14 +82,14 @@ class TakeOverrides:
 
 @dataclass(frozen=True)
 class ChunkTakes:
-    """A chunk's recipes and which take is chosen, 0 being the film's own."""
+    """The overrides of a chunk's takes, and which take is chosen, 0 being the film's own."""
 
     chosen: int = 0
-    recipes: tuple[TakeOverrides, ...] = field(default=())
+    overrides: tuple[TakeOverrides, ...] = field(default=())
 
-    def recipe(self, take: int) -> TakeOverrides | None:
+    def overrides_of(self, take: int) -> TakeOverrides | None:
         """None for take 0."""
-        return self.recipes[take - 1] if take else None
+        return self.overrides[take - 1] if take else None
 
 
 def read_takes(job: JobFolder) -> dict[int, ChunkTakes]:
@@ -110,7 +110,7 @@ def read_takes(job: JobFolder) -> dict[int, ChunkTakes]:
         ) from error
 
 
-def add_take(job: JobFolder, chunk: int, recipe: TakeOverrides) -> int:
+def add_take(job: JobFolder, chunk: int, overrides: TakeOverrides) -> int:
     """Write down one more take of a chunk and choose it; returns its number. A picture is copied into the job.
 
     Raises:
@@ -118,15 +118,15 @@ def add_take(job: JobFolder, chunk: int, recipe: TakeOverrides) -> int:
     """
     takes = read_takes(job)
     own = takes.get(chunk, ChunkTakes())
-    if recipe.reference_image is not None:
-        source = Path(recipe.reference_image)
+    if overrides.reference_image is not None:
+        source = Path(overrides.reference_image)
         if not source.is_file():
             raise InputError(f"The picture {source} does not exist; give the path of a picture.")
-        kept = job.path / "inputs" / f"take-{chunk}-{len(own.recipes) + 1}{source.suffix}"
+        kept = job.path / "inputs" / f"take-{chunk}-{len(own.overrides) + 1}{source.suffix}"
         shutil.copyfile(source, kept)
-        recipe = replace(recipe, reference_image=str(kept))
-    recipe = replace(recipe, over=own.chosen)
-    takes[chunk] = ChunkTakes(len(own.recipes) + 1, (*own.recipes, recipe))
+        overrides = replace(overrides, reference_image=str(kept))
+    overrides = replace(overrides, over=own.chosen)
+    takes[chunk] = ChunkTakes(len(own.overrides) + 1, (*own.overrides, overrides))
     write_takes(job, takes)
     return takes[chunk].chosen
 
@@ -139,10 +139,10 @@ def choose_take(job: JobFolder, chunk: int, take: int) -> None:
     """
     takes = read_takes(job)
     own = takes.get(chunk, ChunkTakes())
-    if not 0 <= take <= len(own.recipes):
+    if not 0 <= take <= len(own.overrides):
         raise InputError(
             f"Chunk {chunk} has no take {take}; it has take 0, the first"
-            + (f", and {len(own.recipes)} more." if own.recipes else ", alone.")
+            + (f", and {len(own.overrides)} more." if own.overrides else ", alone.")
         )
     takes[chunk] = replace(own, chosen=take)
     write_takes(job, takes)
@@ -152,30 +152,30 @@ def write_takes(job: JobFolder, takes: Mapping[int, ChunkTakes]) -> None:
     """Put the takes into project.json, atomically."""
     stored = {}
     for chunk, own in sorted(takes.items()):
-        recipes = []
-        for recipe in own.recipes:
-            data = {key: value for key, value in asdict(recipe).items() if value is not None}
-            if recipe.reference_image is not None:
-                data["reference_image"] = Path(recipe.reference_image).relative_to(job.path).as_posix()
-            recipes.append(data)
-        stored[str(chunk)] = {"chosen": own.chosen, "overrides": recipes}
+        listed = []
+        for overrides in own.overrides:
+            data = {key: value for key, value in asdict(overrides).items() if value is not None}
+            if overrides.reference_image is not None:
+                data["reference_image"] = Path(overrides.reference_image).relative_to(job.path).as_posix()
+            listed.append(data)
+        stored[str(chunk)] = {"chosen": own.chosen, "overrides": listed}
     write_json(job.path / "project.json", {**job.project(), "takes": stored})
 
 
 def _chunk_takes(job: JobFolder, data: Mapping[str, Any], where: str) -> ChunkTakes:
-    recipes = []
+    listed = []
     for given in with_current_names(data)["overrides"]:
         known = dict(known_keys(TakeOverrides, given, where))
         if image := known.get("reference_image"):
             known["reference_image"] = job.inside(image)
-        recipes.append(TakeOverrides(**known))
+        listed.append(TakeOverrides(**known))
     chosen = int(data["chosen"])
-    if not 0 <= chosen <= len(recipes):
-        raise InputError(f"take {chosen} is chosen of {len(recipes) + 1}")
-    for index, recipe in enumerate(recipes):
-        if recipe.over > index:
-            raise InputError(f"take {index + 1} fades into take {recipe.over}, which is not an earlier one")
-    return ChunkTakes(chosen, tuple(recipes))
+    if not 0 <= chosen <= len(listed):
+        raise InputError(f"take {chosen} is chosen of {len(listed) + 1}")
+    for index, overrides in enumerate(listed):
+        if overrides.over > index:
+            raise InputError(f"take {index + 1} fades into take {overrides.over}, which is not an earlier one")
+    return ChunkTakes(chosen, tuple(listed))
 
 
 TAKE_OVERRIDE_KEYS = tuple(each.name for each in fields(TakeOverrides))

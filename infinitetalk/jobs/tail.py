@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ..config.constants import FRAMES_PER_SECOND
-
 import hashlib
 import itertools
 from collections import deque
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..media.faces import Square, cut
 from ..media.framing import resize_and_crop
 from ..media.morph import morph

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ..errors import CheckpointError, PresetError
 from ..paths import assets_dir
+from .latent_space import AbsoluteLatents, ReencodedContext, RelativeLatents, ReusedContext
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,12 @@ class ModelSpec:
     """One set of networks.
 
     prediction: what the transformer's output means; `velocity` as published, `sample` the clean latent.
-    reference_scale: None as published. A number s: the transformer works on (latent - reference latent) / s, so that a
-        small network has only the motion to learn (differences.md).
-    motion_region: (row, column, half height, half width) of an ellipse, as shares of the picture: a small network moves
-        the face inside it, and what it would move outside fades into the reference. None moves everything.
-    reuse_context_latents: a chunk's end goes on as the latents that were generated, where the published loop encodes their
-        pictures again (differences.md).
-    fade_in_frames: of a chunk's new frames, so many come out of the last frame before them little by little; what a
-        small network draws may jump where one chunk ends and the next begins.
+    latents: where the transformer works. context: what a chunk hands to the one that follows (`latent_space.py`).
     second_reference: whether it knows what a picture for a chunk's end means.
     moves_head: whether a head moves with what it says; one that keeps still looks better turned (`steering.Head`).
     sdedit: whether a chunk can start from the source's own pictures with noise over them.
-    controls: ways in which networks beside it can steer it (`checkpoints.files.CONTROLS`). A model that ships has one
-        network for all of them (`generation/control_inputs.py`). One that has a `motion_region` is steered in pictures
-        framed on the face, too.
+    controls: control networks that can steer it (`checkpoints.files.CONTROLS`). shares_control_network: whether one
+        network stands for all of them, and takes every motion target as a rendering.
     camera_reach: how far its camera network was trained to move a picture, as a share of its width; None: any way.
     components: folder of each network below the weights folder; a missing text encoder means an empty prompt.
     memory_mb: peak resident memory of the process while it generates, for the plan.
@@ -43,15 +36,14 @@ class ModelSpec:
     name: str
     title: str
     prediction: Literal["velocity", "sample"] = "velocity"
-    reference_scale: float | None = None
+    latents: AbsoluteLatents | RelativeLatents = AbsoluteLatents()
+    context: ReencodedContext | ReusedContext = ReencodedContext()
     takes_prompt: bool = True
     num_speakers: int = 1
-    motion_region: tuple[float, float, float, float] | None = None  # of a picture framed on the face; see below
-    reuse_context_latents: bool = False
-    fade_in_frames: int = 0
     second_reference: bool = True
     sdedit: bool = True
     controls: tuple[str, ...] = ("uni3c", "unianimate", "vace")
+    shares_control_network: bool = False
     camera_reach: float | None = None
     moves_head: bool = True
     decoder_upscale: int = 1  # pixels of a finished picture per generated one, along each side
@@ -90,15 +82,14 @@ SPECS: dict[str, ModelSpec] = {
             name="nano",
             title="nano",
             prediction="sample",
-            reference_scale=0.6403,
-            motion_region=(0.71, 0.50, 0.17, 0.17),
+            latents=RelativeLatents(scale=0.6403, motion_region=(0.71, 0.50, 0.17, 0.17)),
+            context=ReusedContext(fade_in_frames=7),
             takes_prompt=False,
-            reuse_context_latents=True,
-            fade_in_frames=7,
             second_reference=False,
             moves_head=False,
             sdedit=False,  # of a picture framed on the face, all but the mouth fades into the reference
             controls=("uni3c", "unianimate"),
+            shares_control_network=True,
             camera_reach=0.25,
             decoder_upscale=2,
             any_length=True,

@@ -72,6 +72,11 @@ class Chunk:
     second_if_far: bool | None = None
 
     @property
+    def control_factor(self) -> float:
+        """Of the strengths of pose and camera networks."""
+        return 1.0 if self.steering is None else self.steering
+
+    @property
     def stop_frame(self) -> int:
         return self.start_frame + self.num_frames
 

@@ -1,44 +1,31 @@
-"""What a request comes to before any weight is read: inputs opened and checked, chunks, cost, warnings."""
+"""What a request comes to before any weight is read: inputs opened and checked, chunks, cost, notes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from fractions import Fraction
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..audio.arrangement import Placement, place_speakers
-from ..checkpoints.catalogue import check_controls, check_loras, weights_note
+from ..checkpoints.catalogue import check_loras, weights_note
 from ..config.constants import FRAMES_PER_SECOND
-from ..config.request import Composite, GenerationRequest, Settings
-from ..errors import InputError, PresetError
-from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
-from ..media.buckets import BUCKETS
-from ..media.framing import choose_bucket
-from ..media.images import load_image
-from ..media.probe import probe
-from ..media.retime import rate_of
+from ..config.request import GenerationRequest
+from ..config.settings import Settings
+from ..errors import InputError
 from ..media.soundtrack import BackgroundTrack, Soundtrack
 from ..media.video import open_source
 from ..models.specs import ModelSpec, get_spec
-from ..runtime.machine import this_machine
-from ..runtime.memory import needs_of, shortfalls
-from ..runtime.timing import estimate_chunk_seconds
-from ..stages.camera import check_camera
-from ..stages.compositing import check_lock, first_point
-from ..stages.pose import check_pose
-from ..stages.redraw import check_head, redraw_seconds
-from .chunks import NUM_CHUNK_FRAMES, Chunk, film_cuts, num_film_frames, plan_chunks
+from .checks import check_length, check_request
+from .chunks import Chunk, film_cuts, num_film_frames, plan_chunks, reference_seconds
+from .estimate import estimate
+from .facts import Features, SourceFacts
+from .sources import face_or_centre, frame_source, generated_size, has_sound, output_rate, output_size, source_cuts
+from .voices import Voice, read_voices, speech_seconds
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..media.faces import Square
     from ..media.video import Source
 
-_SEGMENT_KB_PER_FRAME = 6.0  # of a 256-pixel segment at its quality, sound included; measured on nano's films
-_SHAPES_AGREE = 1.25  # ratio of two aspects up to which a crop takes little away
-_LOW, _HIGH = 0.7, 1.6  # of the estimated time: other programs, other clip lengths
+__all__ = ["Film", "FilmPlan", "SourceFacts", "Voice", "generated_size", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -95,22 +82,10 @@ class FilmPlan:
                 notes += f" with {chunk.second.source_seconds:.2f} s at its end"
                 notes += " if the camera moves far" if chunk.second_if_far else ""
             notes += "" if chunk.prompt is None else f", {chunk.prompt!r}"
-            notes += "" if chunk.steering is None else f", steered {chunk.steering:g} times"
+            notes += "" if chunk.steering is None else f", control strength times {chunk.steering:g}"
             span = f"{chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s"
             lines.append(f"  {chunk.index:4d}  {span}  {picture}{notes}")
         return "\n".join(lines + [f"Note: {warning}" for warning in self.warnings])
-
-
-@dataclass(frozen=True)
-class Voice:
-    """One speaker's sound, float32 mono at 16 kHz, and its place in the film in samples of it."""
-
-    samples: np.ndarray
-    placement: Placement
-
-    @property
-    def start_seconds(self) -> float:
-        return self.placement.start / SPEECH_RATE
 
 
 @dataclass(frozen=True)
@@ -123,6 +98,25 @@ class Film:
     source: Source
     voices: tuple[Voice, ...]
     square: Square | None
+
+    def of(self, request: GenerationRequest) -> Film:
+        """The same film for a request that names copies of the same files (`jobs.JobFolder.create`)."""
+        return replace(self, request=request)
+
+    def source_seconds(self, frame: int) -> float:
+        """The instant of the source that is seen at a frame of the film."""
+        return reference_seconds(frame / FRAMES_PER_SECOND, self.source.duration_seconds, self.request.short_source)
+
+    def opening_chunk(self, chunk: Chunk) -> Chunk:
+        """The first chunk of its shot."""
+        return next(each for each in reversed(self.plan.chunks[: chunk.index + 1]) if each.opens_shot)
+
+    def shot_square(self, chunk: Chunk) -> Square | None:
+        """The cut of the source in the chunk's shot: another shot has its face in another place."""
+        opening = self.opening_chunk(chunk)
+        if self.square is None or opening.index == 0:
+            return self.square
+        return face_or_centre(self.source.frame_at(self.source_seconds(opening.start_frame)))
 
     def soundtrack(self, duration_seconds: float | None = None) -> Soundtrack:
         """The sound that the film will carry, or that of its first seconds."""
@@ -139,217 +133,84 @@ class Film:
         )
 
 
-def output_rate(request: GenerationRequest, source: Source) -> Fraction:
-    """Frames per second of the finished film."""
-    return rate_of(probe(source.path).fps if request.output_rate == "source" and source.kind != "image" else None)
-
-
-def has_sound(source: Source) -> bool:
-    """Whether the source is a film with a sound track."""
-    return source.kind != "image" and probe(source.path).sample_rate > 0
-
-
-def prepare(request: GenerationRequest, workdir: str | None = None) -> Film:
+def prepare(request: GenerationRequest, features: Features = (), workdir: str | None = None) -> Film:
     """Open and check everything that `request` names.
+
+    Args:
+        features: the stages, whose own choices are checked and whose cost is counted (`stages.prepare_film`).
+        workdir: where long sounds are kept while the film is made.
 
     Raises:
         UserError: in the user's words, for whatever cannot be used.
     """
     settings = request.resolve()
     spec = get_spec(settings.model)
-    warnings = check_loras(settings.loras, spec, request.checkpoints_dir)
+    notes = check_loras(settings.loras, spec, request.checkpoints_dir)
     if note := weights_note(spec, request.checkpoints_dir, settings.quantization):
-        warnings.append(note)
+        notes.append(note)
+    _check_stages(request, features)
+
+    # 1. Sources and audio.
     source = open_source(request.source)
+    voices, found = read_voices(request, workdir)
+    duration, shorter = check_length(request, source, speech_seconds(voices))
+    facts = SourceFacts(settings, spec, source, duration, *output_size(settings, spec, source), request.checkpoints_dir)
 
-    samples = [load_speech_16k(speaker.audio, workdir) for speaker in request.speakers]
-    for speaker, signal in zip(request.speakers, samples, strict=True):
-        warnings += sound_warnings(signal, _name(speaker.audio))
-    placements = place_speakers([len(signal) for signal in samples], request.arrangement)
-    voices = tuple(Voice(signal, place) for signal, place in zip(samples, placements, strict=True))
-    speech_seconds = placements[0].total / SPEECH_RATE
-    duration = speech_seconds if request.max_seconds is None else min(speech_seconds, request.max_seconds)
-    if duration > source.duration_seconds:
-        if request.short_source == "stop":
-            duration = source.duration_seconds
-        ending = {
-            "hold": "its last picture then stays",
-            "ping-pong": "it then runs backwards and forwards",
-            "stop": "the film stops there",
-        }[request.short_source]
-        warnings.append(
-            f"The source lasts {source.duration_seconds:.1f} s and the speech {speech_seconds:.1f} s; {ending}."
-        )
-    tail = 0.0
-    if request.long_source == "keep" and source.kind != "image":
-        tail = max(0.0, min(source.duration_seconds, request.max_seconds or math.inf) - duration)
-        tail = tail if tail >= 1 / FRAMES_PER_SECOND else 0.0
-    if request.background and not has_sound(source):
-        warnings.append("The source has no sound of its own, so there is nothing to keep under the speech.")
-    if len(voices) > spec.num_speakers:
-        warnings.append(f"{spec.title} animates one face; both voices move it.")
-    prompts = [request.prompt, *(guide.prompt for guide in request.guides)]
-    if any(prompts) and not spec.takes_prompt:
-        warnings.append(f"{spec.title} reads no prompt; yours has no effect.")
+    # 2. Checks.
+    square, faces = frame_source(settings, source, request.composite)
+    notes += found + shorter + check_request(request, facts)
+    for feature in features:
+        if feature.is_on(request):
+            notes += feature.check(request, facts)
+    notes += faces
 
-    asked = {request.reference_placement, *(guide.reference_placement for guide in request.guides)} - {
-        None,
-        "auto",
-        "edge",
-    }
-    if asked and source.kind == "image":
-        warnings.append(
-            f"The source is a picture, the same at every moment; {' and '.join(sorted(asked))} reference placement has no effect."
-        )
-    if "ends" in asked and source.kind != "image" and not spec.second_reference:
-        warnings.append(f"{spec.title} has not learnt a second reference; its chunks take their first picture alone.")
-    for guide in request.guides:
-        if guide.start_seconds >= duration:
-            raise InputError(
-                f"A guide starts at {guide.start_seconds:g} s but the film lasts {duration:.2f} s; move it or "
-                "remove it."
-            )
-
-    warnings += check_camera(request, source, spec, duration)
-    warnings += check_pose(request, source, duration)
-    warnings += check_lock(request, source)
-    warnings += _check_controls(request, settings, spec)
-    warnings += check_head(request, source, duration)
-    if request.head is not None and spec.moves_head:
-        warnings.append(f"{spec.title} moves the head by itself; yours is laid over that.")
-    square, found = _frame(settings, source, request.composite)
-    warnings += found
-    for keyframe in request.keyframes:
-        if keyframe.time_seconds >= duration:
-            raise InputError(
-                f"A keyframe stands at {keyframe.time_seconds:g} s but the film lasts {duration:.2f} s; move it or "
-                "remove it."
-            )
-        if keyframe.image is not None and settings.framing == "whole":
-            warnings += _shape_warning(keyframe.image, load_image(keyframe.image).shape, source)
-        elif keyframe.image is not None:
-            load_image(keyframe.image)  # a damaged one is told now
-
+    # 3. Chunks and what they take.
     num_frames = num_film_frames(duration)
     cuts = source_cuts(request, source, duration)
+    edge = request.reference_placement == "auto" and not spec.second_reference
     chunks = plan_chunks(
         num_frames,
         source_seconds=source.duration_seconds,
         keyframes=request.keyframes,
         short_source=request.short_source,
         cut_frames=film_cuts(cuts, num_frames, source.duration_seconds, request.short_source),
-        reference_placement="edge"
-        if request.reference_placement == "auto" and not spec.second_reference
-        else request.reference_placement,
+        reference_placement="edge" if edge else request.reference_placement,
         guides=request.guides,
         trim_last=spec.any_length,
     )
-    height, width = output_size(settings, spec, source)
-    size = generated_size(settings, spec, source)
-    needs = needs_of(spec, settings, *size, speakers=len(voices), controls=request.controls)
-    warnings += shortfalls(needs, this_machine(), settings)
-    chunk_seconds = estimate_chunk_seconds(spec, settings)
-    work = chunk_seconds * sum(chunk.num_frames for chunk in chunks) / NUM_CHUNK_FRAMES
-    again = redraw_seconds(request, duration, height, width)
+    cost = estimate(request, facts, chunks, num_frames, features)
     plan = FilmPlan(
         settings=settings,
         chunks=chunks,
         num_frames=num_frames,
         duration_seconds=duration,
-        width=width,
-        height=height,
+        width=facts.width,
+        height=facts.height,
         cuts=cuts,
-        warnings=tuple(warnings),
-        memory_mb=needs.ram_mb,
-        vram_mb=needs.vram_mb,
-        tail_seconds=tail,
+        warnings=(*notes, *cost.notes),
+        memory_mb=cost.memory_mb,
+        vram_mb=cost.vram_mb,
+        tail_seconds=_tail_seconds(request, source, duration),
         frames_per_second=float(output_rate(request, source)),
-        disk_mb=2 * num_frames * _SEGMENT_KB_PER_FRAME * (width * height) / 256**2 / 1024 + 0.2 * len(chunks),
-        seconds_low=_LOW * (work + again) if work else 0.0,
-        seconds_high=_HIGH * (work + again) if work else 0.0,
-        first_chunk_seconds=(
-            chunk_seconds * chunks[0].num_frames / NUM_CHUNK_FRAMES + again * chunks[0].num_new_frames / num_frames
-            if work
-            else 0.0
-        ),
+        disk_mb=cost.disk_mb,
+        seconds_low=cost.seconds_low,
+        seconds_high=cost.seconds_high,
+        first_chunk_seconds=cost.first_chunk_seconds,
     )
     return Film(request, spec, plan, source, voices, square)
 
 
-def source_cuts(request: GenerationRequest, source: Source, film_seconds: float) -> tuple[float, ...]:
-    """The instants, in seconds of the source, at which its shots begin: as asked for, else as found in its pictures."""
-    if request.cuts is not None or source.kind == "image":
-        return request.cuts or ()
-    from ..media.cuts import remembered_cuts
-
-    return remembered_cuts(source.path, min(film_seconds, source.duration_seconds))
-
-
-def output_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
-    """Height and width of the finished picture."""
-    height, width = generated_size(settings, spec, source)
-    return spec.decoder_upscale * height, spec.decoder_upscale * width
+def _check_stages(request: GenerationRequest, features: Features) -> None:
+    """Raises InputError for a stage that does not exist."""
+    known = {feature.name for feature in features}
+    for name in request.stages:
+        if features and name not in known:
+            raise InputError(f"There is no stage {name!r}; known are {', '.join(sorted(known))}.")
 
 
-def generated_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
-    """Height and width of what the network generates: the bucket nearest to the picture's shape."""
-    shape = (1, 1) if settings.framing == "face" else (source.height, source.width)
-    sizes = spec.sizes or BUCKETS
-    if settings.size not in sizes:
-        raise PresetError(f"{spec.title} has no size {settings.size!r}; choose one of {', '.join(sizes)}.")
-    return choose_bucket(*shape, sizes[settings.size])
-
-
-def _frame(settings: Settings, source: Source, lock: Composite | None) -> tuple[Square | None, list[str]]:
-    """The cut of the source, and what to say about the faces in it."""
-    from ..media.faces import centre_square, face_square, find_faces
-
-    picture = source.frame_at(0.0)
-    faces = find_faces(picture)
-    if lock is not None and len(faces) > 1:
-        x, y = first_point(picture, lock)
-        column, row = x * picture.shape[1], y * picture.shape[0]
-        faces.sort(key=lambda face: (face.column - column) ** 2 + (face.mouth_row - row) ** 2)
-    warnings = []
-    if not faces:
-        warnings.append("No face was found in the source; the result may not move a mouth.")
-    elif len(faces) > 1 and settings.framing == "face":
-        which = "largest" if lock is None else "chosen"
-        warnings.append(f"{len(faces)} faces were found; the {which} one is animated.")
-    if settings.framing == "whole":
-        return None, warnings
-    return (face_square(faces[0]) if faces else centre_square(*picture.shape[:2])), warnings
-
-
-def _check_controls(request: GenerationRequest, settings: Settings, spec: ModelSpec) -> list[str]:
-    """What is to be said of the networks that steer from beside the model's.
-
-    Raises:
-        InputError: the model cannot be steered by them. CheckpointError: a file is damaged or for another model.
-    """
-    if not request.controls:
-        return []
-    for name in request.controls:
-        if name not in spec.controls:
-            raise InputError(
-                f"{spec.title} has no network {name} beside it; choose one of {', '.join(spec.controls)}, or a preset "
-                "of the 14B model."
-            )
-    if settings.framing != "whole" and spec.motion_region is None:
-        raise InputError("Pose and camera networks see whole pictures; set framing to whole.")
-    return check_controls(request.controls, spec, request.checkpoints_dir)
-
-
-def _shape_warning(path: str, shape: tuple[int, ...], source: Source) -> list[str]:
-    """What is said of a keyframe's picture that is much wider or taller than the film."""
-    ratio = shape[1] / shape[0] / (source.width / source.height)
-    if 1 / _SHAPES_AGREE < ratio < _SHAPES_AGREE:
-        return []
-    return [
-        f"The picture {_name(path)} has {shape[1]} x {shape[0]} pixels and the source {source.width} x "
-        f"{source.height}; of the picture only the middle is used."
-    ]
-
-
-def _name(path: str) -> str:
-    return path.replace("\\", "/").rsplit("/", 1)[-1]
+def _tail_seconds(request: GenerationRequest, source: Source, duration: float) -> float:
+    """Of a longer source, that follow as they are."""
+    if request.long_source != "keep" or source.kind == "image":
+        return 0.0
+    tail = min(source.duration_seconds, request.max_seconds or math.inf) - duration
+    return tail if tail >= 1 / FRAMES_PER_SECOND else 0.0

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..checkpoints.locate import find, gigabytes
-from ..config.presets import AUTO, DEFAULT, DEFAULT_QUALITY, hardware_names, hardware_needs, load_preset, quality_names
+from ..config.presets import (
+    AUTO,
+    DEFAULT,
+    DEFAULT_QUALITY,
+    hardware_names,
+    hardware_needs,
+    load_preset,
+    names_auto,
+    quality_names,
+)
+from ..config.request import GenerationRequest
 from ..errors import PresetError
 from ..models.specs import get_spec
 from .machine import Machine, this_machine
@@ -21,9 +31,18 @@ class Choice:
 
 def on_this_machine(name: str, checkpoints_dir: str | None = None, machine: Machine | None = None) -> str:
     """`name` with `auto` replaced by what `choose` says; other names as they are."""
-    if AUTO not in str(name).split("+"):
-        return str(name)
-    return choose(name, checkpoints_dir, machine).name
+    return choose(name, checkpoints_dir, machine).name if names_auto(name) else str(name)
+
+
+def settled(request: GenerationRequest) -> GenerationRequest:
+    """The request with a preset by name.
+
+    Raises:
+        PresetError: there is no such quality. InputError: an override does not go with what was chosen.
+    """
+    if not names_auto(request.preset):
+        return request
+    return replace(request, preset=choose(request.preset, request.checkpoints_dir).name)
 
 
 def choose(name: str = AUTO, checkpoints_dir: str | None = None, machine: Machine | None = None) -> Choice:

@@ -1,8 +1,9 @@
-"""A film's target lock: around one person, chunk by chunk, the source's own pixels are put back."""
+"""Background compositing: the generated person over the source's own pixels, chunk by chunk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,9 +11,13 @@ from ..config.composite import Composite
 from ..config.request import GenerationRequest
 from ..config.shares import FOLLOW
 from ..errors import InputError
-from ..media.video import Source
-from ..vision.people import choose, find_people, parse_choice
+from ..generation.generator import ChunkInputs
+from ..generation.job import ChunkJob
+from ..planning.film import SourceFacts
+from ..planning.sources import first_point
+from ..vision.people import find_people
 from ..vision.tracking import TrackingScore
+from .base import FilmStage, FinishedChunk, Stage, StageFilm
 
 LOOK_EVERY = 12  # frames between two looks at where the person is
 _FACE = (0.5, 0.45)  # of a picture that is cut to it
@@ -23,60 +28,62 @@ _LOST = 0.2  # share of a chunk's frames
 Point = tuple[float, float]  # x, y as shares of the picture
 
 
-def check_lock(request: GenerationRequest, source: Source) -> list[str]:
-    """What is to be said of the lock before the film is made.
+class CompositingStage(Stage):
+    name = "composite"
+    order = 400
 
-    Raises:
-        InputError: the person is not found or not chosen, or the picture moves away from the source's.
-    """
-    if request.composite is None:
+    def check(self, request: GenerationRequest, facts: SourceFacts) -> list[str]:
+        assert request.composite is not None
+        for camera in (request.camera, request.camera_control):
+            if camera is not None and camera.path != FOLLOW:
+                raise InputError(
+                    "The camera moves the whole picture, so around the person nothing of the source's own could stay; "
+                    "choose the camera's movement or background compositing."
+                )
+        first_point(facts.source.frame_at(0.0), request.composite)
         return []
-    camera = request.camera
-    if camera is not None and camera.mode != "sdedit" and camera.path != FOLLOW:
-        raise InputError(
-            "The camera moves the whole picture, so around the person nothing of the source's own could stay; choose "
-            "the camera's movement or the lock."
+
+    def prepare(self, film: StageFilm) -> FilmStage:
+        return _FilmCompositing(film)
+
+
+class _FilmCompositing(FilmStage):
+    def __init__(self, film: StageFilm) -> None:
+        composite, inputs = film.request.composite, film.inputs
+        assert composite is not None
+        self._inputs = inputs
+        self._compositor = Compositor(
+            composite, lambda frame: inputs.source_picture(frame, None), on_face=film.film.square is not None
         )
-    first_point(source.frame_at(0.0), request.composite)
-    return []
+
+    def after(self, job: ChunkJob, inputs: ChunkInputs, chunk: FinishedChunk) -> FinishedChunk:
+        square, start = inputs.reference.source_square, job.chunk.new_start_frame
+        originals = [self._inputs.source_picture(start + index, square) for index in range(len(chunk.frames))]
+        frames, score = self._compositor.composited(chunk.frames, originals, start)
+        return replace(chunk, frames=frames).scored("composite", score)
 
 
-def first_point(picture: np.ndarray, lock: Composite) -> Point:
-    """Where the person is in the film's first picture, uint8 [height, width, 3].
-
-    Raises:
-        InputError: nobody is found there, or several people and none was chosen.
-    """
-    choice = parse_choice(lock.person)
-    people = find_people(picture)
-    if not people:
-        if isinstance(choice, tuple):
-            return choice
-        raise InputError(
-            "No face was found in the source, so it is not known around whom it shall stay as it is; say where the "
-            "person is (0.5,0.4 is the middle, a little above), or choose another source."
-        )
-    person = choose(people, choice, "The source")
-    return person.x, person.y
-
-
-class FilmLock:
+class Compositor:
     """Serves one film.
 
-    original: from a frame of the film to the source's picture of that instant, uint8 [height, width, 3], as large and
-        cut as the finished ones.
+    original: from a frame of the film to the source's whole picture of that instant, uint8 [height, width, 3], in the
+        shape of the finished ones; in it the person is followed.
     on_face: pictures are cut to the face that speaks, so nobody has to be followed.
     """
 
-    def __init__(self, lock: Composite, original: Callable[[int], np.ndarray], *, on_face: bool) -> None:
-        self._lock, self._original, self._on_face = lock, original, on_face
+    def __init__(self, composite: Composite, original: Callable[[int], np.ndarray], *, on_face: bool) -> None:
+        self._composite, self._original, self._on_face = composite, original, on_face
         self._points: list[Point] = []  # at every look; remembered, so that a chunk needs no other before it
 
-    def locked(self, frames: np.ndarray, start_frame: int) -> tuple[np.ndarray, TrackingScore]:
-        """The film's frames from `start_frame` on, uint8 [F, height, width, 3], and how they differed before."""
+    def composited(
+        self, frames: np.ndarray, originals: Sequence[np.ndarray], start_frame: int
+    ) -> tuple[np.ndarray, TrackingScore]:
+        """The film's frames from `start_frame` on, uint8 [F, height, width, 3], and how they differed before.
+
+        originals: the source's pictures of the same instants, cut and sized as the frames.
+        """
         from ..vision.subject_mask import composite, feathered, outside_difference
 
-        originals = [self._original(start_frame + index) for index in range(len(frames))]
         point = _nearest(originals[0], *_FACE) or _FACE if self._on_face else self._at(start_frame)
         # The person may lean out of the source's mask in the result and the other way round: both are kept.
         there, here = self._masks(originals, point), self._masks(frames, point)
@@ -89,7 +96,7 @@ class FilmLock:
                 alpha = feathered(np.maximum.reduce([mask.alpha for mask in masks]))
             differences.append(outside_difference(shown, original, alpha))
             results.append(composite(shown, original, alpha))
-        return np.stack(results), _told(float(np.mean(differences)), lost / len(frames))
+        return np.stack(results), _score(float(np.mean(differences)), lost / len(frames))
 
     @staticmethod
     def _masks(pictures: Sequence[np.ndarray], point: Point) -> list:
@@ -105,7 +112,7 @@ class FilmLock:
         """Where the person's face is about at that frame: followed from the film's start in a few pictures a second."""
         while len(self._points) <= frame // LOOK_EVERY:
             if not self._points:
-                self._points.append(first_point(self._original(0), self._lock))
+                self._points.append(first_point(self._original(0), self._composite))
                 continue
             x, y = self._points[-1]
             self._points.append(_nearest(self._original(LOOK_EVERY * len(self._points)), x, y) or (x, y))
@@ -119,7 +126,7 @@ def _nearest(picture: np.ndarray, x: float, y: float) -> Point | None:
     return None if found is None else (found.x, found.y)
 
 
-def _told(difference: float, lost: float) -> TrackingScore:
+def _score(difference: float, lost: float) -> TrackingScore:
     value = round(difference, 2)
     if lost > _LOST:
         return TrackingScore(
@@ -136,3 +143,6 @@ def _told(difference: float, lost: float) -> TrackingScore:
     return TrackingScore(
         value, True, f"Around the person all pixels are the source's own; before, they differed by {value:g} of 255."
     )
+
+
+STAGE = CompositingStage()

@@ -1,8 +1,7 @@
-"""A film's camera: its path, what may be asked of it, and how well a result follows it."""
+"""A film's camera path as matrices for each chunk, and how well a result follows it."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,63 +9,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..config.camera import Camera
+from ..config.camera import Camera, CameraControl
 from ..config.constants import FRAMES_PER_SECOND
-from ..config.request import GenerationRequest
 from ..config.shares import FOLLOW
-from ..errors import InputError, MediaError
+from ..errors import MediaError
 from ..media.video import Source
-from ..models.specs import ModelSpec
 from ..vision.camera_path import CameraPath, film_print, load_path, preset_path
-from ..vision.tracking import TrackingScore, camera_tracking_score, farthest
+from ..vision.tracking import TrackingScore, camera_tracking_score
 
 Report = Callable[[float], None] | None
 
 FAR_EVERY = 4  # frames between two that `moves_far` looks at
 _FAR = 0.15  # of the picture's width; then much of what a chunk ends with is not seen in its first picture
-_REACH_TOLERANCE = 1.1
 _LOOK_EVERY = 3  # frames between two that are measured
 _MOST_READ = 8  # films whose cameras are remembered
 _FOLLOW_SIDE = 512  # pixels of the source's pictures in which its camera is looked for
 
 # What was read of films' cameras, so that looking, editing and making a film read it once: (file, frames) -> path.
 _READ: dict[tuple[tuple[str, int, int], int], CameraPath] = {}
-
-
-def check_camera(request: GenerationRequest, source: Source, spec: ModelSpec, duration_seconds: float) -> list[str]:
-    """What is to be said of the film's camera before it is made.
-
-    Raises:
-        InputError: the path cannot be used with this source.
-    """
-    camera = request.camera
-    if camera is None:
-        return []
-    if camera.mode == "sdedit":
-        if not spec.sdedit:
-            raise InputError(f"{spec.title} cannot start from the source's own pictures; choose another camera for it.")
-        notes = [] if source.kind != "image" else ["The source is a picture: SDEdit then holds its pose, too."]
-        return [*notes, "With SDEdit colours may shift little by little in a long film."]
-    if camera.path == FOLLOW and source.kind == "image":
-        raise InputError("The source is a picture, whose camera rests; choose a ready-made movement for it.")
-    if camera.path == FOLLOW:
-        return []
-    path = load_path(camera.file) if camera.file is not None else None  # what is wrong with it is told now
-    if camera.mode != "uni3c" or spec.camera_reach is None:
-        return []
-    path = path or preset_path(camera.path, camera.amount, duration_seconds, request.seed % 2**32)
-    moved = farthest(path.w2c(max(1, round(FRAMES_PER_SECOND * duration_seconds))))
-    if moved <= spec.camera_reach * _REACH_TOLERANCE:
-        return []
-    less = "a shorter path"
-    if camera.file is None:
-        amount = math.floor(10 * abs(camera.amount) * spec.camera_reach / moved + 1e-6) / 10
-        less = f"the amount {math.copysign(max(0.1, amount), camera.amount):g}"
-    return [
-        f"This camera moves the picture by {100 * moved:.0f} % of its width, and {spec.title}'s network was made "
-        f"for {100 * spec.camera_reach:.0f} %; beyond that the mouth may stay behind. Choose {less}, or have finished "
-        "pictures drawn again instead."
-    ]
 
 
 class FilmCamera:
@@ -76,7 +36,12 @@ class FilmCamera:
     """
 
     def __init__(
-        self, camera: Camera, source: Source, duration_seconds: float, seed: int = 0, report: Report = None
+        self,
+        camera: Camera | CameraControl,
+        source: Source,
+        duration_seconds: float,
+        seed: int = 0,
+        report: Report = None,
     ) -> None:
         if camera.path == FOLLOW:
             self.path = followed_path(source, min(duration_seconds, source.duration_seconds), report)
@@ -163,7 +128,7 @@ def moves_far(frames: Sequence[np.ndarray]) -> bool:
     return shift(w2c[-1] @ np.linalg.inv(w2c[0])) > _FAR
 
 
-def measured(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = None) -> TrackingScore | None:
+def tracked_camera(frames: np.ndarray, w2c: np.ndarray, depth: np.ndarray | None = None) -> TrackingScore | None:
     """How well frames uint8 [F, H, W, 3] follow those cameras; None where nothing in them can be followed.
 
     depth: of the first frame as its camera was to see it, float32 [H, W]; what is near moves faster.

@@ -1,0 +1,1 @@
+"""The chunk store: job folders, takes, the queue of films."""
