@@ -253,7 +253,7 @@ def test_a_chunks_second_reference_reaches_the_network_on_the_whole_way(tmp_path
         container.mux(stream.encode())
     request = request_for(tmp_path, 1.0, source=str(source), framing="whole", reference_placement="ends", cuts=())
     assert plan(request).chunks[0].second.source_seconds == pytest.approx(0.96)
-    assert "has not learnt a second reference" in " ".join(plan(request).warnings)
+    assert "was not trained on a second reference" in " ".join(plan(request).warnings)
     assert "ends with 0.96 s at its end" in plan(request).describe()
 
     def film(name: str, **changes) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The film from its finished chunks, all of them or as far as a cancelled run got: segments and the user's own sound."""
+"""The film from its finished chunks, all of them or as far as a cancelled run got: segments and the sound."""
 
 from __future__ import annotations
 

@@ -16,17 +16,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..config.request import GenerationRequest
-from ..generation.generator import ChunkContext, ChunkInputs
-from ..generation.inputs import FilmInputs
 from ..generation.job import ChunkJob
 from ..planning.film import Film, SourceFacts
 from ..planning.voices import FilmVoices
 from ..vision.tracking import TrackingScore
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkContext, ChunkInputs
+    from ..generation.inputs import FilmInputs
 
 
 @dataclass(frozen=True)

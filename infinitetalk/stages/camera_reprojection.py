@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..config.camera import Camera, CameraControl
 from ..config.request import GenerationRequest
 from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..generation.camera_targets import FilmCamera
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..planning.film import SourceFacts
 from ..vision.camera_path import CameraPath, load_path
 from .base import FilmStage, FinishedChunk, Stage, StageFilm
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 _SECONDS = 0.14  # for each second of film of 256 x 256 pixels, on two cores
 

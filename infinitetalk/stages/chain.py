@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..generation.generator import ChunkInputs, GeneratedChunk, to_bytes
 from ..generation.job import ChunkJob
 from . import all_stages
 from .base import FilmStage, FinishedChunk, StageFilm
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs, GeneratedChunk
 
 
 class StageChain:
@@ -25,6 +28,8 @@ class StageChain:
 
     def after(self, job: ChunkJob, inputs: ChunkInputs, generated: GeneratedChunk) -> FinishedChunk:
         """The chunk's new frames as they are stored; each stage's time under its name."""
+        from ..generation.generator import to_bytes
+
         frames = to_bytes(generated.frames[:, job.chunk.kept])
         chunk = FinishedChunk(frames, generated.context, generated.seconds)
         del generated  # its frames are four times as large as their bytes

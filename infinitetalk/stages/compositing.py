@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,13 +12,15 @@ from ..config.composite import Composite
 from ..config.request import GenerationRequest
 from ..config.shares import FOLLOW
 from ..errors import InputError
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..planning.film import SourceFacts
 from ..planning.sources import first_point
 from ..vision.people import find_people
 from ..vision.tracking import TrackingScore
 from .base import FilmStage, FinishedChunk, Stage, StageFilm
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 LOOK_EVERY = 12  # frames between two looks at where the person is
 _FACE = (0.5, 0.45)  # of a picture that is cut to it

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..checkpoints.catalogue import check_controls
 from ..config.request import GenerationRequest
 from ..errors import InputError
 from ..generation.control_inputs import MotionTargets, conditioner_for
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..planning.film import SourceFacts
 from .base import FilmStage, Stage, StageFilm
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 
 def check_network(name: str, facts: SourceFacts) -> list[str]:

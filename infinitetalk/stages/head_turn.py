@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from ..config.request import GenerationRequest
 from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..generation.camera_targets import Report
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..media.cuts import remembered_cuts
 from ..media.probe import require_source
@@ -22,6 +22,9 @@ from ..planning.voices import Loudness
 from ..vision.blink import closures
 from ..vision.head_motion import HeadMotion, begun, lively, read_head
 from .base import FilmStage, FinishedChunk, Stage, StageFilm
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 _SECONDS = 0.13  # for each second of film of 256 x 256 pixels, on two cores
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from ..config.camera import Camera, CameraControl
 from ..config.head import Head
 from ..config.request import GenerationRequest
 from ..generation.camera_targets import FilmCamera, tracked_camera
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..generation.reference import ReferencePicture
 from ..generation.scene import scene_of_reference
@@ -27,6 +27,9 @@ from ..vision.layers import LayeredScene
 from ..vision.tracking import TrackingScore, head_tracking_score
 from .base import FilmStage, FinishedChunk, MotionOfFrames, Stage, StageFilm
 from .head_turn import HeadTargets
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 _LOOK_EVERY = 4  # frames between two in which the head is looked for again
 

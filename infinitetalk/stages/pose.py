@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..config.pose import Pose
 from ..config.request import GenerationRequest
 from ..errors import InputError
 from ..generation.control_inputs import PoseTarget
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..generation.pose_targets import FilmPose, tracked_pose
 from ..media.cuts import remembered_cuts
@@ -20,6 +20,9 @@ from ..vision.people import Choice, parse_choice
 from ..vision.pose_file import load_pose
 from .base import FilmStage, FinishedChunk, Stage, StageFilm
 from .control_networks import check_network
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 _SHORTER = 0.1  # seconds by which a movement may end before the film without a word
 

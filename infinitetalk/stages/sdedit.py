@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..config.request import GenerationRequest
 from ..errors import InputError
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..planning.film import SourceFacts
 from .base import FilmStage, Stage, StageFilm
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 
 class SDEditStage(Stage):

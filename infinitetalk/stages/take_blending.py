@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
-import torch
-from safetensors.torch import load_file, save
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config.request import GenerationRequest
-from ..generation.generator import ChunkContext, ChunkInputs
 from ..generation.job import ChunkJob
 from ..media.fade import faded_into
 from .base import FilmStage, FinishedChunk, Stage, StageFilm
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkContext, ChunkInputs
 
 SEGMENT, CONTEXT = "segment.mp4", "context.safetensors"
 
@@ -39,8 +40,12 @@ class _FilmBlending(FilmStage):
         return replace(chunk, frames=frames, context=read_context(earlier / CONTEXT))
 
 
-def read_context(path) -> ChunkContext:
+def read_context(path: Path) -> ChunkContext:
     """Of a take on disk; nothing where it has none, as the film's last chunk."""
+    from safetensors.torch import load_file
+
+    from ..generation.generator import ChunkContext
+
     kept = load_file(path) if path.exists() else {}
     last = kept.get("last_frame")
     return ChunkContext(kept.get("context_latents"), None if last is None else last.numpy())
@@ -48,6 +53,9 @@ def read_context(path) -> ChunkContext:
 
 def context_bytes(context: ChunkContext) -> bytes | None:
     """The file that `read_context` reads; None for a context without latents."""
+    import torch
+    from safetensors.torch import save
+
     if context.latents is None:
         return None
     tensors = {"context_latents": context.latents.float().cpu().contiguous()}

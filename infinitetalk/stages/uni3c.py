@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..config.constants import FRAMES_PER_SECOND
 from ..config.request import GenerationRequest
 from ..config.shares import FOLLOW
 from ..generation.camera_targets import FilmCamera, tracked_camera
 from ..generation.control_inputs import CameraTarget
-from ..generation.generator import ChunkInputs
 from ..generation.job import ChunkJob
 from ..planning.film import SourceFacts
 from ..vision.camera_path import preset_path
@@ -18,6 +18,9 @@ from ..vision.tracking import farthest
 from .base import FilmStage, FinishedChunk, Stage, StageFilm
 from .camera_reprojection import check_path
 from .control_networks import check_network
+
+if TYPE_CHECKING:
+    from ..generation.generator import ChunkInputs
 
 _REACH_TOLERANCE = 1.1
 

@@ -14,17 +14,21 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from infinitetalk.config.request import Camera, GenerationRequest, Guide, Pose, Speaker
+from infinitetalk.config.request import Camera, CameraControl, GenerationRequest, Guide, Pose, Speaker
 from infinitetalk.errors import CheckpointError, InputError, MediaError
 from infinitetalk.events import ChunkFinished, Finished
+from infinitetalk.generation.camera_targets import tracked_camera as measured
 from infinitetalk.generation.control_residuals import steps_between
 from infinitetalk.generation.inputs import FilmInputs
+from infinitetalk.generation.job import ChunkJob
 from infinitetalk.media.images import load_image
 from infinitetalk.models.specs import SPECS, ModelSpec
 from infinitetalk.paths import assets_dir
 from infinitetalk.pipeline import generate, load_models, plan, resume
-from infinitetalk.planning.film import prepare
-from infinitetalk.stages.camera import measured
+from infinitetalk.planning.voices import FilmVoices
+from infinitetalk.stages import prepare_film
+from infinitetalk.stages.base import StageFilm
+from infinitetalk.stages.chain import StageChain
 from infinitetalk.vision.camera_path import preset_path
 from infinitetalk.vision.head_pose import face_points
 from infinitetalk.vision.pose import NECK, NOSE
@@ -99,24 +103,24 @@ def plain(tmp_path_factory, weights) -> np.ndarray:
 
 
 def test_a_camera_network_changes_the_film_as_its_path_and_strength_say(tmp_path, weights, plain) -> None:
-    pan, record = film(tmp_path, weights, "pan", camera=Camera("uni3c", "pan", 3.0))
-    back, _ = film(tmp_path, weights, "back", camera=Camera("uni3c", "pan", -3.0))
-    none, unscored = film(tmp_path, weights, "none", camera=Camera("uni3c", "pan", 3.0, strength=0.0))
-    assert np.array_equal(none, plain) and "followed" not in unscored
+    pan, record = film(tmp_path, weights, "pan", camera_control=CameraControl("pan", 3.0))
+    back, _ = film(tmp_path, weights, "back", camera_control=CameraControl("pan", -3.0))
+    none, unscored = film(tmp_path, weights, "none", camera_control=CameraControl("pan", 3.0, strength=0.0))
+    assert np.array_equal(none, plain) and "tracking" not in unscored
     assert unlike(pan, plain) > 1 and unlike(pan, back) > 0.3
     assert set(record.get("tracking", {})) <= {"camera"}
-    early, _ = film(tmp_path, weights, "early", camera=Camera("uni3c", "pan", 3.0, last=0.3))
+    early, _ = film(tmp_path, weights, "early", camera_control=CameraControl("pan", 3.0, last=0.3))
     assert 0 < unlike(early, plain) and unlike(early, pan) > 0.1
 
 
 def test_a_span_is_steered_by_its_own_factor(tmp_path, weights, plain) -> None:
-    camera = Camera("uni3c", "pan", 3.0)
-    quiet, _ = film(tmp_path, weights, "quiet", camera=camera, guides=(Guide(0, 5, steering=0.0),))
-    loud, _ = film(tmp_path, weights, "loud", camera=camera, guides=(Guide(0, 5, steering=2.0),))
+    camera = CameraControl("pan", 3.0)
+    quiet, _ = film(tmp_path, weights, "quiet", camera_control=camera, guides=(Guide(0, 5, steering=0.0),))
+    loud, _ = film(tmp_path, weights, "loud", camera_control=camera, guides=(Guide(0, 5, steering=2.0),))
     assert np.array_equal(quiet, plain) and unlike(loud, plain) > 1
-    planned = plan(tiny_request(tmp_path, weights, 8.0, camera=camera, guides=(Guide(3, 6, steering=0.5),)))
+    planned = plan(tiny_request(tmp_path, weights, 8.0, camera_control=camera, guides=(Guide(3, 6, steering=0.5),)))
     assert [chunk.steering for chunk in planned.chunks] == [None, 0.5, None]
-    assert "steered 0.5 times" in planned.describe()
+    assert "control strength times 0.5" in planned.describe()
 
 
 def test_a_pose_network_changes_the_film_as_the_movement_says(tmp_path, weights) -> None:
@@ -136,7 +140,7 @@ def test_a_pose_network_changes_the_film_as_the_movement_says(tmp_path, weights)
         assert unlike(moved, made[name][0]) > 0.02, name
     followed = record["tracking"]["pose"]
     assert followed["good"] is False and "skeleton" in followed["sentence"]  # nothing random looks like a person
-    assert "followed" not in made["weak"][1]
+    assert "tracking" not in made["weak"][1]
 
 
 def test_a_side_branch_changes_the_film_as_the_movement_and_strength_say(tmp_path, weights, plain) -> None:
@@ -153,17 +157,17 @@ def test_a_side_branch_changes_the_film_as_the_movement_and_strength_say(tmp_pat
     none, unscored = made("none", "moving", strength=0.0)
     early, _ = made("early", "moving", last=0.3)
     assert unlike(moved, plain) > 1 and unlike(moved, held) > 0.005  # the lines are thin at 64 pixels
-    assert np.array_equal(none, plain) and "followed" not in unscored
+    assert np.array_equal(none, plain) and "tracking" not in unscored
     assert 0 < unlike(early, plain) and unlike(early, moved) > 0.1
     assert record["tracking"]["pose"]["good"] is False  # nothing random looks like a person
 
 
 def test_a_side_branch_and_a_camera_network_steer_together(tmp_path, weights) -> None:
     save_pose(standing(50), tmp_path / "held.npz")
-    pose, camera = Pose("vace", str(tmp_path / "held.npz")), Camera("uni3c", "pan", 3.0)
-    both, record = film(tmp_path, weights, "both", camera=camera, pose=pose)
+    pose, camera = Pose("vace", str(tmp_path / "held.npz")), CameraControl("pan", 3.0)
+    both, record = film(tmp_path, weights, "both", camera_control=camera, pose=pose)
     posed, _ = film(tmp_path, weights, "posed", pose=pose)
-    panned, _ = film(tmp_path, weights, "panned", camera=camera)
+    panned, _ = film(tmp_path, weights, "panned", camera_control=camera)
     assert unlike(both, posed) > 0.3 and unlike(both, panned) > 0.3 and "pose" in record["tracking"]
 
 
@@ -171,7 +175,7 @@ def test_both_together_and_a_film_continued(tmp_path, weights) -> None:
     """Two chunks, killed after the first: the second sees what it would have seen."""
     save_pose(standing(60), tmp_path / "held.npz")
     request = tiny_request(
-        tmp_path, weights, 3.6, camera=Camera("uni3c", "push in"), pose=Pose(source=str(tmp_path / "held.npz"))
+        tmp_path, weights, 3.6, camera_control=CameraControl("push in"), pose=Pose(source=str(tmp_path / "held.npz"))
     )
     models = load_models(request)
     list(generate(request, models, tmp_path / "whole"))
@@ -186,35 +190,39 @@ def test_both_together_and_a_film_continued(tmp_path, weights) -> None:
     assert np.array_equal(pictures(tmp_path / "whole/output.mp4"), pictures(tmp_path / "half/output.mp4"))
 
 
-def shown_for(request, index: int = 0):
-    film = prepare(request)
-    inputs = FilmInputs(film, load_models(request))
+def control_for(request, index: int = 0, models=None):
+    """The film, a chunk of it, its inputs as the stages complete them, and those of control networks."""
+    film = prepare_film(request)
+    models = models or load_models(request)
+    voices = FilmVoices(film.voices)
+    inputs = FilmInputs(film, models, voices)
     chunk = film.plan.chunks[index]
-    inputs.reference(chunk)
-    return film, chunk, inputs.shown(chunk)
+    job = ChunkJob(chunk, film.plan.settings, request.seed, 0, "")
+    made = StageChain(StageFilm(film, inputs, voices)).before(job, inputs.chunk_inputs(job, inputs.reference(job)))
+    return film, made, made.control
 
 
 def test_what_a_camera_network_is_shown_moves_on_with_the_film(tmp_path, weights) -> None:
-    request = tiny_request(tmp_path, weights, 4.0, camera=Camera("uni3c", "pan", 2.0))
-    _, _, first = shown_for(request)
-    film, chunk, second = shown_for(request, 1)
+    request = tiny_request(tmp_path, weights, 4.0, camera_control=CameraControl("pan", 2.0))
+    _, _, first = control_for(request)
+    film, made, second = control_for(request, 1)
     path = preset_path("pan", 2.0, film.plan.duration_seconds, request.seed)
     assert np.array_equal(first.camera.w2c[0], np.eye(4)) and not first.camera.holes[0].any()
-    assert np.allclose(second.camera.w2c, path.w2c(81, chunk.start_frame)) and second.camera.holes[0].any()
+    assert np.allclose(second.camera.w2c, path.w2c(81, made.chunk.start_frame)) and second.camera.holes[0].any()
     assert first.camera.render.shape == (81, 64, 64, 3)
 
 
 def test_the_sources_own_pose_lies_where_its_person_is(tmp_path, weights, walking_film) -> None:
     request = tiny_request(tmp_path, weights, 0.8, source=str(walking_film), pose=Pose())
-    _, chunk, shown = shown_for(request)
+    _, made, control = control_for(request)
     own = read_picture_pose(np.asarray(_picture(walking_film)), "her").resized(64, 64)
-    assert len(shown.asked) == chunk.num_frames
+    assert len(control.poses) == made.chunk.num_frames
     for joint in (NOSE, NECK):
-        assert np.abs(shown.asked.joints[0, joint] - own.joints[0, joint]).max() < 2
-    moved = shown.asked.joints[20, NOSE] - shown.asked.joints[0, NOSE]
+        assert np.abs(control.poses.joints[0, joint] - own.joints[0, joint]).max() < 2
+    moved = control.poses.joints[20, NOSE] - control.poses.joints[0, NOSE]
     assert 0 < moved[0] < 6 and abs(moved[1]) < 2  # 20 pixels of 384 or so to the right, at 64
-    assert shown.pose.skeletons.shape == (81, 64, 64, 3) and shown.pose.reference.max() > 100
-    assert np.abs(shown.pose.skeletons[0].astype(int) - shown.pose.reference).mean() < 12
+    assert control.pose.skeletons.shape == (81, 64, 64, 3) and control.pose.reference.max() > 100
+    assert np.abs(control.pose.skeletons[0].astype(int) - control.pose.reference).mean() < 12
 
 
 def _picture(path: Path):
@@ -227,9 +235,9 @@ def _picture(path: Path):
 def test_anothers_movement_is_put_on_the_reference_person(tmp_path, weights) -> None:
     save_pose(standing(30), tmp_path / "held.npz")
     request = tiny_request(tmp_path, weights, 0.8, pose=Pose(source=str(tmp_path / "held.npz")))
-    _, _, shown = shown_for(request)
+    _, _, control = control_for(request)
     own = read_picture_pose(_picture(PHOTO), "her").resized(64, 64)
-    assert np.abs(shown.asked.joints[0, NECK] - own.joints[0, NECK]).max() < 2
+    assert np.abs(control.poses.joints[0, NECK] - own.joints[0, NECK]).max() < 2
 
 
 @pytest.mark.parametrize("speed, far", [(0, False), (0.3, False), (2, True)])
@@ -239,17 +247,14 @@ def test_two_references_are_taken_by_themselves_where_the_camera_moves_far(tmp_p
     found = {}
     for reference_placement in ("auto", "edge", "ends"):
         request = tiny_request(tmp_path, weights, 3.2, source=str(moving), reference_placement=reference_placement)
-        film = prepare(request)
-        inputs = FilmInputs(film, load_models(request))
-        chunk = film.plan.chunks[0]
-        inputs.reference(chunk)
-        found[reference_placement] = inputs.second(chunk)
+        _, made, _ = control_for(request)
+        found[reference_placement] = made.second_reference
     assert (found["auto"] is not None) == far and found["edge"] is None and found["ends"] is not None
     if far:
         assert torch.equal(found["auto"], found["ends"])
         assert (
             "if the camera moves far"
-            in prepare(request_auto := replace(request, reference_placement="auto")).plan.describe()
+            in prepare_film(request_auto := replace(request, reference_placement="auto")).plan.describe()
         )
         list(generate(request_auto, load_models(request_auto), tmp_path / "job"))
 
@@ -280,12 +285,12 @@ def test_what_cannot_be_steered_is_said_before_the_film(tmp_path, weights, walki
         ({"pose": Pose(source=str(two))}, InputError, "shows 2 people; choose one"),
         ({"pose": Pose(source=str(two), person="3")}, InputError, "there is no number 3"),
         ({"pose": Pose(source=str(tmp_path / "held.npz"), offset_seconds=2)}, InputError, "nothing begins at 2 s"),
-        ({"camera": Camera("uni3c", "follow")}, InputError, "whose camera rests"),
-        ({"camera": Camera("uni3c"), "framing": "face"}, InputError, "set framing to whole"),
+        ({"camera_control": CameraControl("follow")}, InputError, "whose camera rests"),
+        ({"camera_control": CameraControl(), "framing": "face"}, InputError, "set framing to whole"),
         (
             {"preset": "nano", "pose": Pose("vace", source=str(walking_film))},
             InputError,
-            "nano has no network vace beside it; choose one of uni3c, unianimate",
+            "nano has no control network vace; choose one of uni3c, unianimate",
         ),
     ):
         with pytest.raises(error) as raised:
@@ -312,7 +317,7 @@ def test_weights_that_are_missing_or_another_models_are_named(tmp_path, weights)
 
     other = tmp_path / "weights"
     shutil.copytree(weights, other)
-    request = tiny_request(tmp_path, other, 1.0, camera=Camera("uni3c"))
+    request = tiny_request(tmp_path, other, 1.0, camera_control=CameraControl())
     (other / "Uni3C" / "controlnet.pth").unlink()
     notes = plan(request).warnings
     assert any("The control network uni3c" in note and "checkpoints download uni3c" in note for note in notes)
@@ -328,7 +333,7 @@ def test_weights_that_are_missing_or_another_models_are_named(tmp_path, weights)
     with pytest.raises(CheckpointError, match="for transformers of width 64, and this model's is 32"):
         plan(request)
     save_pose(standing(30), tmp_path / "held.npz")
-    request = replace(request, camera=None, pose=Pose("vace", str(tmp_path / "held.npz")))
+    request = replace(request, camera_control=None, pose=Pose("vace", str(tmp_path / "held.npz")))
     branch = other / "Wan2_1-VACE_module_14B_bf16.safetensors"
     tensors = load_file(branch)
     for changed, words in (
@@ -343,19 +348,19 @@ def test_weights_that_are_missing_or_another_models_are_named(tmp_path, weights)
 
 def test_a_request_says_it_again(tmp_path, weights) -> None:
     request = tiny_request(
-        tmp_path, weights, 1.0, camera=Camera("uni3c", "orbit", -0.5, 0.8, 0.1, 0.6),
+        tmp_path, weights, 1.0, camera_control=CameraControl("orbit", -0.5, 0.8, 0.1, 0.6),
         pose=Pose(source="/x.npz", strength=0.5, last=0.7, offset_seconds=1, speed=2, person="2"),
         guides=(Guide(0, 1, steering=0.5),),
     )  # fmt: skip
     again = type(request).from_dict(json.loads(json.dumps(request.to_dict())))
     assert again == request and again.controls == ("uni3c", "unianimate")
-    assert replace(request, camera=Camera(), pose=None).controls == ()
-    assert replace(request, camera=None, pose=Pose("vace", "/x.npz")).controls == ("vace",)
+    assert replace(request, camera=Camera(), camera_control=None, pose=None).controls == ()
+    assert replace(request, camera_control=None, pose=Pose("vace", "/x.npz")).controls == ("vace",)
     for wrong, words in (
         ({"pose": {"mode": "dance"}}, "mode is 'dance'"), ({"pose": {"speed": 9}}, "speed is 9"),
         ({"pose": {"first": 0.5, "last": 0.5}}, "let it end after it starts"),
-        ({"camera": {"mode": "uni3c", "strength": 3}}, "strength is 3; give a number from 0 to 2"),
-        ({"camera": {"mode": "uni3c", "first": -1}}, "first step of the camera is -1"),
+        ({"camera_control": {"strength": 3}}, "strength is 3; give a number from 0 to 2"),
+        ({"camera_control": {"first": -1}}, "first step of the camera is -1"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=words):
             tiny_request(tmp_path, weights, 1.0, **wrong)
@@ -392,7 +397,7 @@ def lips_apart(frames: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("movement", ["pan", "push in"])
 def test_nanos_camera_network_films_a_mouth_that_moves_along(tmp_path, nano_still, movement: str) -> None:
-    frames, record = nano_film(tmp_path, "moved", camera=Camera("uni3c", movement, 0.8))
+    frames, record = nano_film(tmp_path, "moved", camera_control=CameraControl(movement, 0.8))
     assert record["tracking"]["camera"]["value"] > 0.8
     path = preset_path(movement, 0.8, 1.6).w2c(len(frames))
     without = measured(nano_still, path)
@@ -419,9 +424,9 @@ def test_nanos_pose_network_moves_head_and_mouth(tmp_path, nano_still) -> None:
 def test_a_camera_that_goes_farther_than_nanos_network_has_seen_is_told(tmp_path) -> None:
     request = GenerationRequest(
         str(assets_dir() / "portrait.png"), (Speaker(str(assets_dir() / "speech.wav")),), preset="nano",
-        max_seconds=1.6, camera=Camera("uni3c", "pan", -3.0),
+        max_seconds=1.6, camera_control=CameraControl("pan", -3.0),
     )  # fmt: skip
     (note,) = plan(request).warnings
-    assert "Choose the amount -" in note and "drawn again instead" in note
+    assert "Choose the amount -" in note and "reprojected instead" in note
     amount = float(note.split("the amount ")[1].split(",")[0])
-    assert not plan(replace(request, camera=Camera("uni3c", "pan", amount))).warnings
+    assert not plan(replace(request, camera_control=CameraControl("pan", amount))).warnings

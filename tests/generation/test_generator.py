@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from infinitetalk.checkpoints.loading import Models, load
 from infinitetalk.config.presets import load_preset
-from infinitetalk.generation.conditions import LatentSpace, TextPair, reference_latents
-from infinitetalk.generation.generator import FilmStream, chunk_noise, to_bytes
+from infinitetalk.generation.conditions import TextPair, reference_latents
+from infinitetalk.generation.generator import ChunkGenerator, ChunkInputs, chunk_noise, to_bytes
+from infinitetalk.generation.reference import ReferencePicture
+from infinitetalk.models.latent_space import AbsoluteLatents, RelativeLatents
 from infinitetalk.models.specs import get_spec
 from infinitetalk.models.vae import as_encoded, encode_video
 from infinitetalk.planning.chunks import Chunk, Reference
@@ -31,10 +34,10 @@ def test_largest_seed_is_accepted():
 
 def test_latent_space_round_trip():
     latents, reference = torch.randn(1, 16, 5, 2, 2), torch.randn(1, 16, 1, 2, 2)
-    space = LatentSpace(reference, 0.6)
-    assert torch.allclose(space.leave(space.enter(latents)), latents, atol=1e-6)
-    assert torch.equal(space.enter(reference), torch.zeros_like(reference))
-    assert LatentSpace(reference, None).enter(latents) is latents
+    space = RelativeLatents(0.6).space(reference)
+    assert torch.allclose(space.denormalise(space.normalise(latents)), latents, atol=1e-6)
+    assert torch.equal(space.normalise(reference), torch.zeros_like(reference))
+    assert AbsoluteLatents().space(reference).normalise(latents) is latents
 
 
 def test_bytes_round_to_the_nearest():
@@ -58,7 +61,7 @@ def test_a_second_reference_is_marked_at_the_last_frame(models):
 
 
 def test_a_chunk_from_a_film_lies_between_noise_and_the_film(models):
-    """SDEdit: the more of the way is spared, the nearer are the latents to the film's own."""
+    """SDEdit: the lower the denoising strength, the nearer are the latents to the film's own."""
     generator = torch.Generator().manual_seed(3)
     reference = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
     film = (reference[:, :, None] + 0.5 * torch.randn(1, 3, 9, 64, 64, generator=generator)).clamp(-1, 1)
@@ -69,19 +72,22 @@ def test_a_chunk_from_a_film_lies_between_noise_and_the_film(models):
     settings = replace(load_preset("nano"), framing="whole", steps=4)
     chunk = Chunk(0, 0, 9, 0, 0, 9, Reference(0.0))
 
-    def latents(spared: float) -> torch.Tensor:
-        stream = FilmStream(models, settings, TextPair(empty, empty), spared=spared)
+    guide = ReferencePicture("", np.zeros((64, 64, 3), np.uint8), None, np.zeros((64, 64, 3), np.uint8), reference)
+
+    def latents(strength: float) -> torch.Tensor:
         steps = []
-        made = stream.generate_chunk(
-            chunk, reference, audio, noise, start=film if spared else None, on_step=lambda i, _: steps.append(i)
-        )
-        counted[spared] = len(steps)
+        video = film if strength < 1 else None
+        inputs = ChunkInputs(chunk, settings, guide, audio, noise, TextPair(empty, empty), None, video, strength)
+        made = ChunkGenerator(models).generate(inputs, on_step=lambda i, _: steps.append(i))
+        counted[strength] = len(steps)
         return made.latents
 
     counted: dict[float, int] = {}
-    made = {spared: latents(spared) for spared in (0.0, 0.3, 0.7, 1.0)}
+    made = {strength: latents(strength) for strength in (1.0, 0.7, 0.3, 0.0)}
     with torch.inference_mode():
         own = encode_video(models.vae, as_encoded(models.vae, film))
-    away = {spared: float((one - own)[:, :, 1:].abs().mean()) for spared, one in made.items()}  # the first is context
-    assert away[1.0] < 1e-5 < away[0.7] < away[0.3] < away[0.0], away
-    assert counted[0.0] == 4 and counted[1.0] == 0 and counted[0.7] < counted[0.3] <= 4, counted
+    away = {
+        strength: float((one - own)[:, :, 1:].abs().mean()) for strength, one in made.items()
+    }  # the first is context
+    assert away[0.0] < 1e-5 < away[0.3] < away[0.7] < away[1.0], away
+    assert counted[1.0] == 4 and counted[0.0] == 0 and counted[0.3] < counted[0.7] <= 4, counted

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from infinitetalk.errors import InputError, JobError, OutputError
 from infinitetalk.config.request import GenerationRequest, Keyframe, Speaker
+from infinitetalk.errors import InputError, JobError, OutputError
 from infinitetalk.jobs.folder import JobFolder, write_json
 
 

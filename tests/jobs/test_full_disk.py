@@ -13,9 +13,9 @@ import soundfile
 
 from infinitetalk import GenerationRequest, Speaker
 from infinitetalk.errors import JobError
+from infinitetalk.jobs.folder import JobFolder
 from infinitetalk.paths import assets_dir
 from infinitetalk.pipeline import choose_take, prepare_job
-from infinitetalk.jobs.folder import JobFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT_BYTES = 16 * 3 * 16 * 16 * 4  # of latents that a chunk of nano hands to the next, beside its last picture

@@ -33,7 +33,9 @@ def pictures(path: Path) -> np.ndarray:
 def test_an_old_job_resumes_to_the_same_bytes(job) -> None:
     events = list(resume(job))
     assert isinstance(events[-1], Finished) and events[-1].complete
-    assert not [e for e in events if isinstance(e, Progress) and e.stage in ("denoising", "decoding")], "a kept chunk was made again"
+    assert not [e for e in events if isinstance(e, Progress) and e.stage in ("denoising", "decoding")], (
+        "a kept chunk was made again"
+    )
     made = hashlib.sha256((job / "output.mp4").read_bytes()).hexdigest()
     assert made == (job / "output.sha256").read_text().strip()
 

@@ -1,4 +1,4 @@
-"""What was asked, drawn over the film: lines that stay where the scene does, a dial, a skeleton."""
+"""Motion targets drawn over the film: lines that stay where the scene does, a dial, a skeleton."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from infinitetalk.vision.camera_path import intrinsics, preset_path
+from infinitetalk.config.request import Camera, Head
 from infinitetalk.errors import InputError, JobError
+from infinitetalk.jobs.folder import JobFolder
+from infinitetalk.jobs.overlay import overlay_film, with_dial, with_grid
 from infinitetalk.media.probe import probe
 from infinitetalk.pipeline import generate, load_models, prepare_job
-from infinitetalk.config.request import Camera, Head
-from infinitetalk.jobs.folder import JobFolder
-from infinitetalk.jobs.overlay import asked_film, with_dial, with_grid
-
+from infinitetalk.vision.camera_path import intrinsics, preset_path
 from tests.test_pipeline import pictures, request_for
 
 
@@ -49,20 +48,20 @@ def test_the_dial_says_where_the_head_was_to_look() -> None:
     assert 15 < far[0] < 30, "never outside the dial"
 
 
-def test_a_film_with_what_was_asked_over_it(tmp_path) -> None:
+def test_a_film_with_its_targets_over_it(tmp_path) -> None:
     request = request_for(tmp_path, 1.2, camera=Camera(path="pan"), head=Head())
     with pytest.raises(JobError, match="has no film yet"):
-        asked_film(prepare_job(request, tmp_path / "empty"))
+        overlay_film(prepare_job(request, tmp_path / "empty"))
     list(generate(request, load_models(request), tmp_path / "job"))
     job, shares = JobFolder.open(tmp_path / "job"), []
-    made = asked_film(job, shares.append)
+    made = overlay_film(job, shares.append)
     drawn, plain = pictures(made), pictures(job.output)
     assert drawn.shape == plain.shape and shares[-1] == 1 and probe(made).has_audio
     apart = np.abs(drawn.astype(int) - plain).mean(axis=(1, 2, 3))
     assert (apart > 2).all() and (apart < 40).all()
-    assert not list((tmp_path / "job").glob(".asked*")), "nothing half made is left"
+    assert not list((tmp_path / "job").glob(".overlay*")), "nothing half made is left"
     before = made.stat().st_mtime_ns
-    assert asked_film(job).stat().st_mtime_ns == before, "made once"
+    assert overlay_film(job).stat().st_mtime_ns == before, "made once"
     plain_job = JobFolder(job.path, replace(job.request, camera=None, head=None))
     with pytest.raises(InputError, match="nothing to draw over it"):
-        asked_film(plain_job)
+        overlay_film(plain_job)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from infinitetalk.media.images import load_image
 from infinitetalk.checkpoints.loading import load
+from infinitetalk.jobs import preview
+from infinitetalk.jobs.preview import WAN_LATENT_RGB, LatentPreview, as_jpeg, colors
+from infinitetalk.media.images import load_image
 from infinitetalk.models.specs import get_spec
 from infinitetalk.models.vae import encode_video
 from infinitetalk.paths import assets_dir
-from infinitetalk.jobs import preview
-from infinitetalk.jobs.preview import WAN_LATENT_RGB, LatentPreview, as_jpeg, colors
 
 
 @pytest.fixture(scope="module")

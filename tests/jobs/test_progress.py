@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from infinitetalk.jobs import progress
-from infinitetalk.planning.chunks import plan_chunks
 from infinitetalk.jobs.progress import Clock
+from infinitetalk.planning.chunks import plan_chunks
 
 
 @pytest.fixture

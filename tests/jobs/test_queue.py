@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infinitetalk.errors import JobError, UserError
 from infinitetalk.config.request import GenerationRequest, Speaker
+from infinitetalk.errors import JobError, UserError
 from infinitetalk.jobs.folder import JobFolder, write_json
 from infinitetalk.jobs.queue import JobQueue, Waiting, job_state, list_jobs
 

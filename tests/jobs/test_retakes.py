@@ -23,10 +23,10 @@ from infinitetalk import (
     load_models,
 )
 from infinitetalk.errors import InputError, JobError
-from infinitetalk.paths import assets_dir
-from infinitetalk.pipeline import choose_take, retake
 from infinitetalk.jobs.folder import JobFolder
 from infinitetalk.jobs.retakes import ChunkTakes, TakeOverrides, read_takes
+from infinitetalk.paths import assets_dir
+from infinitetalk.pipeline import choose_take, retake
 
 PORTRAIT = assets_dir() / "portrait.png"
 MOUTH = slice(160, 210), slice(96, 160)  # rows and columns of the portrait's
@@ -103,8 +103,8 @@ def test_the_last_chunk_with_another_seed_and_picture(job, models, tmp_path):
     assert made(events) == [1]
     Path(picture).unlink()
     takes = read_takes(JobFolder.open(job))
-    assert takes == {1: ChunkTakes(1, takes[1].recipes)} and takes[1].recipes[0].seed == 5
-    assert Path(takes[1].recipes[0].reference_image).parent == job / "inputs"
+    assert takes == {1: ChunkTakes(1, takes[1].overrides)} and takes[1].overrides[0].seed == 5
+    assert Path(takes[1].overrides[0].reference_image).parent == job / "inputs"
     assert made(list(choose_take(job, 1, 1, models))) == [], "the picture is the job's own now"
 
 
@@ -121,8 +121,11 @@ def test_a_cancelled_retake_changes_nothing(job, models, after):
 @pytest.mark.parametrize(
     ("action", "sentence"),
     [
-        (lambda job, models: retake(job, 2, TakeOverrides(), models), "chunks 0 to 1, and chunk 2 was asked for"),
-        (lambda job, models: retake(job, 0, TakeOverrides(reference_image="gone.png"), models), "gone.png does not exist"),
+        (lambda job, models: retake(job, 2, TakeOverrides(), models), "chunks 0 to 1, and chunk 2 was given"),
+        (
+            lambda job, models: retake(job, 0, TakeOverrides(reference_image="gone.png"), models),
+            "gone.png does not exist",
+        ),
         (lambda job, models: choose_take(job, 0, 3, models), "no take 3"),
         (lambda job, models: retake(job.parent, 0, TakeOverrides(), models), "project.json"),
     ],

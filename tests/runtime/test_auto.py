@@ -8,7 +8,7 @@ import pytest
 
 from infinitetalk import GenerationRequest, Speaker
 from infinitetalk.errors import PresetError
-from infinitetalk.runtime.auto import choose
+from infinitetalk.runtime.auto import choose, settled
 from infinitetalk.runtime.machine import Machine
 
 
@@ -55,6 +55,8 @@ def test_auto_of_an_unknown_quality_is_refused():
         choose("pretty+auto")
 
 
-def test_a_request_holds_the_choice_and_not_auto():
+def test_a_settled_request_holds_the_choice_and_not_auto():
     request = GenerationRequest("a.png", (Speaker("a.wav"),), preset="auto")
-    assert request.preset != "auto" and request == GenerationRequest.from_dict(request.to_dict())
+    own = settled(request)
+    assert own.preset != "auto" and own == settled(own) == GenerationRequest.from_dict(own.to_dict())
+    assert request == GenerationRequest.from_dict(request.to_dict())

@@ -1,4 +1,4 @@
-"""A target lock in a film: around the person the source's own pixels, in every chunk, and what cannot be locked."""
+"""Background compositing in a film: around the person the source's own pixels, in every chunk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infinitetalk.errors import InputError
 from infinitetalk.media.framing import resize_and_crop
 from infinitetalk.media.images import load_image
 from infinitetalk.pipeline import generate, load_models, plan, resume
-from infinitetalk.stages.compositing import FilmLock
+from infinitetalk.stages.compositing import Compositor
 from tests.test_pipeline import pictures, request_for
 from tests.vision.conftest import PHOTO, shifted, write_film
 
@@ -53,8 +53,8 @@ def test_around_the_person_the_source_goes_on(tmp_path, busy_film) -> None:
     records = [
         json.loads(path.read_text()) for path in sorted((tmp_path / "locked/chunks").glob("*/take-00/take.json"))
     ]
-    assert len(records) == 2 and all(record["tracking"]["lock"]["good"] for record in records)
-    assert "are the source's own" in records[0]["followed"]["lock"]["sentence"]
+    assert len(records) == 2 and all(record["tracking"]["composite"]["good"] for record in records)
+    assert "are the source's own" in records[0]["tracking"]["composite"]["sentence"]
     # A chunk made alone is what it was.
     import shutil
 
@@ -68,8 +68,8 @@ def test_one_of_two_people_is_followed() -> None:
     two = np.concatenate([photo[:, :300], photo[:, 300:0:-1]], axis=1)
     frames = [resize_and_crop(shifted(two, 4 * index), (192, 300)) for index in range(30)]
     result = np.stack([np.full_like(frame, 128) for frame in frames[24:30]])
-    lock = FilmLock(Composite("2"), lambda frame: frames[frame], on_face=False)
-    made, told = lock.locked(result, 24)
+    compositor = Compositor(Composite("2"), lambda frame: frames[frame], on_face=False)
+    made, told = compositor.composited(result, frames[24:30], 24)
     changed = (made == 128).all(axis=-1).mean(axis=0)  # how often a pixel is the model's
     face = int(0.25 * 192), int((432 + 96) / 600 * 300)  # has walked 96 pixels to the right since the start
     other = int(0.25 * 192), int((168 + 96) / 600 * 300)
@@ -78,13 +78,13 @@ def test_one_of_two_people_is_followed() -> None:
 
 
 def test_the_film_is_cut_to_the_person_who_is_chosen(tmp_path) -> None:
-    from infinitetalk.planning.film import prepare
+    from infinitetalk.stages import prepare_film
 
     photo = load_image(PHOTO)
     two = write_film(tmp_path / "two.mp4", [np.concatenate([photo[:, :300], photo[:, 300:0:-1]], axis=1)] * 30)
     middles = {}
     for person in ("1", "2"):
-        film = prepare(request_for(tmp_path, 1.0, source=str(two), composite=Composite(person)))
+        film = prepare_film(request_for(tmp_path, 1.0, source=str(two), composite=Composite(person)))
         middles[person] = film.square.column + film.square.side / 2
         assert any("the chosen one is animated" in note for note in film.plan.warnings)
     assert abs(middles["1"] - 168) < 15 and abs(middles["2"] - 432) < 15
@@ -92,9 +92,10 @@ def test_the_film_is_cut_to_the_person_who_is_chosen(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "changes, words",
-    [({"lock": {"person": "3"}}, "there is no number 3"), ({"lock": {"person": "left"}}, "The person is 'left'"),
-     ({"lock": {}, "camera": Camera(path="pan")}, "choose the camera's movement or the lock"),
-     ({"lock": {"mask": 1}}, "unknown key 'mask'")],
+    [({"composite": {"person": "3"}}, "there is no number 3"),
+     ({"composite": {"person": "left"}}, "The person is 'left'"),
+     ({"composite": {}, "camera": Camera(path="pan")}, "choose the camera's movement or background compositing"),
+     ({"composite": {"mask": 1}}, "unknown key 'mask'")],
 )  # fmt: skip
 def test_what_cannot_be_locked_is_said_before_the_film(tmp_path, changes, words) -> None:
     with pytest.raises(InputError) as raised:

@@ -1,4 +1,4 @@
-"""A retake with another reference moves from the instant of *that* reference, for every feature that follows the source."""
+"""A retake with another reference moves from the instant of that reference, whatever follows the source."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from infinitetalk.checkpoints.loading import Models
 from infinitetalk.checkpoints.strict import load_strictly
 from infinitetalk.config.request import Settings
 from infinitetalk.generation.conditions import TextPair, reference_latents
-from infinitetalk.generation.generator import FilmStream
+from infinitetalk.generation.generator import ChunkGenerator, ChunkInputs
+from infinitetalk.generation.reference import ReferencePicture
 from infinitetalk.media.framing import choose_bucket, person_masks, resize_and_crop, to_network_range
 from infinitetalk.models.specs import ModelSpec
 from infinitetalk.models.vae import encode_video, wan_vae
@@ -48,13 +49,13 @@ def run(folder: Path) -> None:
         model=models.spec.name,
         steps=run_options["steps"],
         shift=run_options["shift"],
-        text_scale=run_options["text_guide_scale"],
-        audio_scale=run_options["audio_guide_scale"],
+        guidance_scale=run_options["text_guide_scale"],
+        audio_guidance_scale=run_options["audio_guide_scale"],
         adaptive_guidance=run_options.get("use_apg", False),
         color_correction=run_options["color_correction_strength"],
     )
     text = TextPair(torch.from_numpy(tensors["context"]), torch.from_numpy(tensors["context_null"]))
-    stream = FilmStream(models, settings, text, masks if len(audio) == 2 else None, run_options["motion_frame"])
+    generator = ChunkGenerator(models, masks if len(audio) == 2 else None, run_options["motion_frame"])
     noises = [d["index"] for d in meta["recorded"]["draws"] if d["kind"] == "initial_noise"]
     # The reference ends with the speech of speaker one; ours with the longer one, so it is told this length.
     num_frames = min(run_options["max_frames_num"], audio[0].num_frames)
@@ -77,19 +78,25 @@ def run(folder: Path) -> None:
         check("audio_window_checksum", heard.mean(dim=(2, 3, 4)))
         with torch.no_grad():
             check("y_latent", reference_latents(models, reference, chunk.num_frames)[0, 4:])
-            motion = stream.context_latents
+            motion = generator.context.latents
             motion = encode_video(models.vae, reference[:, :, None]) if motion is None else motion
             check("motion_latent", motion[0])
             motion_frames = motion.shape[2]
         recorder = _Recorder(models.transformer)
-        made = stream.generate_chunk(
-            chunk,
-            reference,
-            heard,
-            torch.from_numpy(tensors[f"draw.{noises[chunk.index]:02d}"])[None],
-            image_tokens=torch.from_numpy(require(tensors, f"clip_fea.{chunk.index}")),
-            keep_context=chunk is not chunks[-1],
+        guide = ReferencePicture("", picture, None, picture, reference)
+        made = generator.generate(
+            ChunkInputs(
+                chunk,
+                settings,
+                guide,
+                heard,
+                torch.from_numpy(tensors[f"draw.{noises[chunk.index]:02d}"])[None],
+                text,
+                image_tokens=torch.from_numpy(require(tensors, f"clip_fea.{chunk.index}")),
+                ends_film=chunk is chunks[-1],
+            )
         )
+        generator.continue_from(chunk, guide, made.context)
         recorder.remove()
         for step, latents in enumerate(recorder.latents):
             check(f"model_input.step{step}", latents)

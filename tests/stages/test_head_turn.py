@@ -16,7 +16,10 @@ from infinitetalk.jobs.folder import JobFolder
 from infinitetalk.media.images import load_image
 from infinitetalk.media.video import open_source
 from infinitetalk.pipeline import generate, load_models, plan, resume
-from infinitetalk.stages.redraw import Redraw
+from infinitetalk.stages.base import MotionOfFrames
+from infinitetalk.stages.head_turn import HeadTargets
+from infinitetalk.stages.layered_warp import ReferenceScene
+from infinitetalk.vision.camera_path import preset_path
 from infinitetalk.vision.head_turn import Head as HeadPlace
 from infinitetalk.vision.head_turn import HeadTurn
 from tests.test_pipeline import PORTRAIT, pictures, request_for
@@ -95,26 +98,27 @@ def test_a_lively_head_moves_where_a_still_one_rests_and_lips_go_on(tmp_path) ->
 def test_a_followed_head_is_turned_against_its_reference(turning_film) -> None:
     """At the film's very beginning too, where the source is turned already."""
     with open_source(turning_film) as source:
-        redraw = Redraw(None, Head("follow"), source, 4.0, lambda start, stop: np.zeros(stop - start))
-        asked = redraw.asked(50, 10, 2.0).head
-        other = redraw.asked(50, 10, None).head
-        first = redraw.asked(0, 30, 0.0).head
-    assert np.abs(asked[0]).max() < 1e-4 < np.abs(other[0]).max()
-    raw = redraw._motion.values
+        targets = HeadTargets(Head("follow"), source, 4.0, lambda start, stop: np.zeros(stop - start))
+        own = targets.at(50, 10, 2.0)[0]
+        other = targets.at(50, 10, None)[0]
+        first = targets.at(0, 30, 0.0)[0]
+    assert np.abs(own[0]).max() < 1e-4 < np.abs(other[0]).max()
+    raw = targets._motion.values
     np.testing.assert_allclose(first, raw[:30] - raw[0], atol=1e-5)
 
 
 def test_where_no_face_is_found_nothing_turns() -> None:
-    with open_source(PORTRAIT) as source:
-        redraw = Redraw(Camera(path="pan"), Head(), source, 2.0, lambda start, stop: np.zeros(stop - start))
-        wall = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-        frames = np.repeat(wall[None], 3, axis=0)
-        drawn = redraw.drawn(frames, redraw.asked(40, 3, None), "wall", wall, None)
-    assert drawn.shape == frames.shape and not np.array_equal(drawn, frames), "the camera still moves"
+    wall = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    frames = np.repeat(wall[None], 3, axis=0)
+    scene = ReferenceScene.from_picture("wall", wall, None, (64, 64), with_face=True)
+    turned = MotionOfFrames(head=np.full((3, 3), 5.0), eyes_closed=np.ones(3))
+    assert scene.turn is None and np.array_equal(scene.moved(frames, turned), frames)
+    moved = replace(turned, w2c=preset_path("pan", 1.0, 2.0).w2c(3, 40))
+    assert not np.array_equal(scene.moved(frames, moved), frames), "the camera still moves"
     assert isinstance(HeadTurn(HeadPlace(32, 32, 10, 14), 64, 64).maps(1, 1, 1)[0], np.ndarray)
 
 
-def test_the_plan_knows_what_drawing_again_takes(tmp_path) -> None:
+def test_the_plan_knows_what_reprojection_and_turning_take(tmp_path) -> None:
     still = plan(request_for(tmp_path, 4.0))
     moving = plan(request_for(tmp_path, 4.0, head=Head(), camera=Camera(path="pan")))
     assert 0.3 < (moving.seconds_high - still.seconds_high) / 4.0 < 1.0
