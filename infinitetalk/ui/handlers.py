@@ -26,7 +26,7 @@ from ..models.specs import get_spec
 from ..paths import assets_dir
 from ..runtime.auto import choose, on_this_machine
 from . import rendering
-from .form import NO_EDITS, REMEMBERED, Form
+from .form import NO_EDITS, REMEMBERED, Form, with_current_fields
 from .jobs import Failed, Job, Waiting, failure
 from .people.component import kept, people_state
 from .served import is_served, served
@@ -102,7 +102,7 @@ def example(preset: str) -> Updates:
     files = {"source": served(source, source.name), "voice": served(voice, voice.name)}
     still = not get_spec(load_preset(on_this_machine(preset)).model).moves_head
     return files | {"two_voices": False, "camera": "rest", "head": LIVELY if still else "rest", "pose": "rest",
-                    "lock": False}  # fmt: skip
+                    "composite": False}  # fmt: skip
 
 
 def dice() -> Updates:
@@ -174,9 +174,9 @@ def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
     if missing := form.missing():
         return {"plan": rendering.plan_hint(missing), "timeline": gr.update(value=None)}
     try:
-        from ..planning.film import prepare
+        from ..stages import prepare_film
 
-        film = prepare(form.to_request())
+        film = prepare_film(form.to_request())
         with film.source:
             shown = timeline_state(
                 film.request,
@@ -218,7 +218,7 @@ def remember(*values: Any) -> Updates:
 
 def restore(remembered: Any, default_preset: str) -> Updates:
     """The options of the last visit; whatever no longer makes sense falls back to the preset's own value."""
-    stored = remembered if isinstance(remembered, dict) else {}
+    stored = with_current_fields(remembered) if isinstance(remembered, dict) else {}
     preset = stored.get("preset")
     if preset not in (AUTO, *preset_names()):
         preset = default_preset
@@ -358,9 +358,9 @@ def asked(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:
         return
     yield {"progress": rendering.meter("Drawing what was asked", "", None), "players": gr.update(selected="film")}
     try:
-        from ..jobs.overlay import asked_film
+        from ..jobs.overlay import overlay_film
 
-        drawn = asked_film(JobFolder.open(job.directory))
+        drawn = overlay_film(JobFolder.open(job.directory))
         yield {"film": served(drawn, film_name(f"{folder.name}-asked")), "progress": ""}
     except Exception as error:
         yield {"progress": rendering.notice(failure(error).message, "warning")}

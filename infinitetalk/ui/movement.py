@@ -11,8 +11,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ..config.camera import MOST_AMOUNT, MOVEMENTS, Camera
+from ..config.camera import DEFAULT_DENOISING_STRENGTH, MOST_AMOUNT, MOVEMENTS, Camera, CameraControl, SDEdit
+from ..config.constants import FRAMES_PER_SECOND
 from ..config.head import LIVELY, MOST_HEAD, Head
+from ..config.request import GenerationRequest
+from ..config.settings import choice
 from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..vision.camera_path import CameraPath, load_path, preset_path
@@ -23,11 +26,13 @@ from .jobs import failure
 from .served import new_served
 from .strength import sliders
 
-REST = "rest"
+REST, PATH, SDEDIT = "rest", "path", "sdedit"  # how the camera moves; or `FOLLOW`
+REPROJECTION, UNI3C = "reprojection", "uni3c"  # what makes the movement
+CameraChoice = Camera | CameraControl | SDEdit
 CAMERA_FIELDS = (
-    "camera", "movement", "amount", "camera_file", "camera_strength", "camera_by", "uni3c_strength", "uni3c_last",
+    "camera", "movement", "amount", "camera_file", "denoising_strength", "camera_by", "uni3c_strength", "uni3c_last",
 )  # fmt: skip
-CAMERA_DEFAULTS = (REST, MOVEMENTS[0], 1.0, None, 0.3, "redraw", 1.0, 1.0)
+CAMERA_DEFAULTS = (REST, MOVEMENTS[0], 1.0, None, DEFAULT_DENOISING_STRENGTH, REPROJECTION, 1.0, 1.0)
 HEAD_FIELDS = ("head", "head_file", "head_amount")
 HEAD_DEFAULTS = (REST, None, 1.0)
 FIELDS = (*CAMERA_FIELDS, *HEAD_FIELDS)
@@ -35,22 +40,22 @@ _SHOWN_SECONDS, _NUM_PICTURES, _PICTURE_PIXELS, _SOURCE_PIXELS = 6.0, 5, 160, 64
 _FOLLOWED_SECONDS = 12.0  # of a film, for what is shown before the film is made
 
 _CAMERAS = [
-    ("As the references show it", REST), ("A movement", "redraw"), ("The source video's own", FOLLOW),
-    ("Keep to the source's pictures (SDEdit; not with nano)", "sdedit"),
+    ("As the references show it", REST), ("A movement", PATH), ("The source video's own", FOLLOW),
+    ("Keep to the source's pictures (SDEdit; not with nano)", SDEDIT),
 ]  # fmt: skip
 _HEADS = [
     ("As the model draws it", REST), ("Lively, as people who talk", LIVELY), ("As in the source video", FOLLOW),
     ("As in another video", "film"),
 ]  # fmt: skip
-_MAKERS = [("Finished pictures are drawn again (every model)", "redraw"), ("The network Uni3C", "uni3c")]
+_MAKERS = [("Finished pictures are reprojected (every model)", REPROJECTION), ("The network Uni3C", UNI3C)]
 _MAKERS_HELP = (
     "Uni3C is shown the scene along the path while a chunk is made, so that the model draws what comes into view. Nano "
     "brings a small one, for movements of up to a quarter of the picture; its lips keep time best where pictures are "
-    "drawn again. For 14B models its weights are extra: `infinitetalk checkpoints download uni3c`."
+    "reprojected. For 14B models its weights are extra: `infinitetalk checkpoints download uni3c`."
 )
 _CAMERA_HELP = (
-    "A movement: every finished picture is drawn again as a camera on that path sees it. SDEdit: chunks start from the "
-    "source's own pictures with noise over them; fewer steps, and colours may shift in a long film."
+    "A movement: every finished picture is reprojected along the camera path. SDEdit: chunks start from the source's "
+    "own pictures with noise over them; fewer steps, and colours may shift in a long film."
 )
 _HEAD_HELP = (
     "The finished head is turned a little, about its neck, and lively eyes blink. Small models draw a head that keeps "
@@ -79,13 +84,13 @@ def panel(c: dict[str, Any]) -> None:
             )  # fmt: skip
         with gr.Column(visible=False) as c["camera_maker"]:
             c["camera_by"] = gr.Radio(
-                _MAKERS, value="redraw", label="The movement is made by", info=_MAKERS_HELP, elem_id="camera-by"
+                _MAKERS, value=REPROJECTION, label="The movement is made by", info=_MAKERS_HELP, elem_id="camera-by"
             )
             with gr.Row(visible=False) as c["uni3c_options"]:
                 sliders(c, "uni3c")
-        c["camera_strength"] = gr.Slider(
-            0, 1, value=0.3, step=0.05, label="How closely it keeps to the source", visible=False,
-            elem_id="camera-strength", info="0: not at all. 1: the source itself, whose mouth then says nothing new.",
+        c["denoising_strength"] = gr.Slider(
+            0, 1, value=DEFAULT_DENOISING_STRENGTH, step=0.05, label="Denoising strength", visible=False,
+            elem_id="denoising-strength", info="1: all new. 0: the source itself, whose mouth then says nothing new.",
         )  # fmt: skip
         c["head"] = gr.Radio(_HEADS, value=REST, label="How the head moves", info=_HEAD_HELP, elem_id="head")
         c["head_file"] = gr.File(
@@ -106,19 +111,32 @@ def panel(c: dict[str, Any]) -> None:
 
 
 def to_camera(
-    mode: Any, movement: Any, amount: Any, file: Any, strength: Any, maker: Any = "redraw", beside: Any = 1.0,
-    last: Any = 1.0,
-) -> Camera | None:  # fmt: skip
+    mode: Any, movement: Any, amount: Any, file: Any, denoising_strength: Any, maker: Any = REPROJECTION,
+    control_strength: Any = 1.0, last: Any = 1.0,
+) -> CameraChoice | None:  # fmt: skip
     """Of the fields, in the order of `CAMERA_FIELDS`. Raises InputError."""
     if mode in (None, REST):
         return None
-    if mode == "sdedit":
-        return Camera("sdedit", FOLLOW, strength=strength)
+    choice("The camera's movement", mode, (REST, PATH, FOLLOW, SDEDIT))
+    choice("What makes the movement", maker, (REPROJECTION, UNI3C))
+    if mode == SDEDIT:
+        return SDEdit(denoising_strength)
     path = FOLLOW if mode == FOLLOW else file or movement
     amount = 1.0 if file or mode == FOLLOW else amount
-    if maker == "uni3c":
-        return Camera("uni3c", path, amount, beside, last=last)
-    return Camera(path=path, amount=amount)
+    if maker == UNI3C:
+        return CameraControl(path, amount, control_strength, last=last)
+    return Camera(path, amount)
+
+
+def camera_fields(camera: CameraChoice | None) -> dict[str, CameraChoice]:
+    """The field of a request that the choice belongs to."""
+    names = {Camera: "camera", CameraControl: "camera_control", SDEdit: "sdedit"}
+    return {} if camera is None else {names[type(camera)]: camera}
+
+
+def camera_of(request: GenerationRequest) -> CameraChoice | None:
+    """The one of its three choices about the camera that a request makes."""
+    return request.camera or request.camera_control or request.sdedit
 
 
 def to_head(mode: Any, file: Any, amount: Any) -> Head | None:
@@ -130,19 +148,19 @@ def to_head(mode: Any, file: Any, amount: Any) -> Head | None:
     return Head(file if mode == "film" else mode, amount)
 
 
-def from_request(camera: Camera | None, head: Head | None, serve: Callable[[str], str]) -> dict[str, Any]:
+def from_request(camera: CameraChoice | None, head: Head | None, serve: Callable[[str], str]) -> dict[str, Any]:
     """The fields that give these again. serve: from a file of the film to a copy that the browser may have."""
     values = dict(zip(FIELDS, (*CAMERA_DEFAULTS, *HEAD_DEFAULTS), strict=True))
-    if camera is not None and camera.mode == "uni3c":
-        values |= {"camera_by": "uni3c", "uni3c_strength": camera.strength, "uni3c_last": camera.last}
-    if camera is not None and camera.mode == "sdedit":
-        values |= {"camera": "sdedit", "camera_strength": camera.strength}
+    if isinstance(camera, CameraControl):
+        values |= {"camera_by": UNI3C, "uni3c_strength": camera.strength, "uni3c_last": camera.last}
+    if isinstance(camera, SDEdit):
+        values |= {"camera": SDEDIT, "denoising_strength": camera.denoising_strength}
     elif camera is not None and camera.path == FOLLOW:
         values |= {"camera": FOLLOW}
     elif camera is not None and camera.file is not None:
-        values |= {"camera": "redraw", "camera_file": serve(camera.file)}
+        values |= {"camera": PATH, "camera_file": serve(camera.file)}
     elif camera is not None:
-        values |= {"camera": "redraw", "movement": camera.path, "amount": camera.amount}
+        values |= {"camera": PATH, "movement": camera.path, "amount": camera.amount}
     if head is not None:
         values |= {"head": head.source if head.file is None else "film", "head_amount": head.amount}
         values |= {} if head.file is None else {"head_file": serve(head.file)}
@@ -155,10 +173,10 @@ def from_request(camera: Camera | None, head: Head | None, serve: Callable[[str]
 def chosen(camera: str, head: str, maker: str) -> dict[str, Any]:
     """Only what the choice needs."""
     return {
-        "camera_maker": gr.update(visible=camera in ("redraw", FOLLOW)),
-        "uni3c_options": gr.update(visible=maker == "uni3c"),
-        "movement_options": gr.update(visible=camera == "redraw"),
-        "camera_strength": gr.update(visible=camera == "sdedit"),
+        "camera_maker": gr.update(visible=camera in (PATH, FOLLOW)),
+        "uni3c_options": gr.update(visible=maker == UNI3C),
+        "movement_options": gr.update(visible=camera == PATH),
+        "denoising_strength": gr.update(visible=camera == SDEDIT),
         "head_file": gr.update(visible=head == "film"),
         "head_amount": gr.update(visible=head not in (None, REST)),
     }
@@ -169,7 +187,7 @@ def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dic
     camera_values, head_values = values[: len(CAMERA_FIELDS)], values[len(CAMERA_FIELDS) :]
     try:
         camera, head = to_camera(*camera_values), to_head(*head_values)
-        camera = None if camera is not None and camera.mode == "sdedit" else camera
+        camera = None if isinstance(camera, SDEdit) else camera
         if not source or (camera is None and head is None):
             yield {"movement_shown": "", **_offered(None)}
             return
@@ -194,7 +212,7 @@ def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterat
     """
     try:
         camera = to_camera(*values)
-        if not source or camera is None:
+        if not source or camera is None or isinstance(camera, SDEdit):
             yield {}
             return
         seconds = float(timeline["duration"]) if isinstance(timeline, dict) else _SHOWN_SECONDS
@@ -222,7 +240,7 @@ def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
         file = saved(state, told.get("points"))
     except Exception as error:
         return {"path_told": rendering.notice(failure(error).message, "warning")}
-    return {"camera": "redraw", "camera_file": file, "path_told": ""}
+    return {"camera": PATH, "camera_file": file, "path_told": ""}
 
 
 def left() -> dict[str, Any]:
@@ -232,8 +250,8 @@ def left() -> dict[str, Any]:
 
 def _read(source: str, seconds: float) -> Iterator[str | CameraPath]:
     """The camera of the source film, read with a meter that goes along."""
+    from ..generation.camera_targets import followed_path
     from ..media.video import open_source
-    from ..stages.camera import followed_path
 
     shares: queue.SimpleQueue[float | None] = queue.SimpleQueue()
     found: list[CameraPath | Exception] = []
@@ -263,11 +281,13 @@ def _seed(value: Any) -> int:
         return 0
 
 
-def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | None) -> tuple[str, str | None]:
+def _condition(
+    path: str, on_face: bool, camera: Camera | CameraControl | None, head: Head | None
+) -> tuple[str, str | None]:
     """What is shown, and the camera's path as a file."""
     from ..media.faces import centre_square, face_square, find_faces
     from ..media.video import open_source
-    from ..stages.redraw import Redraw, foreseen
+    from ..stages.layered_warp import MotionPreview
     from ..vision.camera_path import save_path
 
     with open_source(path, _SOURCE_PIXELS) as source:
@@ -283,11 +303,12 @@ def _condition(path: str, on_face: bool, camera: Camera | None, head: Head | Non
         height, width = (1, 1) if square is not None else picture.shape[:2]
         scale = _PICTURE_PIXELS / max(height, width)
         size = max(2, round(scale * height)), max(2, round(scale * width))
-        redraw = Redraw(camera, head, source, seconds, lambda start, stop: np.zeros(stop - start))
-        last = max(0, round(25 * seconds) - 1)
-        pictures = foreseen(redraw, source, square, size, np.linspace(0, last, _NUM_PICTURES).round())
-        path_values = None if redraw.path is None else redraw.path.at(np.linspace(0, seconds, 120))
+        preview = MotionPreview(source, square, seconds, camera, head)
+        last = max(0, round(FRAMES_PER_SECOND * seconds) - 1)
+        pictures = preview.pictures(np.linspace(0, last, _NUM_PICTURES).round(), size)
+        camera_path = None if preview.camera is None else preview.camera.path
+        path_values = None if camera_path is None else camera_path.at(np.linspace(0, seconds, 120))
     from_first = f"The first {seconds:.0f} seconds"
     label = from_first if read or head is not None else "From the film's first to its last picture"
-    file = None if redraw.path is None else str(save_path(redraw.path, new_served("camera-path.json")))
+    file = None if camera_path is None else str(save_path(camera_path, new_served("camera-path.json")))
     return rendering.movement_condition(pictures, path_values, label), file

@@ -15,7 +15,7 @@ from gradio import audio_stream_encoder
 from ..config.presets import AUTO
 from ..config.request import load_preset, preset_names
 from ..errors import InputError, OutputError
-from . import api, handlers, lock, movement, pose, rendering, retakes, source_options
+from . import api, compositing, handlers, movement, pose, rendering, retakes, source_options
 from .blocks import WholeAnswers
 from .compare import panel as compare
 from .films import panel as films
@@ -136,7 +136,7 @@ def _options(c: dict[str, Any], preset: str) -> None:
         label="Framing",
         info="Small models see a face best when it fills the film.",
     )
-    lock.panel(c)
+    compositing.panel(c)
     source_options.panel(c)
 
 
@@ -249,7 +249,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     gr.on(
         [c["camera"].change, c["head"].change, c["camera_by"].change], updates(movement.chosen),
         outputs("camera", "head", "camera_by"),
-        outputs("movement_options", "camera_strength", "head_file", "head_amount", "camera_maker", "uni3c_options"),
+        outputs("movement_options", "denoising_strength", "head_file", "head_amount", "camera_maker", "uni3c_options"),
         **quick,
     )  # fmt: skip
     c["pose"].change(updates(pose.chosen), c["pose"], outputs("pose_file", "pose_options"), **quick)
@@ -282,14 +282,15 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
         updates(movement.left), None, outputs("path_editor", "path_told"), **quick,
     )  # fmt: skip
     gr.on(
-        [c[name].change for name in ("source", *lock.FIELDS)], updates(lock.shown), outputs("source", *lock.FIELDS),
-        outputs("lock_options", "lock_told", "lock_picture"), trigger_mode="always_last", **private,
+        [c[name].change for name in ("source", *compositing.FIELDS)], updates(compositing.shown),
+        outputs("source", *compositing.FIELDS),
+        outputs("composite_options", "composite_notice", "composite_picture"), trigger_mode="always_last", **private,
     )  # fmt: skip
 
     def pointed(picture: Any, place: gr.SelectData) -> Any:
-        return _named(c, lock.clicked(picture, place))
+        return _named(c, compositing.clicked(picture, place))
 
-    c["lock_picture"].select(pointed, c["lock_picture"], outputs("lock_person"), **quick)
+    c["composite_picture"].select(pointed, c["composite_picture"], outputs("composite_person"), **quick)
     c["preset"].input(
         updates(handlers.preset_changed), c["preset"],
         outputs("preset_help", "prompt", "steps", "audio_guidance_scale", "framing"), **quick,
@@ -330,7 +331,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     start = streamed(partial(handlers.generate, studio))
     made = [c["mine"], *form]
     c["generate"].click(start, made, running, **film_event)
-    shown = outputs("source", "voice", "two_voices", "camera", "head", "pose", "lock")
+    shown = outputs("source", "voice", "two_voices", "camera", "head", "pose", "composite")
     c["example"].click(updates(handlers.example), c["preset"], shown, **quick).success(
         start, made, running, **film_event
     )
@@ -453,10 +454,11 @@ def _let_live_sound_finish() -> None:
 def warm_up(studio: Studio, preset: str) -> None:
     """Read the networks while the visitor is still choosing, so that the first film starts at once."""
     from ..config.request import GenerationRequest, Speaker
+    from ..runtime.auto import settled
     from .jobs import failure
 
     try:
-        studio.models(GenerationRequest(source="-", speakers=(Speaker("-"),), preset=preset))
+        studio.models(settled(GenerationRequest(source="-", speakers=(Speaker("-"),), preset=preset)))
     except InputError:
         pass
     except Exception as error:

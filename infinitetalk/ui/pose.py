@@ -115,8 +115,8 @@ def shown(source: str | None, *values: Any) -> Iterator[dict[str, Any]]:
 
 
 def _condition(path: str, pose: Pose) -> str:
+    from ..generation.pose_targets import pose_preview
     from ..media.video import open_source
-    from ..stages.pose import foreseen_pose
 
     with open_source(path, _SOURCE_PIXELS) as source:
         if source.kind == "image" and pose.file is None:
@@ -124,7 +124,7 @@ def _condition(path: str, pose: Pose) -> str:
         scale = _PICTURE_PIXELS / max(source.height, source.width)
         size = max(2, round(scale * source.height)), max(2, round(scale * source.width))
         seconds = min(source.duration_seconds, _SHOWN_SECONDS)
-        pictures, seen = foreseen_pose(pose, source, seconds, size, _NUM_PICTURES)
+        pictures, seen = pose_preview(pose, source, seconds, size, _NUM_PICTURES)
     label = f"The skeleton in the first {seconds:.0f} seconds"
     if seen < _NUM_PICTURES:
         label += f"; at {_NUM_PICTURES - seen} of {_NUM_PICTURES} moments nobody is seen, and nothing is steered there"

@@ -63,10 +63,10 @@ def shown(job: Job, chunk: int | None = None) -> Updates:
         for each in chunks
     ]
     takes = [("1, as first made", 0)]
-    for number, recipe in enumerate(own.recipes, start=1):
+    for number, overrides in enumerate(own.overrides, start=1):
         changes = {
-            "seed": recipe.seed, "audio guidance": recipe.audio_guidance_scale, "prompt": recipe.prompt or None,
-            "own picture": recipe.reference_image and "yes",
+            "seed": overrides.seed, "audio guidance": overrides.audio_guidance_scale,
+            "prompt": overrides.prompt or None, "own picture": overrides.reference_image and "yes",
         }  # fmt: skip
         told = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
         takes.append((f"{number + 1}: {told or 'other noise'}", number))
@@ -104,7 +104,7 @@ def redo(
         if job is None or not isinstance(chunk, int):
             raise InputError("There is no film of this page to change; make one first.")
         usual = job.plan.settings.audio_guidance_scale
-        recipe = TakeOverrides(
+        overrides = TakeOverrides(
             seed=parse_seed(seed) if str(seed or "").strip() else None,
             audio_guidance_scale=None
             if audio_guidance_scale is None or abs(audio_guidance_scale - usual) < 1e-6
@@ -118,7 +118,7 @@ def redo(
         return
 
     def work(models, should_stop):
-        return retake(job.directory, chunk, recipe, models, should_stop=should_stop)
+        return retake(job.directory, chunk, overrides, models, should_stop=should_stop)
 
     yield from _changed(studio, job, work, chunk)
 

@@ -155,6 +155,13 @@ def test_what_the_browser_remembers_comes_back() -> None:
     assert (restored["arrangement"], restored["short_source"], restored["preset"]) == ("in-turn", "stop", "nano")
 
 
+def test_what_an_earlier_page_left_in_the_browser_comes_back_under_todays_names() -> None:
+    stored = {"camera": "redraw", "camera_by": "redraw", "camera_strength": 0.25, "adherence": "edge", "lock": True}
+    restored = handlers.restore(stored, "nano")
+    assert (restored["camera"], restored["camera_by"], restored["denoising_strength"]) == ("path", "reprojection", 0.75)
+    assert restored["reference_placement"] == "edge" and restored["composite"] is True
+
+
 @pytest.mark.parametrize("stored", [None, {}, [], "x", {"preset": "gone", "steps": 4000, "seed": "no", "framing": 3}])
 def test_memories_that_make_no_sense_fall_back_to_the_preset(stored: object) -> None:
     restored, settings = handlers.restore(stored, "nano"), load_preset("nano")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infinitetalk.config.request import Camera, Pose
+from infinitetalk.config.request import CameraControl, GenerationRequest, Pose
 from infinitetalk.errors import InputError
 from infinitetalk.ui import api, movement
 from infinitetalk.ui import pose as panel
@@ -29,12 +29,12 @@ from tests.vision.test_pose import standing
 )
 @pytest.mark.parametrize(
     "camera",
-    [Camera("uni3c", "orbit", -0.5, 0.8, last=0.6), Camera("uni3c", "follow"), Camera("uni3c", "/a/mine.json")],
+    [CameraControl("orbit", -0.5, 0.8, last=0.6), CameraControl("follow"), CameraControl("/a/mine.json")],
 )
 def test_a_form_gives_the_steering_that_filled_it(pose, camera) -> None:
     fields = panel.from_pose(pose, lambda file: file) | movement.from_request(camera, None, lambda file: file)
     request = Form(source="a.png", voice="a.wav", **fields).to_request()
-    assert request.pose == pose and request.camera == camera
+    assert request.pose == pose and request.camera_control == camera
 
 
 def test_a_pose_that_has_nothing_to_follow_is_said() -> None:
@@ -67,10 +67,21 @@ def test_the_skeleton_is_shown_over_the_picture(walking, tmp_path, text_file) ->
         assert "notice" in told and "Traceback" not in told
 
 
+def test_a_program_may_use_todays_and_earlier_names() -> None:
+    def asked(settings: dict) -> GenerationRequest:
+        return api.request_from(str(PHOTO), str(PHOTO), None, "nano", "7", "", settings)
+
+    assert asked({"camera": {"mode": "sdedit", "strength": 0.25}}) == asked({"sdedit": {"denoising_strength": 0.75}})
+    assert asked({"camera": {"mode": "uni3c", "path": "pan"}}).camera_control == CameraControl("pan")
+    now = asked({"audio_guidance_scale": 3, "reference_placement": "edge", "composite": {"person": "2"}})
+    assert asked({"audio_scale": 3, "adherence": "edge", "lock": {"person": "2"}}) == now
+
+
 def test_a_program_may_name_uploads_only(tmp_path) -> None:
     hidden = save_pose(standing(60), tmp_path / "somebody-elses.npz")
     for settings in ({"pose": {"source": str(hidden)}}, {"head": {"source": str(hidden)}},
-                     {"camera": {"path": str(tmp_path / "path.json")}}):  # fmt: skip
+                     {"camera": {"path": str(tmp_path / "path.json")}},
+                     {"camera_control": {"path": str(tmp_path / "path.json")}}):  # fmt: skip
         with pytest.raises(InputError, match="is not one of this page's uploads"):
             api.request_from(str(PHOTO), str(PHOTO), None, "nano", "7", "", settings)
 

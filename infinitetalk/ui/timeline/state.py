@@ -83,11 +83,11 @@ def camera_lines(request: GenerationRequest, seconds: float) -> list[list[int]]:
 
     None for a camera that rests or keeps to the source, or that follows it and was not looked at yet.
     """
-    from ...stages.camera import path_read
+    from ...generation.camera_targets import path_read
     from ...vision.camera_path import load_path, preset_path
 
-    camera = request.camera
-    if camera is None or camera.mode == "sdedit":
+    camera = request.camera or request.camera_control
+    if camera is None:
         return []
     if camera.path == FOLLOW:
         path = path_read(request.source)

@@ -12,7 +12,7 @@ from ..errors import UserError
 from . import rendering
 from .jobs import failure
 
-FIELDS = ("lock", "lock_person")
+FIELDS = ("composite", "composite_person")
 _PICTURE_PIXELS = 480
 _OUTSIDE = 0.45  # brightness of what stays the source's own
 _HELP = (
@@ -23,30 +23,30 @@ _HELP = (
 
 def panel(c: dict[str, Any]) -> None:
     """The components."""
-    c["lock"] = gr.Checkbox(
-        label="Change the person alone, keep everything around as it is", info=_HELP, elem_id="lock"
+    c["composite"] = gr.Checkbox(
+        label="Change the person alone, keep everything around as it is", info=_HELP, elem_id="composite"
     )
-    with gr.Column(visible=False, elem_id="lock-options") as c["lock_options"]:
-        c["lock_told"] = gr.HTML(elem_id="lock-told")
-        c["lock_picture"] = gr.Image(
-            label="Whom the model may change", show_label=False, interactive=False, elem_id="lock-picture",
+    with gr.Column(visible=False, elem_id="composite-options") as c["composite_options"]:
+        c["composite_notice"] = gr.HTML(elem_id="composite-notice")
+        c["composite_picture"] = gr.Image(
+            label="Whom the model may change", show_label=False, interactive=False, elem_id="composite-picture",
             buttons=[], height=240, format="jpeg",
         )  # fmt: skip
         gr.HTML('<p class="help">Bright: what the model may change. Click on another person to choose them.</p>')
-        c["lock_person"] = gr.Textbox(
-            label="Whom of several people", elem_id="lock-person",
+        c["composite_person"] = gr.Textbox(
+            label="Whom of several people", elem_id="composite-person",
             placeholder="click above, or the number from the left, such as 2",
         )  # fmt: skip
 
 
-def to_lock(chosen: Any, person: Any) -> Composite | None:
+def to_composite(chosen: Any, person: Any) -> Composite | None:
     """Of the fields, in the order of `FIELDS`."""
     return Composite(person or None) if chosen else None
 
 
-def from_lock(lock: Composite | None) -> dict[str, Any]:
+def from_composite(composite: Composite | None) -> dict[str, Any]:
     """The fields that give it again."""
-    return {"lock": lock is not None, "lock_person": "" if lock is None else lock.person or ""}
+    return {"composite": composite is not None, "composite_person": "" if composite is None else composite.person or ""}
 
 
 # --- handlers --------------------------------------------------------------------------------------------------------
@@ -56,12 +56,24 @@ def shown(source: str | None, chosen: bool, person: str | None) -> dict[str, Any
     """The person in the light, everything that stays in the dark."""
     if not chosen or not source:
         told = "" if source or not chosen else '<p class="help">Choose a photo or video first.</p>'
-        return {"lock_options": gr.update(visible=bool(chosen)), "lock_told": told, "lock_picture": None}
+        return {
+            "composite_options": gr.update(visible=bool(chosen)),
+            "composite_notice": told,
+            "composite_picture": None,
+        }
     try:
-        return {"lock_options": gr.update(visible=True), "lock_told": "", "lock_picture": masked(source, person)}
+        return {
+            "composite_options": gr.update(visible=True),
+            "composite_notice": "",
+            "composite_picture": masked(source, person),
+        }
     except Exception as error:
         told = rendering.notice(str(error) if isinstance(error, UserError) else failure(error).message, "warning")
-        return {"lock_options": gr.update(visible=True), "lock_told": told, "lock_picture": _first(source)}
+        return {
+            "composite_options": gr.update(visible=True),
+            "composite_notice": told,
+            "composite_picture": _first(source),
+        }
 
 
 def clicked(picture: np.ndarray | None, place: gr.SelectData) -> dict[str, Any]:
@@ -70,7 +82,7 @@ def clicked(picture: np.ndarray | None, place: gr.SelectData) -> dict[str, Any]:
         return {}
     column, row = place.index
     height, width = np.asarray(picture).shape[:2]
-    return {"lock_person": f"{min(1.0, column / width):.3f},{min(1.0, row / height):.3f}"}
+    return {"composite_person": f"{min(1.0, column / width):.3f},{min(1.0, row / height):.3f}"}
 
 
 def masked(source: str, person: str | None) -> np.ndarray:
@@ -80,7 +92,7 @@ def masked(source: str, person: str | None) -> np.ndarray:
         UserError: nobody is found, or several people and none chosen.
     """
     from ..media.video import open_source
-    from ..stages.compositing import first_point
+    from ..planning.sources import first_point
     from ..vision.subject_mask import feathered, masks_of
 
     with open_source(source, _PICTURE_PIXELS) as opened:
