@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..config.camera import MOVEMENTS
 from ..config.former_names import with_current_names
 from ..config.request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
 from ..errors import InputError
@@ -55,7 +56,7 @@ class Form:
     background: float = 0.0
     output_rate: str = "25"
     camera: str | None = None  # how camera and head move: `ui.movement.FIELDS`
-    movement: str | None = None
+    movement: str | None = MOVEMENTS[0]
     amount: float = 1.0
     camera_file: str | None = None
     denoising_strength: float = 0.7

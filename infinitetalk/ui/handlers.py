@@ -31,8 +31,10 @@ from .jobs import Failed, Job, Waiting, failure
 from .people.component import kept, people_state
 from .served import is_served, served
 from .studio import Studio
+from .takes import takes_shown
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state, with_work
+from .updates import Updates
 
 if TYPE_CHECKING:
     from ..planning.chunks import Chunk
@@ -41,8 +43,6 @@ EXAMPLE_SOURCE = "portrait.png"
 EXAMPLE_VOICE = "speech.wav"
 PREVIEW_PIXELS = 720
 MOST_REMEMBERED = 200  # films of one browser
-
-Updates = dict[str, Any]
 
 
 # --- inputs --------------------------------------------------------------------------------------------------------
@@ -403,9 +403,7 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
         "result": gr.update(elem_classes=["card", "has-film"]),
     } | work
     if event.complete:
-        from .retakes import shown
-
-        updates |= shown(job) if job.plan is not None else {}
+        updates |= takes_shown(job) if job.plan is not None else {}
     elif job.again:
         updates["notice"] = rendering.notice("Cancelled; the film is as it was.", "note")
     else:

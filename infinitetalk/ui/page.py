@@ -20,13 +20,13 @@ from .blocks import WholeAnswers
 from .compare import panel as compare
 from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED, Form
-from .handlers import Updates
 from .jobs import log_to
 from .people.component import people_boxes
 from .studio import Studio
 from .theme import STATIC_DIR, studio_css, studio_head, studio_theme
 from .timeline.component import timeline
 from .timeline.pictures import SourcePictures
+from .updates import Updates
 
 TITLE = "InfiniteTalk Studio"
 MAX_UPLOAD = "2gb"

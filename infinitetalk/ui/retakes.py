@@ -10,11 +10,11 @@ import gradio as gr
 
 from ..config.request import parse_seed
 from ..errors import InputError
-from ..models.specs import get_spec
 from . import handlers, rendering
-from .handlers import Updates
 from .jobs import Job, failure
 from .studio import Studio
+from .takes import takes_shown
+from .updates import Updates
 
 JOINS = [("Fade into what follows", "blend"), ("Make what follows anew", "ripple")]
 PANEL = ("retake", "retake_chunk", "retake_take", "retake_prompt")  # what changes with the film
@@ -50,40 +50,12 @@ def panel(c: dict[str, Any], audio_guidance_scale: float) -> None:
         c["redo"] = gr.Button("Make this stretch again", elem_id="redo")
 
 
-def shown(job: Job, chunk: int | None = None) -> Updates:
-    """The panel for a finished film."""
-    from ..jobs.folder import JobFolder
-    from ..jobs.retakes import ChunkTakes, read_takes
-
-    chunks = job.plan.chunks
-    chunk = chunk if isinstance(chunk, int) and 0 <= chunk < len(chunks) else 0
-    own = read_takes(JobFolder.open(job.directory)).get(chunk, ChunkTakes())
-    stretches = [
-        (f"{each.index + 1}: {rendering.clock(each.start_seconds)} to {rendering.clock(each.stop_seconds)}", each.index)
-        for each in chunks
-    ]
-    takes = [("1, as first made", 0)]
-    for number, overrides in enumerate(own.overrides, start=1):
-        changes = {
-            "seed": overrides.seed, "audio guidance": overrides.audio_guidance_scale,
-            "prompt": overrides.prompt or None, "own picture": overrides.reference_image and "yes",
-        }  # fmt: skip
-        told = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
-        takes.append((f"{number + 1}: {told or 'other noise'}", number))
-    return {
-        "retake": gr.update(visible=True),
-        "retake_chunk": gr.update(choices=stretches, value=chunk),
-        "retake_take": gr.update(choices=takes, value=own.chosen, interactive=len(takes) > 1),
-        "retake_prompt": gr.update(visible=get_spec(job.plan.settings.model).takes_prompt),
-    }
-
-
 def chunk_chosen(studio: Studio, job_id: Any, chunk: Any) -> Updates:
     """The takes of another stretch."""
     job = studio.find(job_id)
     if job is None or not job.ended or job.plan is None:
         return {}
-    return shown(job, chunk)
+    return takes_shown(job, chunk)
 
 
 def chunk_picked(studio: Studio, job_id: Any, picked: gr.EventData) -> Updates:
@@ -146,7 +118,7 @@ def _changed(studio: Studio, job: Job, work: Any, chunk: int) -> Iterator[Update
         "redo": gr.update(interactive=False),
     }
     yield from handlers.watch(studio, changed)
-    yield shown(changed, chunk) | {"redo": gr.update(interactive=True)}
+    yield takes_shown(changed, chunk) | {"redo": gr.update(interactive=True)}
 
 
 def wire(

@@ -14,10 +14,10 @@ from ...comparison.page import differences_table, player_script, player_style
 from ...comparison.sides import Side
 from ...errors import InputError
 from .. import rendering
-from ..handlers import Updates
 from ..jobs import failure
 from ..served import new_served
 from ..studio import Studio
+from ..updates import Updates
 from . import sides
 
 CHOSEN = ("compare_first", "compare_second")

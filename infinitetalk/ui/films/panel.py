@@ -14,11 +14,11 @@ from ...events import ChunkFinished
 from ...jobs.folder import JobFolder, given_name
 from .. import handlers, rendering
 from ..form import FORM_FIELDS, Form, filled
-from ..handlers import Updates
 from ..jobs import Job, failure
 from ..served import served
 from ..studio import Studio
 from ..timeline.state import with_work
+from ..updates import Updates
 from .rows import film_list
 
 _FOLDER = Path(__file__).resolve().parent
