@@ -1,4 +1,7 @@
-"""Around one person the source stays as it is: whom, is clicked in the source's first picture, where a mask shows."""
+"""Background compositing: the generated person over the source's own pixels.
+
+The visitor clicks on the person in the source's first picture, where the mask is shown.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +20,25 @@ _PICTURE_PIXELS = 480
 _OUTSIDE = 0.45  # brightness of what stays the source's own
 _HELP = (
     "Only the person comes from the model; everything else stays the source's own pixels, moment by moment. For a "
-    "video whose camera rests or is followed. Takes half a second for every second of film at nano's size."
+    "video whose camera rests, or with the camera set to the source video's own. "
+    "Takes half a second for every second of film at nano's size."
 )
 
 
 def panel(c: dict[str, Any]) -> None:
     """The components."""
     c["composite"] = gr.Checkbox(
-        label="Change the person alone, keep everything around as it is", info=_HELP, elem_id="composite"
+        label="Background compositing: keep everything around the person as it is", info=_HELP, elem_id="composite"
     )
     with gr.Column(visible=False, elem_id="composite-options") as c["composite_options"]:
         c["composite_notice"] = gr.HTML(elem_id="composite-notice")
         c["composite_picture"] = gr.Image(
-            label="Whom the model may change", show_label=False, interactive=False, elem_id="composite-picture",
-            buttons=[], height=240, format="jpeg",
+            label="The person that the model may change", show_label=False, interactive=False,
+            elem_id="composite-picture", buttons=[], height=240, format="jpeg",
         )  # fmt: skip
         gr.HTML('<p class="help">Bright: what the model may change. Click on another person to choose them.</p>')
         c["composite_person"] = gr.Textbox(
-            label="Whom of several people", elem_id="composite-person",
+            label="Choose who speaks, of several people", elem_id="composite-person",
             placeholder="click above, or the number from the left, such as 2",
         )  # fmt: skip
 
@@ -45,7 +49,7 @@ def to_composite(chosen: Any, person: Any) -> Composite | None:
 
 
 def from_composite(composite: Composite | None) -> dict[str, Any]:
-    """The fields that give it again."""
+    """The fields of a form that makes this choice."""
     return {"composite": composite is not None, "composite_person": "" if composite is None else composite.person or ""}
 
 
@@ -53,7 +57,7 @@ def from_composite(composite: Composite | None) -> dict[str, Any]:
 
 
 def shown(source: str | None, chosen: bool, person: str | None) -> dict[str, Any]:
-    """The person in the light, everything that stays in the dark."""
+    """The source's first picture: the person bright, the kept background dark."""
     if not chosen or not source:
         told = "" if source or not chosen else '<p class="help">Choose a photo or video first.</p>'
         return {
@@ -77,7 +81,7 @@ def shown(source: str | None, chosen: bool, person: str | None) -> dict[str, Any
 
 
 def clicked(picture: np.ndarray | None, place: gr.SelectData) -> dict[str, Any]:
-    """A click on the picture chooses whom."""
+    """A click on the picture chooses who speaks."""
     if picture is None:
         return {}
     column, row = place.index

@@ -328,8 +328,8 @@ def cancel(studio: Studio, job_id: Any) -> Updates:
     return {"progress": rendering.stopping()}
 
 
-def whole_film(studio: Studio, job_id: Any, with_asked: bool, shown: Any = "") -> Updates:
-    """The film that the visitor's player should have, once it has ended; as `asked` left it.
+def whole_film(studio: Studio, job_id: Any, with_overlay: bool, shown: Any = "") -> Updates:
+    """The film that the visitor's player should have, once it has ended; with the overlay where it is on.
 
     shown: address of what the player has; where that is this film, it goes on where it was.
     """
@@ -341,13 +341,13 @@ def whole_film(studio: Studio, job_id: Any, with_asked: bool, shown: Any = "") -
     folder = JobFolder(job.directory, job.request)
     drawn = folder.path / NAME
     film, name = folder.output, folder.name
-    if with_asked and drawn.exists():
-        film, name = drawn, f"{folder.name}-asked"
+    if with_overlay and drawn.exists():
+        film, name = drawn, f"{folder.name}-overlay"
     return {} if not film.exists() or is_served(shown, film) else {"film": served(film, film_name(name))}
 
 
-def asked(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:
-    """The finished film, with what was asked of it drawn over where that is `wanted`."""
+def overlay(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:
+    """The finished film, with its motion targets drawn over it where that is `wanted`."""
     job = studio.find(job_id)
     yield {}  # a generator that yields nothing would empty every component
     if job is None or not job.ended:
@@ -356,12 +356,12 @@ def asked(studio: Studio, job_id: Any, wanted: bool) -> Iterator[Updates]:
     if not wanted:
         yield {"film": served(folder.output, film_name(folder.name)), "progress": ""}
         return
-    yield {"progress": rendering.meter("Drawing what was asked", "", None), "players": gr.update(selected="film")}
+    yield {"progress": rendering.meter("Drawing the motion targets", "", None), "players": gr.update(selected="film")}
     try:
         from ..jobs.overlay import overlay_film
 
         drawn = overlay_film(JobFolder.open(job.directory))
-        yield {"film": served(drawn, film_name(f"{folder.name}-asked")), "progress": ""}
+        yield {"film": served(drawn, film_name(f"{folder.name}-overlay")), "progress": ""}
     except Exception as error:
         yield {"progress": rendering.notice(failure(error).message, "warning")}
 
@@ -377,7 +377,7 @@ def started() -> Updates:
         "download": gr.update(visible=False),
         "players": gr.update(selected="live"),
         "retake": gr.update(visible=False),
-        "asked": gr.update(visible=False),
+        "overlay": gr.update(visible=False),
         "result": gr.update(elem_classes=["card", "busy"]),
     }
 
@@ -398,7 +398,7 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
     updates: Updates = {
         "film": film,
         "download": gr.update(value=film, visible=True),
-        "asked": gr.update(visible=event.complete and job.request.is_steered, value=False),
+        "overlay": gr.update(visible=event.complete and job.request.is_steered, value=False),
         "facts": rendering.film_facts(event, job.request.seed, Path(film).stat().st_size, seconds_elapsed),
         "result": gr.update(elem_classes=["card", "has-film"]),
     } | work

@@ -1,4 +1,4 @@
-"""How camera and head move: what they are told, what that looks like, and what it costs."""
+"""How camera and head move: the choices, and a preview of them before a film is made."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HEAD_FIELDS = ("head", "head_file", "head_amount")
 HEAD_DEFAULTS = (REST, None, 1.0)
 FIELDS = (*CAMERA_FIELDS, *HEAD_FIELDS)
 _SHOWN_SECONDS, _NUM_PICTURES, _PICTURE_PIXELS, _SOURCE_PIXELS = 6.0, 5, 160, 640
-_FOLLOWED_SECONDS = 12.0  # of a film, for what is shown before the film is made
+_READ_SECONDS = 12.0  # of a film, for what is shown before the film is made
 
 _CAMERAS = [
     ("As the references show it", REST), ("A movement", PATH), ("The source video's own", FOLLOW),
@@ -49,7 +49,7 @@ _HEADS = [
 ]  # fmt: skip
 _MAKERS = [("Finished pictures are reprojected (every model)", REPROJECTION), ("The network Uni3C", UNI3C)]
 _MAKERS_HELP = (
-    "Uni3C is shown the scene along the path while a chunk is made, so that the model draws what comes into view. Nano "
+    "Uni3C is given renderings of the scene along the path, so that the model draws what comes into view. Nano "
     "brings a small one, for movements of up to a quarter of the picture; its lips keep time best where pictures are "
     "reprojected. For 14B models its weights are extra: `infinitetalk checkpoints download uni3c`."
 )
@@ -149,7 +149,7 @@ def to_head(mode: Any, file: Any, amount: Any) -> Head | None:
 
 
 def from_request(camera: CameraChoice | None, head: Head | None, serve: Callable[[str], str]) -> dict[str, Any]:
-    """The fields that give these again. serve: from a file of the film to a copy that the browser may have."""
+    """The fields of a form that makes these choices. serve: gives a copy of a file that the browser may have."""
     values = dict(zip(FIELDS, (*CAMERA_DEFAULTS, *HEAD_DEFAULTS), strict=True))
     if isinstance(camera, CameraControl):
         values |= {"camera_by": UNI3C, "uni3c_strength": camera.strength, "uni3c_last": camera.last}
@@ -171,7 +171,7 @@ def from_request(camera: CameraChoice | None, head: Head | None, serve: Callable
 
 
 def chosen(camera: str, head: str, maker: str) -> dict[str, Any]:
-    """Only what the choice needs."""
+    """The options that these choices have are visible."""
     return {
         "camera_maker": gr.update(visible=camera in (PATH, FOLLOW)),
         "uni3c_options": gr.update(visible=maker == UNI3C),
@@ -183,7 +183,7 @@ def chosen(camera: str, head: str, maker: str) -> dict[str, Any]:
 
 
 def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dict[str, Any]]:
-    """What will be made of the source's first picture, before any film is made. values: of `FIELDS`."""
+    """A preview of the source's first picture as camera and head will move it. values: of `FIELDS`."""
     camera_values, head_values = values[: len(CAMERA_FIELDS)], values[len(CAMERA_FIELDS) :]
     try:
         camera, head = to_camera(*camera_values), to_head(*head_values)
@@ -200,7 +200,7 @@ def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dic
 
 
 def _offered(path: str | None) -> dict[str, Any]:
-    """A path can be edited and saved, where there is one."""
+    """Buttons to edit and save the path, where there is one."""
     download = gr.update(value=path, visible=True) if path else gr.update(visible=False)
     return {"path_download": download, "path_edit": gr.update(visible=path is not None)}
 
@@ -284,7 +284,7 @@ def _seed(value: Any) -> int:
 def _condition(
     path: str, on_face: bool, camera: Camera | CameraControl | None, head: Head | None
 ) -> tuple[str, str | None]:
-    """What is shown, and the camera's path as a file."""
+    """The preview, and the camera's path as a file."""
     from ..media.faces import centre_square, face_square, find_faces
     from ..media.video import open_source
     from ..stages.layered_warp import MotionPreview
@@ -294,7 +294,7 @@ def _condition(
         if source.kind == "image" and FOLLOW in (getattr(camera, "path", ""), getattr(head, "source", "")):
             raise InputError("The source is a picture, which does not move; choose another movement.")
         read = FOLLOW in (getattr(camera, "path", ""), getattr(head, "source", "")) or getattr(head, "file", None)
-        seconds = min(source.duration_seconds, _FOLLOWED_SECONDS) if read else _SHOWN_SECONDS
+        seconds = min(source.duration_seconds, _READ_SECONDS) if read else _SHOWN_SECONDS
         picture = source.frame_at(0.0)
         square = None
         if on_face:

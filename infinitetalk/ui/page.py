@@ -54,8 +54,8 @@ EMPTY_RESULT = """
 </div>
 """
 
-_WITH_WHAT_IS_SHOWN = """
-(job, asked) => [job, asked, document.querySelector('#film video')?.currentSrc || '']
+_WITH_SHOWN_FILM = """
+(job, overlay) => [job, overlay, document.querySelector('#film video')?.currentSrc || '']
 """
 
 
@@ -67,7 +67,7 @@ def _heading(number: int, title: str, help_text: str = "") -> str:
 # --- layout --------------------------------------------------------------------------------------------------------
 
 
-_FACE_HELP = "A photo or a video of the person who shall speak. With nano, a front view with closed lips works best."
+_FACE_HELP = "A photo or a video of the person who speaks. With nano, a front view with closed lips works best."
 
 
 def _source_zone(c: dict[str, Any], preset: str) -> None:
@@ -164,8 +164,8 @@ def _result_zone(c: dict[str, Any], audio_guidance_scale: float) -> None:
                     c["film"] = gr.Video(
                         show_label=False, label="Whole film", interactive=False, elem_id="film", buttons=[]
                     )
-            c["asked"] = gr.Checkbox(
-                label="Draw what was asked of camera, head and body over the film", visible=False, elem_id="asked",
+            c["overlay"] = gr.Checkbox(
+                label="Draw motion targets over the film", visible=False, elem_id="overlay",
                 container=False,
             )  # fmt: skip
             c["strip"] = gr.HTML(elem_id="strip")
@@ -188,7 +188,7 @@ def _timeline_zone(c: dict[str, Any], pictures: SourcePictures) -> None:
 
 
 def build_page(studio: Studio, preset: str) -> gr.Blocks:
-    """The studio's page. Nothing is loaded: networks are read when the first film is asked for, or by `warm_up`."""
+    """The studio's page. Nothing is loaded: networks are read for the first film, or by `warm_up`."""
     c: dict[str, Any] = {}
     with WholeAnswers(
         title=TITLE,
@@ -304,7 +304,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
         return _named(c, handlers.timeline_edited(source, known, edit))
 
     # Every edit is sent: gradio's "always_last" sends the first one's data again. A state that is set outside the queue
-    # tells nobody that it changed: the plan is asked for.
+    # tells nobody that it changed, so the plan is made anew explicitly.
     edits = {"trigger_mode": "multiple"} | quick
     for event in (
         c["people"].input(drawn, [c["source"], c["people"]], outputs("boxes"), **edits),
@@ -324,7 +324,7 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     # films
     of_film = (
         "notice", "progress", "strip", "facts", "generate", "cancel", "download", "players", "live", "film", "result",
-        "asked", "job", "mine", "timeline", *retakes.PANEL,
+        "overlay", "job", "mine", "timeline", *retakes.PANEL,
     )  # fmt: skip
     running = outputs(*of_film)
     film_event = private | {"concurrency_limit": None}  # the studio's own queue makes one film at a time
@@ -335,8 +335,8 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     c["example"].click(updates(handlers.example), c["preset"], shown, **quick).success(
         start, made, running, **film_event
     )
-    c["asked"].input(
-        streamed(partial(handlers.asked, studio)), outputs("job", "asked"), outputs("film", "progress", "players"),
+    c["overlay"].input(
+        streamed(partial(handlers.overlay, studio)), outputs("job", "overlay"), outputs("film", "progress", "players"),
         **film_event,
     )  # fmt: skip
     c["cancel"].click(updates(partial(handlers.cancel, studio)), c["job"], outputs("progress"), **quick)
@@ -345,8 +345,8 @@ def _wire(page: gr.Blocks, c: dict[str, Any], studio: Studio, preset: str, pictu
     films.wire(c, studio, form, of_film, updates, streamed, {"quick": quick, "film": film_event})
     compare.wire(c, studio, updates, streamed, {"quick": quick, "private": private})
     # A player that is drawn when its tab is opened may have lost the film that it was given before.
-    told = updates(partial(handlers.whole_film, studio)), outputs("job", "asked", "film_shown"), outputs("film")
-    quick_look = quick | {"js": _WITH_WHAT_IS_SHOWN}
+    told = updates(partial(handlers.whole_film, studio)), outputs("job", "overlay", "film_shown"), outputs("film")
+    quick_look = quick | {"js": _WITH_SHOWN_FILM}
     c["film_tab"].select(*told, **quick_look)
     c["live"].end(lambda: gr.Tabs(selected="film"), None, c["players"], **quick).then(*told, **quick_look)
 

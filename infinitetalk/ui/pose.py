@@ -1,4 +1,4 @@
-"""How the body moves: what the pose network is told, and what that looks like before a film is made."""
+"""How the body moves: the choices for the pose network, and a preview of its skeletons before a film is made."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _POSES = [
     ("As the model makes it", REST), ("As in the source video", FOLLOW), ("As in another video or a recording", "film")
 ]  # fmt: skip
 _HELP = (
-    "A network beside the model's is shown a skeleton for every frame. Nano brings a small one, for head and "
+    "A control network is given a skeleton for every frame. Nano brings a small one, for head and "
     "shoulders. For 14B models its weights are extra."
 )
 _NETWORKS = [("UniAnimate", "unianimate"), ("VACE, on trial", "vace")]
 _NETWORKS_HELP = (
     "UniAnimate was made for this model's own base (`infinitetalk checkpoints download unianimate`). VACE was made for "
-    "the text-to-video base (`download vace`, 6.1 GB): each chunk says how well it is followed, so compare. Nano has "
+    "the text-to-video base (`download vace`, 6.1 GB): each chunk has a tracking score, so compare. Nano has "
     "UniAnimate's alone."
 )
 
@@ -55,7 +55,9 @@ def panel(c: dict[str, Any]) -> None:
             _NETWORKS, value="unianimate", label="The network", info=_NETWORKS_HELP, elem_id="pose-by"
         )
         c["pose_person"] = gr.Textbox(
-            label="Whom of several people", placeholder="the number from the left, such as 2", elem_id="pose-person"
+            label="Choose who moves, of several people",
+            placeholder="the number from the left, such as 2",
+            elem_id="pose-person",
         )
     c["pose_shown"] = gr.HTML(elem_id="pose-shown")
 
@@ -75,7 +77,7 @@ def to_pose(
 
 
 def from_pose(pose: Pose | None, serve: Callable[[str], str]) -> dict[str, Any]:
-    """The fields that give it again. serve: from a file of the film to a copy that the browser may have."""
+    """The fields of a form that makes this choice. serve: gives a copy of a file that the browser may have."""
     values = dict(zip(FIELDS, DEFAULTS, strict=True))
     if pose is None:
         return values
@@ -91,7 +93,7 @@ def from_pose(pose: Pose | None, serve: Callable[[str], str]) -> dict[str, Any]:
 
 
 def chosen(pose: str) -> dict[str, Any]:
-    """Only what the choice needs."""
+    """The options that this choice has are visible."""
     return {
         "pose_file": gr.update(visible=pose == "film"),
         "pose_options": gr.update(visible=pose not in (None, REST)),

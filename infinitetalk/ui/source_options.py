@@ -1,4 +1,4 @@
-"""How a film as the source meets the voice: where the two differ in length, in pace and in what is heard."""
+"""Options of a film as the source: its length against the voice, reference placement, its sound, its frame rate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def panel(c: dict[str, Any]) -> None:
         )  # fmt: skip
         c["reference_placement"] = gr.Radio(
             [(words.split(":")[0].split(",")[0].capitalize(), name) for name, words in REFERENCE_PLACEMENTS.items()],
-            value="auto", label="Keeps to the video", elem_id="reference_placement",
+            value="auto", label="Reference placement", elem_id="reference-placement",
             info=" ".join(_sentence(words) for words in REFERENCE_PLACEMENTS.values()),
         )  # fmt: skip
         c["background"] = gr.Slider(

@@ -1,4 +1,4 @@
-"""The lock on the page: what a click makes of a form, the mask that is shown, and a locked film in a browser."""
+"""Background compositing on the page: what a click makes of a form, the mask, and a composited film in a browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.vision.conftest import PHOTO, shifted, write_film
 
 
 @pytest.mark.parametrize("chosen", [None, Composite(), Composite("2"), Composite("0.3,0.5")])
-def test_a_form_gives_the_lock_that_filled_it(chosen) -> None:
+def test_a_form_gives_the_compositing_that_filled_it(chosen) -> None:
     assert Form(source="a.png", voice="a.wav", **compositing.from_composite(chosen)).to_request().composite == chosen
 
 
@@ -29,7 +29,7 @@ def two_people(tmp_path_factory) -> Path:
     return write_film(tmp_path_factory.mktemp("films") / "two.mp4", [shifted(two, f) for f in range(80)])
 
 
-def test_the_mask_shows_whom_the_model_may_change(two_people, text_file) -> None:
+def test_the_mask_shows_the_person_that_the_model_may_change(two_people, text_file) -> None:
     portrait = str(REPOSITORY / "assets" / "portrait.png")
     told = compositing.shown(portrait, True, "")
     picture, plain = told["composite_picture"], compositing._first(portrait)
@@ -47,13 +47,13 @@ def test_the_mask_shows_whom_the_model_may_change(two_people, text_file) -> None
     assert compositing.shown(portrait, False, "")["composite_picture"] is None
 
 
-def test_a_locked_film(studio_url: str, chromium: str, two_people: Path, tmp_path: Path) -> None:
+def test_a_composited_film(studio_url: str, chromium: str, two_people: Path, tmp_path: Path) -> None:
     folder = os.environ.get("SCREENSHOTS")
     with open_page(chromium, studio_url) as page:
         page.set_input_files("#source input[type=file]", str(two_people))
         page.set_input_files("#voice input[type=file]", str(write_tone(tmp_path / "voice.wav", 2.0)))
         page.click("#options button")
-        page.get_by_label("Change the person alone, keep everything around as it is").check()
+        page.get_by_label("Background compositing: keep everything around the person as it is").check()
         page.wait_for_selector("#composite-notice:has-text('choose one')", timeout=60_000)
         picture = page.locator("#composite-picture img")
         picture.scroll_into_view_if_needed()

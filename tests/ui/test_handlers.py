@@ -60,7 +60,7 @@ def test_the_timeline_shows_the_plan_and_the_pins_that_belong_to_its_source(pict
     assert [chunk["new_start"] for chunk in shown["chunks"]] == [0, 3.24, 6.12]
     assert [chunk["pinned"] for chunk in shown["chunks"]] == [False, True, False]
     assert (shown["revision"], shown["pins"]) == (3, edits["pins"])
-    assert shown["guides"] == {"prompt": False, "adherences": [], "steering": False}, "nothing that stretches differ in"
+    assert shown["guides"] == {"prompt": False, "placements": [], "steering": False}, "nothing that stretches differ in"
     shown = _plan(*_values(source=str(picture), voice=str(voice), edits=edits | {"source": "other.png"}))["timeline"]
     assert shown["value"]["pins"] == []
     assert _plan(*_values(source=str(picture)))["timeline"]["value"] is None

@@ -93,13 +93,13 @@ def test_a_film_with_a_moving_camera(studio_url: str, chromium: str, tmp_path: P
         assert page.locator("#strip .missed").count() == 0
         if folder:
             page.screenshot(path=str(Path(folder) / "movement-done.png"), full_page=True)
-        page.get_by_label("Draw what was asked of camera, head and body over the film").check()
-        page.wait_for_function("document.querySelector('#film video')?.currentSrc.includes('asked')", timeout=90_000)
+        page.get_by_label("Draw motion targets over the film").check()
+        page.wait_for_function("document.querySelector('#film video')?.currentSrc.includes('overlay')", timeout=90_000)
         if folder:
             page.wait_for_timeout(800)
-            page.screenshot(path=str(Path(folder) / "asked.png"), full_page=True)
-        page.get_by_label("Draw what was asked of camera, head and body over the film").uncheck()
-        page.wait_for_function("!document.querySelector('#film video')?.currentSrc.includes('asked')")
+            page.screenshot(path=str(Path(folder) / "overlay.png"), full_page=True)
+        page.get_by_label("Draw motion targets over the film").uncheck()
+        page.wait_for_function("!document.querySelector('#film video')?.currentSrc.includes('overlay')")
 
         # Whoever looks at the other player and comes back finds the film where it was.
         page.get_by_role("tab", name="Whole film").click()

@@ -68,13 +68,15 @@ def test_the_skeleton_is_shown_over_the_picture(walking, tmp_path, text_file) ->
 
 
 def test_a_program_may_use_todays_and_earlier_names() -> None:
-    def asked(settings: dict) -> GenerationRequest:
+    def request_of(settings: dict) -> GenerationRequest:
         return api.request_from(str(PHOTO), str(PHOTO), None, "nano", "7", "", settings)
 
-    assert asked({"camera": {"mode": "sdedit", "strength": 0.25}}) == asked({"sdedit": {"denoising_strength": 0.75}})
-    assert asked({"camera": {"mode": "uni3c", "path": "pan"}}).camera_control == CameraControl("pan")
-    now = asked({"audio_guidance_scale": 3, "reference_placement": "edge", "composite": {"person": "2"}})
-    assert asked({"audio_scale": 3, "adherence": "edge", "lock": {"person": "2"}}) == now
+    assert request_of({"camera": {"mode": "sdedit", "strength": 0.25}}) == request_of(
+        {"sdedit": {"denoising_strength": 0.75}}
+    )
+    assert request_of({"camera": {"mode": "uni3c", "path": "pan"}}).camera_control == CameraControl("pan")
+    now = request_of({"audio_guidance_scale": 3, "reference_placement": "edge", "composite": {"person": "2"}})
+    assert request_of({"audio_scale": 3, "adherence": "edge", "lock": {"person": "2"}}) == now
 
 
 def test_a_program_may_name_uploads_only(tmp_path) -> None:
@@ -104,8 +106,8 @@ def test_choosing_a_pose_in_the_browser(studio_url: str, chromium: str, walking:
         page.locator("#camera-by").get_by_label("The network Uni3C", exact=True).check()
         page.wait_for_selector("#plan:has-text('checkpoints download uni3c')", timeout=60_000)
         page.click(".tl-button[data-action=span]")
-        page.wait_for_selector(".tl-editor:has-text('Pose and camera act')")
-        page.locator(".tl-editor label:has-text('Pose and camera act') select").select_option("0.5")
+        page.wait_for_selector(".tl-editor:has-text('Control strength')")
+        page.locator(".tl-editor label:has-text('Control strength') select").select_option("0.5")
         page.wait_for_selector(".tl-span:has-text('steered half as strongly')")
         if folder:
             page.screenshot(path=str(Path(folder) / "pose.png"), full_page=True)

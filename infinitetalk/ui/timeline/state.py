@@ -52,7 +52,7 @@ def timeline_state(
         "spans": [dict(span) for span in edits["spans"]],
         "guides": {
             "prompt": get_spec(plan.settings.model).takes_prompt,
-            "adherences": [] if still else list(REFERENCE_PLACEMENTS.items()),
+            "placements": [] if still else list(REFERENCE_PLACEMENTS.items()),
             "steering": bool(request.controls),
         },
         "revision": edits["revision"],
