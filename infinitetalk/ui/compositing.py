@@ -13,7 +13,9 @@ import numpy as np
 from ..config.composite import Composite
 from ..errors import UserError
 from . import rendering
+from .components import Components
 from .jobs import failure
+from .wiring import LAST, QUICK, Wiring
 
 FIELDS = ("composite", "composite_person")
 _PICTURE_PIXELS = 480
@@ -25,19 +27,19 @@ _HELP = (
 )
 
 
-def panel(c: dict[str, Any]) -> None:
+def panel(c: Components) -> None:
     """The components."""
-    c["composite"] = gr.Checkbox(
+    c.composite = gr.Checkbox(
         label="Background compositing: keep everything around the person as it is", info=_HELP, elem_id="composite"
     )
-    with gr.Column(visible=False, elem_id="composite-options") as c["composite_options"]:
-        c["composite_notice"] = gr.HTML(elem_id="composite-notice")
-        c["composite_picture"] = gr.Image(
+    with gr.Column(visible=False, elem_id="composite-options") as c.composite_options:
+        c.composite_notice = gr.HTML(elem_id="composite-notice")
+        c.composite_picture = gr.Image(
             label="The person that the model may change", show_label=False, interactive=False,
             elem_id="composite-picture", buttons=[], height=240, format="jpeg",
         )  # fmt: skip
         gr.HTML('<p class="help">Bright: what the model may change. Click on another person to choose them.</p>')
-        c["composite_person"] = gr.Textbox(
+        c.composite_person = gr.Textbox(
             label="Choose who speaks, of several people", elem_id="composite-person",
             placeholder="click above, or the number from the left, such as 2",
         )  # fmt: skip
@@ -115,3 +117,21 @@ def _first(source: str) -> np.ndarray | None:
             return opened.frame_at(0.0)
     except UserError:
         return None
+
+
+# --- wiring ----------------------------------------------------------------------------------------------------------
+
+
+def wire(wiring: Wiring) -> None:
+    """Connect the panel."""
+    given = ("source", *FIELDS)
+    gr.on(
+        wiring.changes(*given), wiring.updates(shown), wiring.named(*given),
+        wiring.named("composite_options", "composite_notice", "composite_picture"), **LAST,
+    )  # fmt: skip
+
+    def pointed(picture: Any, place: gr.SelectData) -> Any:
+        return wiring.answer(clicked(picture, place))
+
+    shown_picture = wiring.components.composite_picture
+    shown_picture.select(pointed, shown_picture, wiring.named("composite_person"), **QUICK)

@@ -22,9 +22,11 @@ from ..vision.camera_path import CameraPath, load_path, preset_path
 from . import pose as pose_panel
 from . import rendering
 from .camera_path.component import path_editor, path_state, saved
+from .components import Components
 from .jobs import failure
 from .served import new_served
-from .strength import sliders
+from .strength import control_sliders
+from .wiring import LAST, PRIVATE, QUICK, Wiring
 
 REST, PATH, SDEDIT = "rest", "path", "sdedit"  # how the camera moves; or `FOLLOW`
 REPROJECTION, UNI3C = "reprojection", "uni3c"  # what makes the movement
@@ -64,49 +66,47 @@ _HEAD_HELP = (
 )
 
 
-def panel(c: dict[str, Any]) -> None:
+def panel(c: Components) -> None:
     """The components."""
     with gr.Accordion("Camera, head and pose", open=False, elem_id="movement-options", elem_classes="card"):
-        c["camera"] = gr.Radio(_CAMERAS, value=REST, label="How the camera moves", info=_CAMERA_HELP, elem_id="camera")
-        with gr.Column(visible=False) as c["movement_options"]:
+        c.camera = gr.Radio(_CAMERAS, value=REST, label="How the camera moves", info=_CAMERA_HELP, elem_id="camera")
+        with gr.Column(visible=False) as c.movement_options:
             with gr.Row():
-                c["movement"] = gr.Dropdown(
+                c.movement = gr.Dropdown(
                     [(name.capitalize(), name) for name in MOVEMENTS], value=MOVEMENTS[0], label="Movement",
                     elem_id="movement", min_width=140,
                 )  # fmt: skip
-                c["amount"] = gr.Slider(
+                c.amount = gr.Slider(
                     -MOST_AMOUNT, MOST_AMOUNT, value=1.0, step=0.1, label="Amount", elem_id="amount", min_width=200,
                     info="1: clear and ordinary. Below 0: the other way.",
                 )  # fmt: skip
-            c["camera_file"] = gr.File(
+            c.camera_file = gr.File(
                 label="Or a path of your own (.json, as `infinitetalk camera` writes it)", file_types=[".json"],
                 height=124, elem_id="camera-file",
             )  # fmt: skip
-        with gr.Column(visible=False) as c["camera_maker"]:
-            c["camera_by"] = gr.Radio(
+        with gr.Column(visible=False) as c.camera_maker:
+            c.camera_by = gr.Radio(
                 _MAKERS, value=REPROJECTION, label="The movement is made by", info=_MAKERS_HELP, elem_id="camera-by"
             )
-            with gr.Row(visible=False) as c["uni3c_options"]:
-                sliders(c, "uni3c")
-        c["denoising_strength"] = gr.Slider(
+            with gr.Row(visible=False) as c.uni3c_options:
+                c.uni3c_strength, c.uni3c_last = control_sliders("uni3c")
+        c.denoising_strength = gr.Slider(
             0, 1, value=DEFAULT_DENOISING_STRENGTH, step=0.05, label="Denoising strength", visible=False,
             elem_id="denoising-strength", info="1: all new. 0: the source itself, whose mouth then says nothing new.",
         )  # fmt: skip
-        c["head"] = gr.Radio(_HEADS, value=REST, label="How the head moves", info=_HEAD_HELP, elem_id="head")
-        c["head_file"] = gr.File(
+        c.head = gr.Radio(_HEADS, value=REST, label="How the head moves", info=_HEAD_HELP, elem_id="head")
+        c.head_file = gr.File(
             label="A video of a moving head", file_types=["video"], height=124, visible=False, elem_id="head-file"
         )
-        c["head_amount"] = gr.Slider(
+        c.head_amount = gr.Slider(
             0, MOST_HEAD, value=1.0, step=0.1, label="How far", visible=False, elem_id="head-amount"
         )
-        c["movement_shown"] = gr.HTML(elem_id="movement-shown")
+        c.movement_shown = gr.HTML(elem_id="movement-shown")
         with gr.Row():
-            c["path_edit"] = gr.Button("Edit this camera path", size="sm", visible=False, elem_id="path-edit")
-            c["path_download"] = gr.DownloadButton(
-                "Save it as a file", size="sm", visible=False, elem_id="path-download"
-            )
-        c["path_told"] = gr.HTML(elem_id="path-told")
-        c["path_editor"] = path_editor()
+            c.path_edit = gr.Button("Edit this camera path", size="sm", visible=False, elem_id="path-edit")
+            c.path_download = gr.DownloadButton("Save it as a file", size="sm", visible=False, elem_id="path-download")
+        c.path_told = gr.HTML(elem_id="path-told")
+        c.path_editor = path_editor()
         pose_panel.panel(c)
 
 
@@ -246,6 +246,43 @@ def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
 def left() -> dict[str, Any]:
     """Another camera or source was chosen by hand: the editor closes."""
     return {"path_editor": gr.update(value=None), "path_told": ""}
+
+
+# --- wiring ----------------------------------------------------------------------------------------------------------
+
+
+def wire(wiring: Wiring) -> None:
+    """Connect the panel."""
+    c, named, updates, streamed = wiring.components, wiring.named, wiring.updates, wiring.streamed
+    pose_panel.wire(wiring)
+    gr.on(
+        wiring.changes("camera", "head", "camera_by"), updates(chosen), named("camera", "head", "camera_by"),
+        named("movement_options", "denoising_strength", "head_file", "head_amount", "camera_maker", "uni3c_options"),
+        **QUICK,
+    )  # fmt: skip
+    moving = ("source", "framing", *FIELDS)
+    gr.on(
+        wiring.changes(*moving), streamed(shown), named(*moving),
+        named("movement_shown", "path_download", "path_edit"), **LAST,
+    )  # fmt: skip
+    c.path_edit.click(
+        streamed(opened), named("source", "timeline", "seed", *CAMERA_FIELDS), named("path_editor", "path_told"),
+        **PRIVATE,
+    )  # fmt: skip
+
+    def path_edited(state: Any, edit: gr.EventData) -> Any:
+        return wiring.answer(edited(state, edit))
+
+    c.path_editor.input(
+        path_edited, c.path_editor, named("camera", "camera_file", "path_told"), trigger_mode="multiple", **QUICK
+    )
+    gr.on(
+        [c.source.change, c.camera.input, c.movement.input, c.amount.input, c.camera_file.upload, c.camera_file.clear],
+        updates(left), None, named("path_editor", "path_told"), **QUICK,
+    )  # fmt: skip
+
+
+# --- previews --------------------------------------------------------------------------------------------------------
 
 
 def _read(source: str, seconds: float) -> Iterator[str | CameraPath]:

@@ -11,8 +11,10 @@ from ..config.pose import FASTEST, SLOWEST, Pose
 from ..config.shares import FOLLOW
 from ..errors import InputError
 from . import rendering
+from .components import Components
 from .jobs import failure
-from .strength import sliders
+from .strength import control_sliders
+from .wiring import LAST, QUICK, Wiring
 
 FIELDS = ("pose", "pose_file", "pose_strength", "pose_last", "pose_start", "pose_speed", "pose_person", "pose_by")
 DEFAULTS = ("rest", None, 1.0, 1.0, 0.0, 1.0, "", "unianimate")
@@ -34,32 +36,30 @@ _NETWORKS_HELP = (
 )
 
 
-def panel(c: dict[str, Any]) -> None:
+def panel(c: Components) -> None:
     """The components."""
-    c["pose"] = gr.Radio(_POSES, value=REST, label="How the body moves", info=_HELP, elem_id="pose")
-    c["pose_file"] = gr.File(
+    c.pose = gr.Radio(_POSES, value=REST, label="How the body moves", info=_HELP, elem_id="pose")
+    c.pose_file = gr.File(
         label="A video of the movement, or a recording (.npz, as `infinitetalk pose` writes it)",
         file_types=["video", "image", ".npz"], height=124, visible=False, elem_id="pose-file",
     )  # fmt: skip
-    with gr.Column(visible=False) as c["pose_options"]:
+    with gr.Column(visible=False) as c.pose_options:
         with gr.Row():
-            c["pose_start"] = gr.Number(
+            c.pose_start = gr.Number(
                 0.0, label="Begins at, in seconds of the movement", minimum=0, elem_id="pose-start", min_width=140
             )
-            c["pose_speed"] = gr.Slider(
+            c.pose_speed = gr.Slider(
                 SLOWEST, FASTEST, value=1.0, step=0.05, label="Speed", elem_id="pose-speed", min_width=200
             )
         with gr.Row():
-            sliders(c, "pose")
-        c["pose_by"] = gr.Radio(
-            _NETWORKS, value="unianimate", label="The network", info=_NETWORKS_HELP, elem_id="pose-by"
-        )
-        c["pose_person"] = gr.Textbox(
+            c.pose_strength, c.pose_last = control_sliders("pose")
+        c.pose_by = gr.Radio(_NETWORKS, value="unianimate", label="The network", info=_NETWORKS_HELP, elem_id="pose-by")
+        c.pose_person = gr.Textbox(
             label="Choose who moves, of several people",
             placeholder="the number from the left, such as 2",
             elem_id="pose-person",
         )
-    c["pose_shown"] = gr.HTML(elem_id="pose-shown")
+    c.pose_shown = gr.HTML(elem_id="pose-shown")
 
 
 def to_pose(
@@ -131,3 +131,15 @@ def _condition(path: str, pose: Pose) -> str:
     if seen < _NUM_PICTURES:
         label += f"; at {_NUM_PICTURES - seen} of {_NUM_PICTURES} moments nobody is seen, and nothing is steered there"
     return rendering.movement_condition(pictures, None, label)
+
+
+# --- wiring ----------------------------------------------------------------------------------------------------------
+
+
+def wire(wiring: Wiring) -> None:
+    """Connect the panel."""
+    wiring.components.pose.change(
+        wiring.updates(chosen), wiring.components.pose, wiring.named("pose_file", "pose_options"), **QUICK
+    )
+    posing = ("source", *FIELDS)
+    gr.on(wiring.changes(*posing), wiring.streamed(shown), wiring.named(*posing), wiring.named("pose_shown"), **LAST)
