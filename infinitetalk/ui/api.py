@@ -19,8 +19,8 @@ from ..config.request import GenerationRequest, load_preset, preset_names
 from ..errors import InputError
 from ..events import Finished, Progress
 from ..models.specs import get_spec
+from .film_handlers import film_name
 from .form import Form
-from .handlers import film_name
 from .jobs import Failed, Waiting, failure
 from .served import served
 from .source_options import SOURCE_OPTIONS

@@ -54,7 +54,7 @@ class Components:
     movement_shown: gr.HTML
     path_edit: gr.Button
     path_download: gr.DownloadButton
-    path_told: gr.HTML
+    path_notice: gr.HTML
     path_editor: gr.HTML
 
     # The body (`pose.py`).

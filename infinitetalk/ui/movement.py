@@ -105,7 +105,7 @@ def panel(c: Components) -> None:
         with gr.Row():
             c.path_edit = gr.Button("Edit this camera path", size="sm", visible=False, elem_id="path-edit")
             c.path_download = gr.DownloadButton("Save it as a file", size="sm", visible=False, elem_id="path-download")
-        c.path_told = gr.HTML(elem_id="path-told")
+        c.path_notice = gr.HTML(elem_id="path-notice")
         c.path_editor = path_editor()
         pose_panel.panel(c)
 
@@ -219,16 +219,16 @@ def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterat
         if camera.path == FOLLOW:
             for told in _read(source, seconds):
                 if isinstance(told, str):
-                    yield {"path_told": told}
+                    yield {"path_notice": told}
                 else:
                     path = told
         else:
             path = (
                 load_path(camera.file) if camera.file else preset_path(camera.path, camera.amount, seconds, _seed(seed))
             )
-        yield {"path_told": "", "path_editor": gr.update(value=path_state(path, seconds))}
+        yield {"path_notice": "", "path_editor": gr.update(value=path_state(path, seconds))}
     except Exception as error:
-        yield {"path_told": rendering.notice(failure(error).message, "warning")}
+        yield {"path_notice": rendering.notice(failure(error).message, "warning")}
 
 
 def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
@@ -239,13 +239,13 @@ def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
     try:
         file = saved(state, told.get("points"))
     except Exception as error:
-        return {"path_told": rendering.notice(failure(error).message, "warning")}
-    return {"camera": PATH, "camera_file": file, "path_told": ""}
+        return {"path_notice": rendering.notice(failure(error).message, "warning")}
+    return {"camera": PATH, "camera_file": file, "path_notice": ""}
 
 
 def left() -> dict[str, Any]:
     """Another camera or source was chosen by hand: the editor closes."""
-    return {"path_editor": gr.update(value=None), "path_told": ""}
+    return {"path_editor": gr.update(value=None), "path_notice": ""}
 
 
 # --- wiring ----------------------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def wire(wiring: Wiring) -> None:
         named("movement_shown", "path_download", "path_edit"), **LAST,
     )  # fmt: skip
     c.path_edit.click(
-        streamed(opened), named("source", "timeline", "seed", *CAMERA_FIELDS), named("path_editor", "path_told"),
+        streamed(opened), named("source", "timeline", "seed", *CAMERA_FIELDS), named("path_editor", "path_notice"),
         **PRIVATE,
     )  # fmt: skip
 
@@ -274,11 +274,11 @@ def wire(wiring: Wiring) -> None:
         return wiring.answer(edited(state, edit))
 
     c.path_editor.input(
-        path_edited, c.path_editor, named("camera", "camera_file", "path_told"), trigger_mode="multiple", **QUICK
+        path_edited, c.path_editor, named("camera", "camera_file", "path_notice"), trigger_mode="multiple", **QUICK
     )
     gr.on(
         [c.source.change, c.camera.input, c.movement.input, c.amount.input, c.camera_file.upload, c.camera_file.clear],
-        updates(left), None, named("path_editor", "path_told"), **QUICK,
+        updates(left), None, named("path_editor", "path_notice"), **QUICK,
     )  # fmt: skip
 
 

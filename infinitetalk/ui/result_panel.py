@@ -6,7 +6,7 @@ from functools import partial
 
 import gradio as gr
 
-from . import handlers, rendering, retakes
+from . import film_handlers, handlers, rendering, retakes
 from .components import Components
 from .form import FORM_FIELDS, Form
 from .headings import heading
@@ -71,17 +71,20 @@ def wire(page: gr.Blocks, wiring: Wiring) -> None:
     """Connect the panel."""
     c, named, updates, streamed = wiring.components, wiring.named, wiring.updates, wiring.streamed
     studio, running = wiring.studio, named(*FILM_OUTPUTS)
-    start = streamed(partial(handlers.generate, studio)), named("mine", *FORM_FIELDS), running
+    start = streamed(partial(film_handlers.generate, studio)), named("mine", *FORM_FIELDS), running
     c.generate.click(*start, **FILM)
     example = named("source", "voice", "two_voices", "camera", "head", "pose", "composite")
     c.example.click(updates(handlers.example), c.preset, example, **QUICK).success(*start, **FILM)
     c.overlay.input(
-        streamed(partial(handlers.overlay, studio)), [c.job, c.overlay], named("film", "progress", "players"), **FILM
+        streamed(partial(film_handlers.overlay, studio)),
+        [c.job, c.overlay],
+        named("film", "progress", "players"),
+        **FILM,
     )
-    c.cancel.click(updates(partial(handlers.cancel, studio)), c.job, [c.progress], **QUICK)
-    page.load(streamed(partial(handlers.reattach, studio)), c.job, running, **FILM)
+    c.cancel.click(updates(partial(film_handlers.cancel, studio)), c.job, [c.progress], **QUICK)
+    page.load(streamed(partial(film_handlers.reattach, studio)), c.job, running, **FILM)
     retakes.wire(wiring)
     # A player that is drawn when its tab is opened may have lost the film that it was given before.
-    told = updates(partial(handlers.whole_film, studio)), named("job", "overlay", "film_shown"), [c.film]
+    told = updates(partial(film_handlers.whole_film, studio)), named("job", "overlay", "film_shown"), [c.film]
     c.film_tab.select(*told, **QUICK, js=_WITH_SHOWN_FILM)
     c.live.end(lambda: gr.Tabs(selected="film"), None, c.players, **QUICK).then(*told, **QUICK, js=_WITH_SHOWN_FILM)

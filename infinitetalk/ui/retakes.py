@@ -10,7 +10,7 @@ import gradio as gr
 
 from ..config.request import parse_seed
 from ..errors import InputError
-from . import handlers, rendering
+from . import film_handlers, rendering
 from .components import Components
 from .jobs import Job, failure
 from .studio import Studio
@@ -119,7 +119,7 @@ def _changed(studio: Studio, job: Job, work: Any, chunk: int) -> Iterator[Update
         "cancel": gr.update(visible=True),
         "redo": gr.update(interactive=False),
     }
-    yield from handlers.watch(studio, changed)
+    yield from film_handlers.watch(studio, changed)
     yield takes_shown(changed, chunk) | {"redo": gr.update(interactive=True)}
 
 

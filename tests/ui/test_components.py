@@ -42,4 +42,4 @@ def test_an_answer_names_components_and_an_empty_one_changes_nothing(tmp_path: P
     wiring = Wiring(components, Studio(tmp_path))
     assert wiring.updates(lambda: {"seed": "3"})() == {components.seed: "3"}
     assert list(wiring.streamed(lambda: iter([{}, {"seed": "4"}]))())[1] == {components.seed: "4"}
-    assert wiring.updates(lambda: {})() == gr.skip()
+    assert wiring.updates(dict)() == gr.skip()

@@ -12,7 +12,7 @@ import gradio as gr
 from ...errors import InputError
 from ...events import ChunkFinished
 from ...jobs.folder import JobFolder, given_name
-from .. import handlers, rendering
+from .. import film_handlers, handlers, rendering
 from ..components import Components
 from ..form import FORM_FIELDS, Form, filled
 from ..jobs import Job, failure
@@ -89,7 +89,7 @@ def later(studio: Studio, mine: Any, job_id: Any, *values: Any) -> Updates:
     place = studio.place(job)
     before = "it is next" if place == 0 else f"{rendering.counted(place, 'film')} before it"
     told = "The queue is paused." if paused else "It is made even if this page is closed."
-    mine = handlers.remembered(mine, job.directory)
+    mine = film_handlers.remembered(mine, job.directory)
     return {
         "mine": mine,
         "notice": rendering.notice(f"In the queue, {before}. {told}", "note"),
@@ -146,14 +146,14 @@ def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Update
     if not job.ended:
         if action == "resume":
             yield _form(path)
-        yield handlers.started() | {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None)}
+        yield film_handlers.started() | {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None)}
         yield refresh(studio, mine, job.id)
-        yield from handlers.watch(studio, job)
+        yield from film_handlers.watch(studio, job)
         yield refresh(studio, mine, job.id)
         return
     yield {"job": job.id, "live": gr.update(value=None), "notice": "", "players": gr.update(selected="film")}
     yield refresh(studio, mine, job.id)
-    yield from handlers.watch(studio, job)
+    yield from film_handlers.watch(studio, job)
     yield _form(path, _work(job))
 
 
