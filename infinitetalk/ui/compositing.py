@@ -46,7 +46,7 @@ def panel(c: Components) -> None:
 
 
 def to_composite(chosen: Any, person: Any) -> Composite | None:
-    """Of the fields, in the order of `FIELDS`."""
+    """The choice that the values of `FIELDS` make."""
     return Composite(person or None) if chosen else None
 
 

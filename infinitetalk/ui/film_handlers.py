@@ -115,9 +115,9 @@ def cancel(studio: Studio, job_id: Any) -> Updates:
 
 
 def whole_film(studio: Studio, job_id: Any, with_overlay: bool, shown: Any = "") -> Updates:
-    """The film that the visitor's player should have, once it has ended; with the overlay where it is on.
+    """The finished film for the visitor's player, with the overlay where it is on.
 
-    shown: address of what the player has; where that is this film, it goes on where it was.
+    shown: address of the player's film; where it is this one, the player keeps its place.
     """
     job = studio.find(job_id)
     if job is None or not job.ended:
@@ -199,5 +199,5 @@ def _show_film(job: Job, event: Finished, finished: list[ChunkFinished], seconds
 
 
 def film_name(name: str) -> str:
-    """What the downloaded film of that name is called: anna -> anna-talking.mp4."""
+    """File name of a download: anna -> anna-talking.mp4."""
     return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", f"{name}-talking.mp4")

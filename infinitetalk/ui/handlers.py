@@ -40,7 +40,7 @@ PREVIEW_PIXELS = 720
 
 
 def preview_source(path: str | None) -> Updates:
-    """The chosen picture, or the first frame of the chosen film; a file that is neither is said so at once."""
+    """The chosen picture, or the first frame of the chosen film; a notice for a file that is neither."""
     if not path:
         return {
             "preview": gr.update(value="", visible=False), "source_notice": "",
@@ -68,7 +68,7 @@ def _first_picture(path: str) -> tuple[Any, Any]:
 
 
 def source_changed(path: str | None, previous: str | None) -> Updates:
-    """The preview, and a way back when a file was taken out."""
+    """The preview, and a button that puts a removed file back."""
     updates = preview_source(path)
     updates["put_back"] = gr.update(visible=not path and bool(previous))
     if path:
@@ -81,7 +81,7 @@ def put_back(previous: str | None) -> Updates:
 
 
 def example(preset: str) -> Updates:
-    """The bundled portrait and sentence, for a first look; with a head that moves, where the model leaves it still.
+    """The bundled portrait and speech; with a lively head where the model draws heads that keep still.
 
     Raises:
         InputError: if the package came without them.
@@ -138,7 +138,7 @@ def voices_changed(two_voices: bool) -> Updates:
 
 
 def people_wanted(two_voices: bool, source: str | None, boxes: Any) -> Updates:
-    """The picture to draw boxes on; what is suggested counts at once where both people were found."""
+    """The picture to draw boxes on; where two people were found, their boxes are used without a click."""
     if not two_voices or not source:
         return {"people": gr.update(value=None)}
     try:
@@ -152,7 +152,7 @@ def people_wanted(two_voices: bool, source: str | None, boxes: Any) -> Updates:
 
 
 def boxes_drawn(source: str | None, state: Any, edit: gr.EventData) -> Updates:
-    """Keep what was drawn; the plan says what is wrong with it."""
+    """Keep the drawn boxes; the plan checks them."""
     told = getattr(edit, "_data", None)
     if not source or not isinstance(state, dict) or not isinstance(told, dict):
         return {}
@@ -160,7 +160,7 @@ def boxes_drawn(source: str | None, state: Any, edit: gr.EventData) -> Updates:
 
 
 def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
-    """Plan panel and timeline for the inputs as they are; problems are told here, before anything is started."""
+    """Plan panel and timeline for the inputs as they are; problems are reported before a film is started."""
     form = Form(*values)
     if missing := form.missing():
         return {"plan": rendering.plan_hint(missing), "timeline": gr.update(value=None)}
@@ -187,7 +187,7 @@ def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
 
 
 def timeline_edited(source: str | None, known: Any, edit: gr.EventData) -> Updates:
-    """Keep what the timeline says, unless something newer is `known`; the plan follows."""
+    """Keep the timeline's edits unless newer ones are `known`; the plan follows."""
     told = getattr(edit, "_data", None)
     if not isinstance(told, dict) or not isinstance(told.get("pins"), list):
         return {}

@@ -114,7 +114,7 @@ def to_camera(
     mode: Any, movement: Any, amount: Any, file: Any, denoising_strength: Any, maker: Any = REPROJECTION,
     control_strength: Any = 1.0, last: Any = 1.0,
 ) -> CameraChoice | None:  # fmt: skip
-    """Of the fields, in the order of `CAMERA_FIELDS`. Raises InputError."""
+    """The choice that the values of `CAMERA_FIELDS` make; None leaves the camera to the model. Raises InputError."""
     if mode in (None, REST):
         return None
     choice("The camera's movement", mode, (REST, PATH, FOLLOW, SDEDIT))
@@ -129,18 +129,18 @@ def to_camera(
 
 
 def camera_fields(camera: CameraChoice | None) -> dict[str, CameraChoice]:
-    """The field of a request that the choice belongs to."""
+    """The choice under its field of a request."""
     names = {Camera: "camera", CameraControl: "camera_control", SDEdit: "sdedit"}
     return {} if camera is None else {names[type(camera)]: camera}
 
 
 def camera_of(request: GenerationRequest) -> CameraChoice | None:
-    """The one of its three choices about the camera that a request makes."""
+    """The request's choice about the camera; at most one of the three fields is set."""
     return request.camera or request.camera_control or request.sdedit
 
 
 def to_head(mode: Any, file: Any, amount: Any) -> Head | None:
-    """Of the fields, in the order of `HEAD_FIELDS`. Raises InputError."""
+    """The choice that the values of `HEAD_FIELDS` make; None leaves the head to the model. Raises InputError."""
     if mode in (None, REST):
         return None
     if mode == "film" and not file:
@@ -206,7 +206,7 @@ def _offered(path: str | None) -> dict[str, Any]:
 
 
 def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterator[dict[str, Any]]:
-    """The path over the whole film, in the editor.
+    """Open the path of the whole film in the editor.
 
     timeline: its state, for the length. values: of `CAMERA_FIELDS`.
     """
@@ -232,7 +232,7 @@ def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterat
 
 
 def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
-    """The path as it now is becomes the camera's own."""
+    """Save the edited path as a file and make it the camera's."""
     told = getattr(event, "_data", None)
     if not isinstance(state, dict) or not isinstance(told, dict):
         return {}
@@ -244,7 +244,7 @@ def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
 
 
 def left() -> dict[str, Any]:
-    """Another camera or source was chosen by hand: the editor closes."""
+    """Close the editor: the visitor chose another camera or source."""
     return {"path_editor": gr.update(value=None), "path_notice": ""}
 
 
@@ -286,7 +286,7 @@ def wire(wiring: Wiring) -> None:
 
 
 def _read(source: str, seconds: float) -> Iterator[str | CameraPath]:
-    """The camera of the source film, read with a meter that goes along."""
+    """Read the source film's camera; yields meters and at last the path."""
     from ..generation.camera_targets import followed_path
     from ..media.video import open_source
 

@@ -65,7 +65,7 @@ def panel(c: Components) -> None:
 def to_pose(
     mode: Any, file: Any, strength: Any, last: Any, start: Any, speed: Any, person: Any, network: Any
 ) -> Pose | None:
-    """Of the fields, in the order of `FIELDS`. Raises InputError."""
+    """The choice that the values of `FIELDS` make; None leaves the body to the model. Raises InputError."""
     if mode in (None, REST):
         return None
     if mode == "film" and not file:
@@ -101,7 +101,7 @@ def chosen(pose: str) -> dict[str, Any]:
 
 
 def shown(source: str | None, *values: Any) -> Iterator[dict[str, Any]]:
-    """The skeletons over the picture, before any film is made. values: of `FIELDS`."""
+    """A preview of the skeletons over the source's picture. values: of `FIELDS`."""
     try:
         if values[0] == "film" and not values[1]:  # one is about to be chosen
             yield {"pose_shown": ""}

@@ -81,7 +81,7 @@ def _chunk(chunk: Chunk) -> dict[str, Any]:
 def camera_lines(request: GenerationRequest, seconds: float) -> list[list[int]]:
     """The camera's path over the film as lines from -100 to 100: sideways, up and down, towards the person, roll.
 
-    None for a camera that rests or keeps to the source, or that follows it and was not looked at yet.
+    Empty for a camera that rests or starts from the source (SDEdit), or whose path was not read from the source yet.
     """
     from ...generation.camera_targets import path_read
     from ...vision.camera_path import load_path, preset_path
