@@ -14,12 +14,13 @@ from typing import Any
 
 import gradio as gr
 
+from ..config.former_names import with_current_names
 from ..config.request import GenerationRequest, load_preset, preset_names
 from ..errors import InputError
 from ..events import Finished, Progress
 from ..models.specs import get_spec
+from .film_handlers import film_name
 from .form import Form
-from .handlers import film_name
 from .jobs import Failed, Waiting, failure
 from .served import served
 from .source_options import SOURCE_OPTIONS
@@ -27,8 +28,8 @@ from .studio import Studio
 from .timeline.component import was_uploaded
 
 SETTINGS = (
-    "steps", "audio_guidance_scale", "guidance_scale", "shift", "framing", "arrangement", "max_seconds", "cuts", "camera", "head",
-    "pose", "lock", *SOURCE_OPTIONS,
+    "steps", "audio_guidance_scale", "guidance_scale", "shift", "framing", "arrangement", "max_seconds", "cuts",
+    "camera", "camera_control", "sdedit", "head", "pose", "composite", *SOURCE_OPTIONS,
 )  # fmt: skip
 
 
@@ -119,13 +120,13 @@ def request_from(
         return request
     if not isinstance(settings, dict):
         raise InputError(f"settings is {settings!r}; give a table such as {{'steps': 4}}.")
+    settings = with_current_names(settings)
     for key in settings:
         if key not in SETTINGS:
             raise InputError(f"settings has the unknown key {key!r}; known are {', '.join(SETTINGS)}.")
     steered = GenerationRequest.from_dict(request.to_dict() | settings)
-    for name in ("camera", "head", "pose"):
-        choice = getattr(steered, name)
-        if choice is not None and choice.file is not None and not was_uploaded(choice.file):
+    for name, choice in steered.choices.items():
+        if choice.file is not None and not was_uploaded(choice.file):
             raise InputError(f"The file of {name} is not one of this page's uploads; upload it and give its path here.")
     return steered
 

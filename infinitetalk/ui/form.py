@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..config.camera import MOVEMENTS
+from ..config.former_names import with_current_names
 from ..config.request import GenerationRequest, Keyframe, Speaker, load_preset, parse_seed
 from ..errors import InputError
 from ..models.specs import get_spec
 from ..runtime.auto import on_this_machine
-from .lock import from_lock, to_lock
-from .movement import CAMERA_FIELDS, from_request, to_camera, to_head
+from .compositing import from_composite, to_composite
+from .movement import (
+    CAMERA_FIELDS,
+    PATH,
+    REPROJECTION,
+    camera_fields,
+    camera_of,
+    from_request,
+    to_camera,
+    to_head,
+)
 from .movement import FIELDS as MOVEMENT_FIELDS
 from .people.component import boxes_for, to_boxes
 from .pose import FIELDS as POSE_FIELDS
@@ -45,11 +56,11 @@ class Form:
     background: float = 0.0
     output_rate: str = "25"
     camera: str | None = None  # how camera and head move: `ui.movement.FIELDS`
-    movement: str | None = None
+    movement: str | None = MOVEMENTS[0]
     amount: float = 1.0
     camera_file: str | None = None
-    camera_strength: float = 0.3
-    camera_by: str | None = "redraw"
+    denoising_strength: float = 0.7
+    camera_by: str | None = "reprojection"
     uni3c_strength: float = 1.0
     uni3c_last: float = 1.0
     head: str | None = None
@@ -63,8 +74,8 @@ class Form:
     pose_speed: float = 1.0
     pose_person: str | None = ""
     pose_by: str | None = "unianimate"
-    lock: bool = False  # whether all but the person stays the source's own: `ui.lock.FIELDS`
-    lock_person: str | None = ""
+    composite: bool = False  # background compositing: `ui.compositing.FIELDS`
+    composite_person: str | None = ""
     boxes: Any = None  # what `people.component.kept` remembers of the boxes around two speakers
     edits: Any = None  # of the timeline: `NO_EDITS` with "source", whose they are
 
@@ -99,9 +110,9 @@ class Form:
             reference_placement=self.reference_placement,
             background=self.background,
             output_rate=self.output_rate,
-            camera=to_camera(*(getattr(self, name) for name in CAMERA_FIELDS)),
+            **camera_fields(to_camera(*(getattr(self, name) for name in CAMERA_FIELDS))),
             head=to_head(self.head, self.head_file, self.head_amount),
-            composite=to_lock(self.lock, self.lock_person),
+            composite=to_composite(self.composite, self.composite_person),
             pose=to_pose(*(getattr(self, name) for name in POSE_FIELDS)),
             steps=self.steps,
             audio_guidance_scale=self.audio_guidance_scale,
@@ -149,8 +160,8 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "audio_guidance_scale": settings.audio_guidance_scale, "framing": settings.framing, "edits": edits,
         "boxes": boxes_for(source, boxes) if len(boxes) == 2 and None not in boxes else None,
     } | {name: getattr(request, name) for name in SOURCE_OPTIONS} | from_request(
-        request.camera, request.head, serve
-    ) | from_pose(request.pose, serve) | from_lock(request.composite)  # fmt: skip
+        camera_of(request), request.head, serve
+    ) | from_pose(request.pose, serve) | from_composite(request.composite)  # fmt: skip
 
 
 def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
@@ -161,6 +172,19 @@ def _pin(keyframe: Keyframe, serve: Callable[[str], str]) -> dict[str, Any]:
 
 FORM_FIELDS = tuple(field.name for field in fields(Form))
 REMEMBERED = (
-    "arrangement", "preset", "seed", "prompt", "steps", "audio_guidance_scale", "framing", "lock", *SOURCE_OPTIONS,
+    "arrangement", "preset", "seed", "prompt", "steps", "audio_guidance_scale", "framing", "composite", *SOURCE_OPTIONS,
     *(name for name in (*MOVEMENT_FIELDS, *POSE_FIELDS) if not name.endswith(("_file", "_person", "_start"))),
 )  # fmt: skip
+
+
+def with_current_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that a browser remembers from an earlier version of the page, under today's names."""
+    fields_now = with_current_names(stored)
+    former = {("camera", "redraw"): PATH, ("camera_by", "redraw"): REPROJECTION}
+    for name in ("camera", "camera_by"):
+        value = fields_now.get(name)
+        fields_now[name] = former.get((name, value), value) if isinstance(value, str) else value
+    kept_share = fields_now.pop("camera_strength", None)  # what SDEdit kept of the source
+    if isinstance(kept_share, (int, float)):
+        fields_now.setdefault("denoising_strength", round(1 - kept_share, 9))
+    return fields_now

@@ -1,6 +1,6 @@
 """A film being made for a visitor of the page, and what its followers are told of it.
 
-A job outlives the page that asked for it, so a reloaded page finds its film again. A visitor who does not come back
+A job outlives the page that started it, so a reloaded page finds its film again. A visitor who does not come back
 within `GRACE_SECONDS` has left: the job stops and keeps its finished chunks. A film from the queue needs nobody.
 """
 

@@ -293,7 +293,9 @@ def ago(changed: float) -> str:
 def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], running: int | None = None) -> str:
     """The film as bands, one a chunk, as wide as it is long; a finished one is a button that plays it."""
     done = {event.index: event for event in finished}
-    loose = {index: one.sentence for index, event in done.items() for one in event.tracking.values() if not one.good}
+    poorly_tracked = {
+        index: one.sentence for index, event in done.items() for one in event.tracking.values() if not one.good
+    }
     group = -(-len(chunks) // MAX_BANDS)
     bands = []
     for first in range(0, len(chunks), group):
@@ -304,7 +306,7 @@ def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], runn
         told = [one.sentence for chunk in members if chunk.index in done
                 for one in done[chunk.index].tracking.values()]  # fmt: skip
         about = escape(f"{label}. {told[0]}" if len(told) == 1 else label)
-        missed = " missed" if any(chunk.index in loose for chunk in members) else ""
+        missed = " missed" if any(chunk.index in poorly_tracked for chunk in members) else ""
         width = f'style="flex-grow:{stop - start:.2f}"'
         if all(chunk.index in done for chunk in members):
             bands.append(
@@ -319,12 +321,12 @@ def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], runn
     return (
         f'<div class="strip"><div class="bands" role="group" aria-label="Chunks of the film">{"".join(bands)}</div>'
         f'<div class="words"><span>{count}</span><span class="times">{clock(0)} to '
-        f"{clock(chunks[-1].stop_seconds)}</span></div>{_missed(loose)}</div>"
+        f"{clock(chunks[-1].stop_seconds)}</span></div>{_missed(poorly_tracked)}</div>"
     )
 
 
 def _missed(sentences: Mapping[int, str]) -> str:
-    """Of chunks that were steered and did not follow, the first with what to try."""
+    """Of chunks whose tracking score is low, the first with what to try."""
     if not sentences:
         return ""
     first = min(sentences)

@@ -10,72 +10,46 @@ import gradio as gr
 
 from ..config.request import parse_seed
 from ..errors import InputError
-from ..models.specs import get_spec
-from . import handlers, rendering
-from .handlers import Updates
+from . import film_handlers, rendering
+from .components import Components
 from .jobs import Job, failure
 from .studio import Studio
+from .takes import takes_shown
+from .updates import Updates
+from .wiring import FILM, FILM_OUTPUTS, QUICK, Wiring
 
 JOINS = [("Fade into what follows", "blend"), ("Make what follows anew", "ripple")]
 PANEL = ("retake", "retake_chunk", "retake_take", "retake_prompt")  # what changes with the film
 FORM = ("retake_chunk", "retake_seed", "retake_audio_scale", "retake_picture", "retake_prompt", "retake_join")
 
 
-def panel(c: dict[str, Any], audio_guidance_scale: float) -> None:
+def panel(c: Components, audio_guidance_scale: float) -> None:
     """The panel's components; hidden until there is a film."""
-    with gr.Accordion("Redo a stretch", open=False, visible=False, elem_id="retake") as c["retake"]:
+    with gr.Accordion("Redo a stretch", open=False, visible=False, elem_id="retake") as c.retake:
         gr.HTML(
             '<p class="help">Every stretch is made by itself. One that did not come out well is made again in the time '
             "of that stretch alone; the others stay as they are.</p>"
         )
         with gr.Row():
-            c["retake_chunk"] = gr.Dropdown([], label="Stretch", elem_id="retake-chunk")
-            c["retake_take"] = gr.Dropdown([], label="Shown take", elem_id="retake-take")
+            c.retake_chunk = gr.Dropdown([], label="Stretch", elem_id="retake-chunk")
+            c.retake_take = gr.Dropdown([], label="Shown take", elem_id="retake-take")
         with gr.Row():
-            c["retake_seed"] = gr.Textbox(
+            c.retake_seed = gr.Textbox(
                 "", label="Seed", placeholder="another", info="Empty: other noise than before.", elem_id="retake-seed"
             )
-            c["retake_audio_scale"] = gr.Slider(
+            c.retake_audio_scale = gr.Slider(
                 1, 10, value=audio_guidance_scale, step=0.1, label="Audio guidance",
                 info="Higher: the mouth follows the voice more strongly.", elem_id="retake-audio-scale",
             )  # fmt: skip
-        c["retake_prompt"] = gr.Textbox("", label="Prompt", visible=False, elem_id="retake-prompt")
-        c["retake_picture"] = gr.File(
+        c.retake_prompt = gr.Textbox("", label="Prompt", visible=False, elem_id="retake-prompt")
+        c.retake_picture = gr.File(
             label="Another picture to guide it (optional)", file_types=["image"], height=100, elem_id="retake-picture"
         )
-        c["retake_join"] = gr.Radio(
+        c.retake_join = gr.Radio(
             JOINS, value="blend", label="At its end", elem_id="retake-join",
             info="Fading takes half a second. Making anew takes as long as all that follows.",
         )  # fmt: skip
-        c["redo"] = gr.Button("Make this stretch again", elem_id="redo")
-
-
-def shown(job: Job, chunk: int | None = None) -> Updates:
-    """The panel for a finished film."""
-    from ..jobs.folder import JobFolder
-    from ..jobs.retakes import ChunkTakes, read_takes
-
-    chunks = job.plan.chunks
-    chunk = chunk if isinstance(chunk, int) and 0 <= chunk < len(chunks) else 0
-    own = read_takes(JobFolder.open(job.directory)).get(chunk, ChunkTakes())
-    stretches = [
-        (f"{each.index + 1}: {rendering.clock(each.start_seconds)} to {rendering.clock(each.stop_seconds)}", each.index)
-        for each in chunks
-    ]
-    takes = [("1, as first made", 0)]
-    for number, recipe in enumerate(own.recipes, start=1):
-        changes = {
-            "seed": recipe.seed, "audio guidance": recipe.audio_guidance_scale, "prompt": recipe.prompt or None,
-            "own picture": recipe.reference_image and "yes",
-        }  # fmt: skip
-        told = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
-        takes.append((f"{number + 1}: {told or 'other noise'}", number))
-    return {
-        "retake": gr.update(visible=True),
-        "retake_chunk": gr.update(choices=stretches, value=chunk),
-        "retake_take": gr.update(choices=takes, value=own.chosen, interactive=len(takes) > 1),
-        "retake_prompt": gr.update(visible=get_spec(job.plan.settings.model).takes_prompt),
-    }
+        c.redo = gr.Button("Make this stretch again", elem_id="redo")
 
 
 def chunk_chosen(studio: Studio, job_id: Any, chunk: Any) -> Updates:
@@ -83,7 +57,7 @@ def chunk_chosen(studio: Studio, job_id: Any, chunk: Any) -> Updates:
     job = studio.find(job_id)
     if job is None or not job.ended or job.plan is None:
         return {}
-    return shown(job, chunk)
+    return takes_shown(job, chunk)
 
 
 def chunk_picked(studio: Studio, job_id: Any, picked: gr.EventData) -> Updates:
@@ -104,7 +78,7 @@ def redo(
         if job is None or not isinstance(chunk, int):
             raise InputError("There is no film of this page to change; make one first.")
         usual = job.plan.settings.audio_guidance_scale
-        recipe = TakeOverrides(
+        overrides = TakeOverrides(
             seed=parse_seed(seed) if str(seed or "").strip() else None,
             audio_guidance_scale=None
             if audio_guidance_scale is None or abs(audio_guidance_scale - usual) < 1e-6
@@ -118,7 +92,7 @@ def redo(
         return
 
     def work(models, should_stop):
-        return retake(job.directory, chunk, recipe, models, should_stop=should_stop)
+        return retake(job.directory, chunk, overrides, models, should_stop=should_stop)
 
     yield from _changed(studio, job, work, chunk)
 
@@ -145,29 +119,26 @@ def _changed(studio: Studio, job: Job, work: Any, chunk: int) -> Iterator[Update
         "cancel": gr.update(visible=True),
         "redo": gr.update(interactive=False),
     }
-    yield from handlers.watch(studio, changed)
-    yield shown(changed, chunk) | {"redo": gr.update(interactive=True)}
+    yield from film_handlers.watch(studio, changed)
+    yield takes_shown(changed, chunk) | {"redo": gr.update(interactive=True)}
 
 
-def wire(
-    c: dict[str, Any], studio: Studio, running: tuple[str, ...], updates: Any, streamed: Any, options: dict
-) -> None:
-    """Connect the panel; `updates` and `streamed` turn handlers into gradio's, as in `page.py`."""
+# --- wiring ----------------------------------------------------------------------------------------------------------
 
-    def outputs(*names: str) -> list[Any]:
-        return [c[name] for name in names]
 
-    quick, film_event = options["quick"], options["film"]
-    changing = outputs(*running, "redo")
-    c["retake_chunk"].input(
-        updates(partial(chunk_chosen, studio)), outputs("job", "retake_chunk"), outputs(*PANEL), **quick
+def wire(wiring: Wiring) -> None:
+    """Connect the panel."""
+    c, named, studio = wiring.components, wiring.named, wiring.studio
+    changing = named(*FILM_OUTPUTS, "redo")
+    c.retake_chunk.input(
+        wiring.updates(partial(chunk_chosen, studio)), named("job", "retake_chunk"), named(*PANEL), **QUICK
     )
 
     def picked(job_id: Any, event: gr.EventData) -> Any:
-        return updates(lambda job: chunk_picked(studio, job, event))(job_id)
+        return wiring.answer(chunk_picked(studio, job_id, event))
 
-    c["timeline"].select(picked, c["job"], outputs(*PANEL), **quick)
-    c["redo"].click(streamed(partial(redo, studio)), outputs("job", *FORM), changing, **film_event)
-    c["retake_take"].input(
-        streamed(partial(take_chosen, studio)), outputs("job", "retake_chunk", "retake_take"), changing, **film_event
+    c.timeline.select(picked, c.job, named(*PANEL), **QUICK)
+    c.redo.click(wiring.streamed(partial(redo, studio)), named("job", *FORM), changing, **FILM)
+    c.retake_take.input(
+        wiring.streamed(partial(take_chosen, studio)), named("job", "retake_chunk", "retake_take"), changing, **FILM
     )

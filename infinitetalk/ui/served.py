@@ -1,4 +1,4 @@
-"""Files that gradio may hand out to the visitor who asked for them."""
+"""Files that gradio may hand out to the visitor who owns them."""
 
 from __future__ import annotations
 

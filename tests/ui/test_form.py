@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from infinitetalk.commands.request_arguments import add_request, read_request
-from infinitetalk.config.request import Camera, GenerationRequest, Guide, Head, Keyframe, Pose, Speaker
+from infinitetalk.config.request import (
+    Camera,
+    CameraControl,
+    GenerationRequest,
+    Guide,
+    Head,
+    Keyframe,
+    Pose,
+    SDEdit,
+    Speaker,
+)
 from infinitetalk.errors import InputError, PresetError
 from infinitetalk.ui.form import Form, filled
 
@@ -57,15 +67,16 @@ def test_page_and_command_line_ask_for_the_same_film(picture: Path, voice: Path)
         "spans": [{"start": 0, "stop": 3.5, "prompt": None, "reference_placement": "inside"}],
     }  # fmt: skip
     form = Form(
-        source=str(picture), voice=str(voice), seed="11", steps=2, audio_guidance_scale=3.0, framing="whole", edits=edits,
-        short_source="ping-pong", long_source="keep", reference_placement="adjacent", background=0.25, output_rate="source",
+        source=str(picture), voice=str(voice), seed="11", steps=2, audio_guidance_scale=3.0, framing="whole",
+        edits=edits, short_source="ping-pong", long_source="keep", reference_placement="adjacent", background=0.25,
+        output_rate="source",
     )  # fmt: skip
     parser = argparse.ArgumentParser()
     add_request(parser)
     flags = (
-        f"--source {picture} --audio {voice} --seed 11 --steps 2 --audio-guidance-scale 3 --framing whole --keyframe 1=2.5 "
-        "--cut 4 --reference-placement adjacent --reference-placement 0-3.5=inside --short-source ping-pong --long-source keep "
-        "--background 0.25 --output-rate source"
+        f"--source {picture} --audio {voice} --seed 11 --steps 2 --audio-guidance-scale 3 --framing whole "
+        "--keyframe 1=2.5 --cut 4 --reference-placement adjacent --reference-placement 0-3.5=inside "
+        "--short-source ping-pong --long-source keep --background 0.25 --output-rate source"
     )
     assert form.to_request().to_dict() == read_request(parser.parse_args(flags.split())).to_dict()
 
@@ -94,7 +105,8 @@ def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tm
 
     request = GenerationRequest(
         str(picture), (Speaker(str(voice), (0, 0, 90, 30)), Speaker(str(voice), (0, 32, 90, 63))), seed=12,
-        arrangement="in-turn", reference_placement="adjacent", guides=(Guide(0, 2, reference_placement="inside"),), cuts=(1.5,),
+        arrangement="in-turn", reference_placement="adjacent", cuts=(1.5,),
+        guides=(Guide(0, 2, reference_placement="inside"),),
         keyframes=(Keyframe(1.0, image=str(picture)), Keyframe(2.0, source_seconds=0.5)), background=0.5,
         short_source="stop", long_source="keep", output_rate="source", steps=3,
     )  # fmt: skip
@@ -114,13 +126,13 @@ def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tm
     [
         (["--camera", "orbit:-0.5"], {"camera": Camera(path="orbit", amount=-0.5)}),
         (["--camera", "Push-In"], {"camera": Camera(path="push in")}),
-        (["--camera", "sdedit:0.4"], {"camera": Camera("sdedit", "follow", strength=0.4)}),
+        (["--camera", "sdedit:0.4"], {"camera": None, "sdedit": SDEdit(0.6)}),
         (["--camera", "none"], {"camera": None}),
         (["--head", "lively"], {"head": Head()}),
         (["--head", "follow:0.5"], {"head": Head("follow", 0.5)}),
         (["--head", "none"], {"head": None}),
-        (["--camera", "pan:2", "--uni3c", "0.8@0-0.6"], {"camera": Camera("uni3c", "pan", 2.0, 0.8, 0.0, 0.6)}),
-        (["--camera", "orbit", "--uni3c", "1"], {"camera": Camera("uni3c", "orbit")}),
+        (["--camera", "pan:2", "--uni3c", "0.8@0-0.6"], {"camera_control": CameraControl("pan", 2.0, 0.8, 0.0, 0.6)}),
+        (["--camera", "orbit", "--uni3c", "1"], {"camera_control": CameraControl("orbit")}),
         (["--pose", "follow:0.7"], {"pose": Pose(strength=0.7)}),
         (
             ["--pose", "/x/walk.npz", "--pose-start", "2", "--pose-speed", "0.5", "--pose-steps", "0.1-0.7",

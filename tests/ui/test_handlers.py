@@ -60,7 +60,7 @@ def test_the_timeline_shows_the_plan_and_the_pins_that_belong_to_its_source(pict
     assert [chunk["new_start"] for chunk in shown["chunks"]] == [0, 3.24, 6.12]
     assert [chunk["pinned"] for chunk in shown["chunks"]] == [False, True, False]
     assert (shown["revision"], shown["pins"]) == (3, edits["pins"])
-    assert shown["guides"] == {"prompt": False, "adherences": [], "steering": False}, "nothing that stretches differ in"
+    assert shown["guides"] == {"prompt": False, "placements": [], "steering": False}, "nothing that stretches differ in"
     shown = _plan(*_values(source=str(picture), voice=str(voice), edits=edits | {"source": "other.png"}))["timeline"]
     assert shown["value"]["pins"] == []
     assert _plan(*_values(source=str(picture)))["timeline"]["value"] is None
@@ -153,6 +153,13 @@ def test_what_the_browser_remembers_comes_back() -> None:
     restored = handlers.restore(stored, "nano")
     assert (restored["seed"], restored["steps"], restored["framing"]) == ("99", 9, "whole")
     assert (restored["arrangement"], restored["short_source"], restored["preset"]) == ("in-turn", "stop", "nano")
+
+
+def test_what_an_earlier_page_left_in_the_browser_comes_back_under_todays_names() -> None:
+    stored = {"camera": "redraw", "camera_by": "redraw", "camera_strength": 0.25, "adherence": "edge", "lock": True}
+    restored = handlers.restore(stored, "nano")
+    assert (restored["camera"], restored["camera_by"], restored["denoising_strength"]) == ("path", "reprojection", 0.75)
+    assert restored["reference_placement"] == "edge" and restored["composite"] is True
 
 
 @pytest.mark.parametrize("stored", [None, {}, [], "x", {"preset": "gone", "steps": 4000, "seed": "no", "framing": 3}])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infinitetalk.config.request import Camera, Head
+from infinitetalk.config.request import Camera, Head, SDEdit
 from infinitetalk.errors import InputError
 from infinitetalk.events import ChunkFinished
 from infinitetalk.planning.chunks import plan_chunks
@@ -21,14 +21,14 @@ from tests.ui.conftest import REPOSITORY, open_page, write_tone
 
 @pytest.mark.parametrize(
     "camera",
-    [None, Camera(path="orbit", amount=-0.5), Camera(path="follow"), Camera("sdedit", "follow", strength=0.4),
+    [None, Camera(path="orbit", amount=-0.5), Camera(path="follow"), SDEdit(0.6),
      Camera(path="/somewhere/mine.json")],
 )  # fmt: skip
 @pytest.mark.parametrize("head", [None, Head(), Head("follow", 0.5), Head("/somewhere/dance.mp4")])
 def test_a_form_gives_the_movement_that_filled_it(camera, head) -> None:
     fields = movement.from_request(camera, head, lambda file: file)
     request = Form(source="a.png", voice="a.wav", **fields).to_request()
-    assert request.camera == camera and request.head == head
+    assert movement.camera_of(request) == camera and request.head == head
 
 
 def test_a_head_that_has_no_film_to_follow_is_said() -> None:
@@ -37,19 +37,19 @@ def test_a_head_that_has_no_film_to_follow_is_said() -> None:
 
 
 def shown(source: str, camera: str = "rest", head: str = "rest", path: str = "push in") -> str:
-    *_, told = movement.shown(source, "face", camera, path, 1.0, None, 0.3, "redraw", 1.0, 1.0, head, None, 1.0)
+    *_, told = movement.shown(source, "face", camera, path, 1.0, None, 0.7, "reprojection", 1.0, 1.0, head, None, 1.0)
     return told["movement_shown"]
 
 
 def test_what_will_be_made_is_shown_before_the_film(text_file: Path) -> None:
     portrait = str(REPOSITORY / "assets" / "portrait.png")
     assert shown(portrait) == ""
-    pushed = shown(portrait, "redraw")
+    pushed = shown(portrait, "path")
     assert "data:image/jpeg" in pushed and pushed.count("<polyline") == 4
     turned = shown(portrait, head="lively")
-    assert "data:image/jpeg" in turned and "<polyline" not in turned and turned != shown(portrait, "redraw", "lively")
+    assert "data:image/jpeg" in turned and "<polyline" not in turned and turned != shown(portrait, "path", "lively")
     assert "does not move" in shown(portrait, "follow") and "does not move" in shown(portrait, head="follow")
-    damaged = shown(str(text_file), "redraw")
+    damaged = shown(str(text_file), "path")
     assert "notice" in damaged and "Traceback" not in damaged
     assert "choose one" in shown(portrait, head="film")
 
@@ -93,13 +93,13 @@ def test_a_film_with_a_moving_camera(studio_url: str, chromium: str, tmp_path: P
         assert page.locator("#strip .missed").count() == 0
         if folder:
             page.screenshot(path=str(Path(folder) / "movement-done.png"), full_page=True)
-        page.get_by_label("Draw what was asked of camera, head and body over the film").check()
-        page.wait_for_function("document.querySelector('#film video')?.currentSrc.includes('asked')", timeout=90_000)
+        page.get_by_label("Draw motion targets over the film").check()
+        page.wait_for_function("document.querySelector('#film video')?.currentSrc.includes('overlay')", timeout=90_000)
         if folder:
             page.wait_for_timeout(800)
-            page.screenshot(path=str(Path(folder) / "asked.png"), full_page=True)
-        page.get_by_label("Draw what was asked of camera, head and body over the film").uncheck()
-        page.wait_for_function("!document.querySelector('#film video')?.currentSrc.includes('asked')")
+            page.screenshot(path=str(Path(folder) / "overlay.png"), full_page=True)
+        page.get_by_label("Draw motion targets over the film").uncheck()
+        page.wait_for_function("!document.querySelector('#film video')?.currentSrc.includes('overlay')")
 
         # Whoever looks at the other player and comes back finds the film where it was.
         page.get_by_role("tab", name="Whole film").click()

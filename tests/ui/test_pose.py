@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infinitetalk.config.request import Camera, Pose
+from infinitetalk.config.request import CameraControl, GenerationRequest, Pose
 from infinitetalk.errors import InputError
 from infinitetalk.ui import api, movement
 from infinitetalk.ui import pose as panel
@@ -29,12 +29,12 @@ from tests.vision.test_pose import standing
 )
 @pytest.mark.parametrize(
     "camera",
-    [Camera("uni3c", "orbit", -0.5, 0.8, last=0.6), Camera("uni3c", "follow"), Camera("uni3c", "/a/mine.json")],
+    [CameraControl("orbit", -0.5, 0.8, last=0.6), CameraControl("follow"), CameraControl("/a/mine.json")],
 )
 def test_a_form_gives_the_steering_that_filled_it(pose, camera) -> None:
     fields = panel.from_pose(pose, lambda file: file) | movement.from_request(camera, None, lambda file: file)
     request = Form(source="a.png", voice="a.wav", **fields).to_request()
-    assert request.pose == pose and request.camera == camera
+    assert request.pose == pose and request.camera_control == camera
 
 
 def test_a_pose_that_has_nothing_to_follow_is_said() -> None:
@@ -67,10 +67,23 @@ def test_the_skeleton_is_shown_over_the_picture(walking, tmp_path, text_file) ->
         assert "notice" in told and "Traceback" not in told
 
 
+def test_a_program_may_use_todays_and_earlier_names() -> None:
+    def request_of(settings: dict) -> GenerationRequest:
+        return api.request_from(str(PHOTO), str(PHOTO), None, "nano", "7", "", settings)
+
+    assert request_of({"camera": {"mode": "sdedit", "strength": 0.25}}) == request_of(
+        {"sdedit": {"denoising_strength": 0.75}}
+    )
+    assert request_of({"camera": {"mode": "uni3c", "path": "pan"}}).camera_control == CameraControl("pan")
+    now = request_of({"audio_guidance_scale": 3, "reference_placement": "edge", "composite": {"person": "2"}})
+    assert request_of({"audio_scale": 3, "adherence": "edge", "lock": {"person": "2"}}) == now
+
+
 def test_a_program_may_name_uploads_only(tmp_path) -> None:
     hidden = save_pose(standing(60), tmp_path / "somebody-elses.npz")
     for settings in ({"pose": {"source": str(hidden)}}, {"head": {"source": str(hidden)}},
-                     {"camera": {"path": str(tmp_path / "path.json")}}):  # fmt: skip
+                     {"camera": {"path": str(tmp_path / "path.json")}},
+                     {"camera_control": {"path": str(tmp_path / "path.json")}}):  # fmt: skip
         with pytest.raises(InputError, match="is not one of this page's uploads"):
             api.request_from(str(PHOTO), str(PHOTO), None, "nano", "7", "", settings)
 
@@ -93,8 +106,8 @@ def test_choosing_a_pose_in_the_browser(studio_url: str, chromium: str, walking:
         page.locator("#camera-by").get_by_label("The network Uni3C", exact=True).check()
         page.wait_for_selector("#plan:has-text('checkpoints download uni3c')", timeout=60_000)
         page.click(".tl-button[data-action=span]")
-        page.wait_for_selector(".tl-editor:has-text('Pose and camera act')")
-        page.locator(".tl-editor label:has-text('Pose and camera act') select").select_option("0.5")
+        page.wait_for_selector(".tl-editor:has-text('Control strength')")
+        page.locator(".tl-editor label:has-text('Control strength') select").select_option("0.5")
         page.wait_for_selector(".tl-span:has-text('steered half as strongly')")
         if folder:
             page.screenshot(path=str(Path(folder) / "pose.png"), full_page=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,12 @@ from ...comparison.page import differences_table, player_script, player_style
 from ...comparison.sides import Side
 from ...errors import InputError
 from .. import rendering
-from ..handlers import Updates
+from ..components import Components
 from ..jobs import failure
 from ..served import new_served
 from ..studio import Studio
+from ..updates import Updates
+from ..wiring import PRIVATE, QUICK, Wiring
 from . import sides
 
 CHOSEN = ("compare_first", "compare_second")
@@ -48,29 +50,29 @@ def compare_css() -> str:
     return player_style() + _COLORS
 
 
-def panel(c: dict[str, Any]) -> None:
+def panel(c: Components) -> None:
     """The panel's components."""
-    with gr.Accordion("Compare two films", open=False, elem_id="compare", elem_classes="card") as c["compare"]:
+    with gr.Accordion("Compare two films", open=False, elem_id="compare", elem_classes="card") as c.compare:
         with gr.Row():
-            c["compare_first"] = gr.Dropdown([], label="A", min_width=260, elem_id="compare-first")
-            c["compare_second"] = gr.Dropdown([], label="B", min_width=260, elem_id="compare-second")
-        c["compare_upload"] = gr.File(
+            c.compare_first = gr.Dropdown([], label="A", min_width=260, elem_id="compare-first")
+            c.compare_second = gr.Dropdown([], label="B", min_width=260, elem_id="compare-second")
+        c.compare_upload = gr.File(
             label="A film of your own to compare with (optional)", file_types=["video"], height=100,
             elem_id="compare-upload",
         )  # fmt: skip
-        c["compare_notice"] = gr.HTML(elem_id="compare-notice")
-        with gr.Column(visible=False) as c["compare_result"]:
-            c["compare_players"] = gr.HTML(
+        c.compare_notice = gr.HTML(elem_id="compare-notice")
+        with gr.Column(visible=False) as c.compare_result:
+            c.compare_players = gr.HTML(
                 value=None, html_template=_TEMPLATE, js_on_load=_CONNECT, apply_default_css=False,
                 elem_id="compare-players",
             )  # fmt: skip
-            c["compare_table"] = gr.HTML(elem_id="compare-table")
+            c.compare_table = gr.HTML(elem_id="compare-table")
             with gr.Row():
-                c["compare_side"] = gr.Button("Save as a film, side by side", size="md", elem_id="compare-side")
-                c["compare_wipe"] = gr.Button("Save as a film that wipes", size="md", elem_id="compare-wipe")
-                c["compare_page"] = gr.Button("Save as a page to send", size="md", elem_id="compare-page")
-            c["compare_progress"] = gr.HTML()
-            c["compare_download"] = gr.DownloadButton(
+                c.compare_side = gr.Button("Save as a film, side by side", size="md", elem_id="compare-side")
+                c.compare_wipe = gr.Button("Save as a film that wipes", size="md", elem_id="compare-wipe")
+                c.compare_page = gr.Button("Save as a page to send", size="md", elem_id="compare-page")
+            c.compare_progress = gr.HTML()
+            c.compare_download = gr.DownloadButton(
                 "Download the comparison", variant="primary", size="md", visible=False, elem_id="compare-download"
             )
 
@@ -158,26 +160,22 @@ def _both(studio: Studio, mine: Any, job_id: Any, uploaded: Any, first: Any, sec
 # --- wiring ----------------------------------------------------------------------------------------------------------
 
 
-def wire(c: dict[str, Any], studio: Studio, updates: Callable, streamed: Callable, options: dict[str, Any]) -> None:
-    """Connect the panel; `updates` and `streamed` turn handlers into gradio's, as in `page.py`."""
-
-    def outputs(*names: str) -> list[Any]:
-        return [c[name] for name in names]
-
-    quick, private = options["quick"], options["private"]
-    known = outputs("mine", "job", "compare_upload", *CHOSEN)
-    result = outputs("compare_notice", "compare_result", "compare_players", "compare_table", "compare_download")
-    show = updates(partial(shown, studio))
-    choices = updates(partial(offered, studio)), known, outputs(*CHOSEN, "compare_notice", "compare_result")
-    for event in (c["compare"].expand, c["compare_upload"].change):
-        event(*choices, **quick).then(show, known, result, **private)
+def wire(wiring: Wiring) -> None:
+    """Connect the panel."""
+    c, named, studio = wiring.components, wiring.named, wiring.studio
+    known = named("mine", "job", "compare_upload", *CHOSEN)
+    result = named("compare_notice", "compare_result", "compare_players", "compare_table", "compare_download")
+    show = wiring.updates(partial(shown, studio))
+    choices = wiring.updates(partial(offered, studio)), known, named(*CHOSEN, "compare_notice", "compare_result")
+    for event in (c.compare.expand, c.compare_upload.change):
+        event(*choices, **QUICK).then(show, known, result, **PRIVATE)
     # A film that was made, changed or opened while the panel is open.
-    c["film"].change(*choices, **quick).then(show, known, result, **private)
-    for name in CHOSEN:
-        c[name].input(show, known, result, **private)
-    for kind in ("side", "wipe", "page"):
-        c[f"compare_{kind}"].click(
-            streamed(partial(export, studio, kind)), known,
-            outputs("compare_progress", "compare_notice", "compare_download"), **private, concurrency_limit=1,
+    c.film.change(*choices, **QUICK).then(show, known, result, **PRIVATE)
+    for choice in (c.compare_first, c.compare_second):
+        choice.input(show, known, result, **PRIVATE)
+    for kind, button in (("side", c.compare_side), ("wipe", c.compare_wipe), ("page", c.compare_page)):
+        button.click(
+            wiring.streamed(partial(export, studio, kind)), known,
+            named("compare_progress", "compare_notice", "compare_download"), **PRIVATE, concurrency_limit=1,
             concurrency_id="comparison",
         )  # fmt: skip

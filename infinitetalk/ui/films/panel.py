@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ import gradio as gr
 from ...errors import InputError
 from ...events import ChunkFinished
 from ...jobs.folder import JobFolder, given_name
-from .. import handlers, rendering
+from .. import film_handlers, handlers, rendering
+from ..components import Components
 from ..form import FORM_FIELDS, Form, filled
-from ..handlers import Updates
 from ..jobs import Job, failure
 from ..served import served
 from ..studio import Studio
 from ..timeline.state import with_work
+from ..updates import Updates
+from ..wiring import FILM, FILM_OUTPUTS, QUICK, Wiring
 from .rows import film_list
 
 _FOLDER = Path(__file__).resolve().parent
@@ -36,17 +38,17 @@ def films_css() -> str:
     return (_FOLDER / "films.css").read_text(encoding="utf-8")
 
 
-def panel(c: dict[str, Any], studio: Studio) -> None:
+def panel(c: Components, studio: Studio) -> None:
     """The panel's components."""
-    with gr.Accordion("Your films", open=False, elem_id="films-panel", elem_classes="card") as c["films_panel"]:
-        c["films"] = gr.HTML("", js_on_load=_CONNECT, apply_default_css=False, elem_id="films")
-        with gr.Row(visible=False, elem_id="removed-row") as c["removed_row"]:
-            c["removed_words"] = gr.HTML()
-            c["unremove"] = gr.Button("Undo: put it back", size="sm", elem_id="unremove")
-        c["removed"] = gr.State(None)  # (name, whether it waited in the queue)
-        c["films_drawn"] = gr.State("")
+    with gr.Accordion("Your films", open=False, elem_id="films-panel", elem_classes="card") as c.films_panel:
+        c.films = gr.HTML("", js_on_load=_CONNECT, apply_default_css=False, elem_id="films")
+        with gr.Row(visible=False, elem_id="removed-row") as c.removed_row:
+            c.removed_words = gr.HTML()
+            c.unremove = gr.Button("Undo: put it back", size="sm", elem_id="unremove")
+        c.removed = gr.State(None)  # (name, whether it waited in the queue)
+        c.films_drawn = gr.State("")
         gr.HTML(f'<p class="help">{_kept(studio)}</p>')
-        c["films_clock"] = gr.Timer(REFRESH_SECONDS, active=False)
+        c.films_clock = gr.Timer(REFRESH_SECONDS, active=False)
 
 
 def _kept(studio: Studio) -> str:
@@ -87,7 +89,7 @@ def later(studio: Studio, mine: Any, job_id: Any, *values: Any) -> Updates:
     place = studio.place(job)
     before = "it is next" if place == 0 else f"{rendering.counted(place, 'film')} before it"
     told = "The queue is paused." if paused else "It is made even if this page is closed."
-    mine = handlers.remembered(mine, job.directory)
+    mine = film_handlers.remembered(mine, job.directory)
     return {
         "mine": mine,
         "notice": rendering.notice(f"In the queue, {before}. {told}", "note"),
@@ -144,14 +146,14 @@ def _show(studio: Studio, mine: Any, path: Path, action: str) -> Iterator[Update
     if not job.ended:
         if action == "resume":
             yield _form(path)
-        yield handlers.started() | {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None)}
+        yield film_handlers.started() | {"job": job.id, "film": gr.update(value=None), "live": gr.update(value=None)}
         yield refresh(studio, mine, job.id)
-        yield from handlers.watch(studio, job)
+        yield from film_handlers.watch(studio, job)
         yield refresh(studio, mine, job.id)
         return
     yield {"job": job.id, "live": gr.update(value=None), "notice": "", "players": gr.update(selected="film")}
     yield refresh(studio, mine, job.id)
-    yield from handlers.watch(studio, job)
+    yield from film_handlers.watch(studio, job)
     yield _form(path, _work(job))
 
 
@@ -175,40 +177,32 @@ def put_back(studio: Studio, mine: Any, job_id: Any, removed: Any) -> Updates:
 # --- wiring ----------------------------------------------------------------------------------------------------------
 
 
-def wire(
-    c: dict[str, Any], studio: Studio, form: list[Any], running: tuple[str, ...],
-    updates: Callable, streamed: Callable, options: dict[str, Any],
-) -> None:  # fmt: skip
-    """Connect the panel; `updates` and `streamed` turn handlers into gradio's, as in `page.py`."""
-
-    def outputs(*names: str) -> list[Any]:
-        return [c[name] for name in names]
-
-    quick, film_event = options["quick"], options["film"]
-    known = outputs("mine", "job")
+def wire(wiring: Wiring) -> None:
+    """Connect the panel."""
+    c, named, updates, studio = wiring.components, wiring.named, wiring.updates, wiring.studio
+    known = named("mine", "job")
     listed = ("films", "films_drawn")
-    c["films_clock"].tick(
-        updates(partial(refresh, studio)), [*known, c["films_drawn"]], outputs(*listed), **quick, trigger_mode="once"
+    c.films_clock.tick(
+        updates(partial(refresh, studio)), [*known, c.films_drawn], named(*listed), **QUICK, trigger_mode="once"
     )
     # Nobody asks for a list that is not seen.
-    c["films_panel"].expand(
+    c.films_panel.expand(
         updates(lambda mine, job_id: refresh(studio, mine, job_id) | {"films_clock": gr.update(active=True)}),
-        known, outputs(*listed, "films_clock"), **quick,
+        known, named(*listed, "films_clock"), **QUICK,
     )  # fmt: skip
-    c["films_panel"].collapse(
-        updates(lambda: {"films_clock": gr.update(active=False)}), None, outputs("films_clock"), **quick
+    c.films_panel.collapse(
+        updates(lambda: {"films_clock": gr.update(active=False)}), None, named("films_clock"), **QUICK
     )
-    c["later"].click(
-        updates(partial(later, studio)), [*known, *form],
-        outputs("mine", "notice", "films_panel", "films_clock", *listed), **quick,
+    c.later.click(
+        updates(partial(later, studio)), [*known, *named(*FORM_FIELDS)],
+        named("mine", "notice", "films_panel", "films_clock", *listed), **QUICK,
     )  # fmt: skip
-    c["unremove"].click(
-        updates(partial(put_back, studio)), [*known, c["removed"]], outputs("removed_row", "notice", *listed),
-        **quick,
-    )  # fmt: skip
+    c.unremove.click(
+        updates(partial(put_back, studio)), [*known, c.removed], named("removed_row", "notice", *listed), **QUICK
+    )
 
     def chosen(mine: Any, job_id: Any, event: gr.EventData) -> Iterator[Any]:
-        yield from streamed(lambda: pressed(studio, mine, job_id, getattr(event, "_data", None)))()
+        yield from wiring.streamed(lambda: pressed(studio, mine, job_id, getattr(event, "_data", None)))()
 
-    changing = outputs(*running, *FORM_FIELDS, "preset_help", *listed, "removed", "removed_row", "removed_words")
-    c["films"].select(chosen, known, changing, trigger_mode="multiple", **film_event)
+    changing = named(*FILM_OUTPUTS, *FORM_FIELDS, "preset_help", *listed, "removed", "removed_row", "removed_words")
+    c.films.select(chosen, known, changing, trigger_mode="multiple", **FILM)

@@ -140,7 +140,7 @@ def _facts(path: Path, state: JobState, job: Job | None) -> str:
     return " · ".join(facts)
 
 
-# --- read once while nothing changes: the list is asked for every few seconds -----------------------------------------
+# --- read once while nothing changes: the list is refreshed every few seconds -----------------------------------------
 
 
 def _changed(path: Path) -> tuple[int, ...]:

@@ -108,7 +108,7 @@ def to_guides(spans: Any) -> tuple[Guide, ...]:
     """The page's stretches as guides.
 
     Raises:
-        InputError: if they are not stretches, or one of them asks for something that there is not.
+        InputError: if they are not stretches, or one of them has a value out of range.
     """
     return tuple(
         Guide(

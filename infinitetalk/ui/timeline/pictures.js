@@ -1,4 +1,4 @@
-// Small pictures of the source, asked for when they come into view and forgotten when there are many.
+// Small pictures of the source, fetched when they come into view and forgotten when there are many.
 class SourcePictures {
   // ask(times) -> Promise of addresses; arrived() is called when a picture can be drawn.
   constructor(ask, arrived) {
@@ -38,7 +38,7 @@ class SourcePictures {
         this.known.set(time, image);
         if (image) { image.onload = this.arrived; image.src = addresses[i]; }
       });
-      // What was seen long ago is asked for again when it comes back into view.
+      // What was seen long ago is fetched again when it comes back into view.
       while (this.known.size > 600) this.known.delete(this.known.keys().next().value);
     }
     this.waiting = false;

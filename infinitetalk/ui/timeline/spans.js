@@ -1,5 +1,5 @@
-// Stretches that are guided otherwise than the rest: {start, stop, prompt, reference_placement, steering} each, a bar with two ends
-// to pull. steering: how many times as strongly pose and camera networks act there.
+// Stretches that are guided otherwise than the rest: {start, stop, prompt, reference_placement, steering} each, a bar
+// with two ends to pull. steering: factor of the control strength of pose and camera networks there.
 const STEERINGS = [["0", "not at all"], ["0.5", "half as strongly"], ["1.5", "half again as strongly"], ["2", "twice as strongly"]];
 
 class Spans {
@@ -12,13 +12,13 @@ class Spans {
       type: "text", maxlength: "2000", placeholder: "as in the rest of the film",
       onchange: () => this.set({ prompt: this.prompt.value.trim() || null }),
     });
-    this.reference_placement = el("select", { onchange: () => this.set({ reference_placement: this.reference_placement.value || null }) });
+    this.placement = el("select", { onchange: () => this.set({ reference_placement: this.placement.value || null }) });
     this.help = el("span", { class: "tl-help" });
     this.promptField = el("label", { class: "tl-wide" }, "What happens in this stretch", this.prompt);
-    this.adherenceField = el("label", {}, "Keeps to the source", this.reference_placement, this.help);
+    this.placementField = el("label", {}, "Reference placement", this.placement, this.help);
     this.steering = el("select", { onchange: () => this.set({ steering: this.steering.value === "" ? null : Number(this.steering.value) }) });
-    this.steeringField = el("label", {}, "Pose and camera act", this.steering);
-    this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.adherenceField, this.steeringField);
+    this.steeringField = el("label", {}, "Control strength", this.steering);
+    this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.placementField, this.steeringField);
     // Keys typed here are words, not the timeline's commands.
     this.editor.addEventListener("keydown", (event) => event.stopPropagation());
   }
@@ -28,12 +28,12 @@ class Spans {
   // Whether this film has anything that a stretch can differ in.
   get possible() {
     const guides = this.timeline.state?.guides;
-    return Boolean(guides && (guides.prompt || guides.adherences.length || guides.steering));
+    return Boolean(guides && (guides.prompt || guides.placements.length || guides.steering));
   }
 
   get firstField() {
     const { guides } = this.timeline.state;
-    return guides.prompt ? this.prompt : guides.adherences.length ? this.reference_placement : this.steering;
+    return guides.prompt ? this.prompt : guides.placements.length ? this.placement : this.steering;
   }
 
   take(list) {
@@ -104,7 +104,7 @@ class Spans {
   }
 
   words(reference_placement) {
-    return this.timeline.state?.guides?.adherences.find(([name]) => name === reference_placement)?.[1].split(":")[0] || "";
+    return this.timeline.state?.guides?.placements.find(([name]) => name === reference_placement)?.[1].split(":")[0] || "";
   }
 
   make(index) {
@@ -153,18 +153,18 @@ class Spans {
     this.editor.hidden = !span || !guides;
     if (this.editor.hidden) return;
     this.promptField.hidden = !guides.prompt;
-    this.adherenceField.hidden = !guides.adherences.length;
+    this.placementField.hidden = !guides.placements.length;
     this.steeringField.hidden = !guides.steering;
     const own = span.steering == null || STEERINGS.some(([factor]) => Number(factor) === span.steering) ? [] : [[String(span.steering), `${span.steering} times as strongly`]];
     this.steering.replaceChildren(el("option", { value: "" }, "as in the rest of the film"),
       ...[...STEERINGS, ...own].map(([factor, text]) => el("option", { value: factor }, text)));
     this.steering.value = span.steering == null ? "" : String(span.steering);
     if (document.activeElement !== this.prompt) this.prompt.value = span.prompt || "";
-    if (this.reference_placement.length !== guides.adherences.length + 1) {
-      this.reference_placement.replaceChildren(el("option", { value: "" }, "as the rest of the film"),
-        ...guides.adherences.map(([name, text]) => el("option", { value: name }, text.split(":")[0])));
+    if (this.placement.length !== guides.placements.length + 1) {
+      this.placement.replaceChildren(el("option", { value: "" }, "as the rest of the film"),
+        ...guides.placements.map(([name, text]) => el("option", { value: name }, text.split(":")[0])));
     }
-    this.reference_placement.value = span.reference_placement || "";
-    this.help.textContent = guides.adherences.find(([name]) => name === span.reference_placement)?.[1].split(": ")[1] || "";
+    this.placement.value = span.reference_placement || "";
+    this.help.textContent = guides.placements.find(([name]) => name === span.reference_placement)?.[1].split(": ")[1] || "";
   }
 }

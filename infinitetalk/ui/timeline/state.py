@@ -52,7 +52,7 @@ def timeline_state(
         "spans": [dict(span) for span in edits["spans"]],
         "guides": {
             "prompt": get_spec(plan.settings.model).takes_prompt,
-            "adherences": [] if still else list(REFERENCE_PLACEMENTS.items()),
+            "placements": [] if still else list(REFERENCE_PLACEMENTS.items()),
             "steering": bool(request.controls),
         },
         "revision": edits["revision"],
@@ -81,13 +81,13 @@ def _chunk(chunk: Chunk) -> dict[str, Any]:
 def camera_lines(request: GenerationRequest, seconds: float) -> list[list[int]]:
     """The camera's path over the film as lines from -100 to 100: sideways, up and down, towards the person, roll.
 
-    None for a camera that rests or keeps to the source, or that follows it and was not looked at yet.
+    Empty for a camera that rests or starts from the source (SDEdit), or whose path was not read from the source yet.
     """
-    from ...stages.camera import path_read
+    from ...generation.camera_targets import path_read
     from ...vision.camera_path import load_path, preset_path
 
-    camera = request.camera
-    if camera is None or camera.mode == "sdedit":
+    camera = request.camera or request.camera_control
+    if camera is None:
         return []
     if camera.path == FOLLOW:
         path = path_read(request.source)

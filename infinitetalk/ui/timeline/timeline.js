@@ -11,8 +11,8 @@
 // State, as made by state.py: seconds, times in the film unless a name says otherwise.
 //   {id, duration, frame_rate, source: {kind, duration, short}, chunks: [{index, start, new_start, stop, status,
 //    reference}], pins: [{time, source, image, url}], cuts: [s], source_cuts: [s of the source], own_cuts: whether they
-//    were edited, spans: [{start, stop, prompt, reference_placement, steering}], guides: {prompt: bool, adherences: [[name, words]],
-//    steering: bool},//    camera: its path as lines of values from -100 to 100, evenly over the film, voices: [{rate, peaks}], revision}
+//    were edited, spans: [{start, stop, prompt, reference_placement, steering}], guides: {prompt: bool,
+//    placements: [[name, words]], steering: bool}, camera: its path as lines of values from -100 to 100, evenly over the film, voices: [{rate, peaks}], revision}
 class Timeline {
   constructor(root, host) {
     this.host = host;

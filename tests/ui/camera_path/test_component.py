@@ -58,32 +58,32 @@ def test_points_that_are_no_path_are_said(points: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         saved({"name": ""}, points)
     told = movement.edited(path_state(preset_path("pan", 1.0, 2.0), 2.0), SimpleNamespace(_data={"points": points}))
-    assert words in told["path_told"] and "camera_file" not in told
+    assert words in told["path_notice"] and "camera_file" not in told
 
 
 def test_a_ready_made_path_is_opened_over_the_whole_film(tmp_path: Path) -> None:
-    (told,) = opened(PORTRAIT, 9.0, camera="redraw", movement="pan", amount=-1.0)
+    (told,) = opened(PORTRAIT, 9.0, camera="path", movement="pan", amount=-1.0)
     state = told["path_editor"]["value"]
     assert state["points"][-1][0] == 9.0 and state["points"][-1][4] == pytest.approx(-12.0)
     file = save_path(CameraPath((CameraPoint(0.0), CameraPoint(2.0, x=0.1))), tmp_path / "mine.json")
-    (told,) = opened(PORTRAIT, 9.0, camera="redraw", camera_file=str(file))
+    (told,) = opened(PORTRAIT, 9.0, camera="path", camera_file=str(file))
     assert told["path_editor"]["value"]["points"] == [[0.0] * 7, [2.0, 0.1, 0, 0, 0, 0, 0]]
-    assert opened(PORTRAIT, 9.0, seed="x", camera="redraw", movement="handheld")[0]["path_editor"]
-    assert opened(PORTRAIT, 9.0) == [{}] and opened("", 9.0, camera="redraw") == [{}]
+    assert opened(PORTRAIT, 9.0, seed="x", camera="path", movement="handheld")[0]["path_editor"]
+    assert opened(PORTRAIT, 9.0) == [{}] and opened("", 9.0, camera="path") == [{}]
 
 
 def test_the_source_s_own_path_is_read_with_time_left(panned_film: Path) -> None:
     *meters, last = opened(str(panned_film), 60.0, camera="follow")
-    assert len(meters) > 5 and all("s left" in told["path_told"] for told in meters)
+    assert len(meters) > 5 and all("s left" in told["path_notice"] for told in meters)
     state = last["path_editor"]["value"]
     assert abs(state["points"][-1][4]) > 1 or abs(state["points"][-1][1]) > 0.02
     edited = movement.edited(state, SimpleNamespace(_data={"points": state["points"]}))
-    assert edited["camera"] == "redraw" and load_path(edited["camera_file"]).read_from == state["read_from"] != ""
+    assert edited["camera"] == "path" and load_path(edited["camera_file"]).read_from == state["read_from"] != ""
 
 
 def test_what_cannot_be_read_is_said(text_file: Path) -> None:
     *_, told = opened(str(text_file), 5.0, camera="follow")
-    assert "notice" in told["path_told"] and "Traceback" not in told["path_told"]
+    assert "notice" in told["path_notice"] and "Traceback" not in told["path_notice"]
 
 
 def test_the_curve_is_edited_with_pointer_and_keys(studio_url: str, chromium: str, tmp_path: Path) -> None:

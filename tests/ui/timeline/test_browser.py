@@ -254,7 +254,7 @@ def test_four_hundred_chunks_and_two_hundred_pins_answer_within_50_ms(page: Any)
             { start: 28 * i, stop: 28 * i + 9, prompt: `Stretch ${i}`, reference_placement: null }));
           timeline.update({ id: 'long', duration, frame_rate: 25, source: { kind: 'video', duration, short: 'hold' },
             chunks, pins, spans, cuts: [100, 200], source_cuts: [100, 200], own_cuts: false, revision: 0,
-            guides: { prompt: true, adherences: [['edge', 'middle: the first picture']] },
+            guides: { prompt: true, placements: [['edge', 'middle: the first picture']] },
             voices: [{ rate: 10, peaks: [...Array(Math.ceil(duration * 10)).keys()].map((i) => i % 100) }] });
           const measure = (action) => {
             const times = [];

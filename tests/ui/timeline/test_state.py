@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infinitetalk.config.request import Camera, GenerationRequest, Speaker
+from infinitetalk.config.request import Camera, CameraControl, GenerationRequest, SDEdit, Speaker
+from infinitetalk.generation.camera_targets import followed_path
 from infinitetalk.media.video import open_source
 from infinitetalk.planning.chunks import plan_chunks
-from infinitetalk.stages.camera import followed_path
+from infinitetalk.ui.movement import CameraChoice, camera_fields
 from infinitetalk.ui.timeline.state import camera_lines, peaks, with_work
 from infinitetalk.vision.camera_path import CameraPath, CameraPoint, save_path
 
@@ -24,8 +25,8 @@ def test_peaks_stand_where_the_sound_is() -> None:
     assert sum(value > 0 for value in drawn) == 2
 
 
-def lines_of(camera: Camera | None, seconds: float, source: str = "a.png") -> list[list[int]]:
-    request = GenerationRequest(source=source, speakers=(Speaker("a.wav"),), camera=camera)
+def lines_of(camera: CameraChoice | None, seconds: float, source: str = "a.png") -> list[list[int]]:
+    request = GenerationRequest(source=source, speakers=(Speaker("a.wav"),), **camera_fields(camera))
     return camera_lines(request, seconds)
 
 
@@ -33,11 +34,11 @@ def test_a_cameras_path_is_four_lines_over_the_film(tmp_path) -> None:
     lines = lines_of(Camera(path="push in"), 8.0)
     assert len(lines) == 4 and max(map(max, lines)) == 100 and lines[2][0] == 0 and abs(lines[2][-1]) == 100
     assert all(len(line) == 240 for line in lines)
-    back = lines_of(Camera("uni3c", "push in", -1.0), 8.0)
+    back = lines_of(CameraControl("push in", -1.0), 8.0)
     assert back[2][-1] == -lines[2][-1]
     own = save_path(CameraPath((CameraPoint(0.0), CameraPoint(1.0, yaw=4.0))), tmp_path / "mine.json")
     assert abs(lines_of(Camera(path=str(own)), 2.0)[0][-1]) == 100
-    for camera in (None, Camera("sdedit"), Camera(path="pan", amount=0.0)):
+    for camera in (None, SDEdit(), Camera(path="pan", amount=0.0)):
         assert lines_of(camera, 8.0) == []
 
 
