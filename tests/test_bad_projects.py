@@ -93,12 +93,12 @@ def test_a_project_from_elsewhere_or_edited_wrongly(folder, capfd, change, said,
 
 def test_spans_on_the_command_line(capfd):
     asked = ["plan", "--source", "portrait.png", "--audio", "voice.wav"]
-    assert main([*asked, "--reference_placement", "0-0.9=inside", "--prompt-at", "0-2=she smiles"]) == 0
+    assert main([*asked, "--reference-placement", "0-0.9=inside", "--prompt-at", "0-2=she smiles"]) == 0
     out = capfd.readouterr().out
     assert "inside, 'she smiles'" in out and "no effect" in out and "reads no prompt" in out
     for wrong in (
-        ["--reference_placement", "tight"],
-        ["--reference_placement", "0=inside"],
+        ["--reference-placement", "tight"],
+        ["--reference-placement", "0=inside"],
         ["--prompt-at", "she smiles"],
     ):
         assert main([*asked, *wrong]) == 1

@@ -1,4 +1,4 @@
-"""`python -m infinitetalk compare A B --output comparison.mp4|comparison.html`."""
+"""`infinitetalk compare A B --output comparison.mp4|comparison.html`."""
 
 from __future__ import annotations
 

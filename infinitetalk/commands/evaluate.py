@@ -1,4 +1,4 @@
-"""`python -m infinitetalk evaluate nano --data DIR`: every figure of the small model, with its uncertainty."""
+"""`infinitetalk evaluate nano --data DIR`: every figure of the small model, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -6,35 +6,41 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from .arguments import CommandParser
+from ..errors import InputError
+from .arguments import CommandParser, add_flag, command_parser
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    parser = CommandParser(
-        prog="python -m infinitetalk evaluate", description="Measure a model's films against exact truth."
-    )
+def build_parser() -> CommandParser:
+    parser = command_parser("evaluate", "Measure a model's films against exact truth.")
     parser.add_argument("model", choices=("nano",), help="what to measure")
     parser.add_argument("--data", type=Path, required=True, help="folder with heldout/ clips")
-    parser.add_argument("--out", type=Path, default=None, help="folder for report.json, report.md and contact sheets")
-    parser.add_argument("--clips", type=int, default=None, help="how many held-out clips (default: 6)")
-    parser.add_argument("--minute", type=float, default=None, metavar="SECONDS",
-                        help="length of the long film (default: 60; 0: none)")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder for report.json, report.md and contact sheets")
+    parser.add_argument("--clips", type=int, help="how many held-out clips (default: 6)")
+    parser.add_argument(
+        "--minute", type=float, metavar="SECONDS", help="length of the long film (default: 60; 0: no long film)"
+    )
     parser.add_argument("--quick", action="store_true", help="about a minute: 3 clips, 15 s for 60, nothing real")
     parser.add_argument("--no-real", action="store_true", help="leave photographs and recordings out")
-    parser.add_argument("--photos", type=Path, default=None, help="folder of photographs instead of packaged ones")
-    parser.add_argument("--preset", default="nano")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=None, help="instead of the preset's")
-    parser.add_argument("--shift", type=float, default=None, help="instead of the preset's")
-    parser.add_argument("--audio-guidance-scale", type=float, default=None, help="instead of the preset's")
-    parser.add_argument("--camera", default=None, help="with a camera that moves so, such as pan")
-    parser.add_argument("--amount", type=float, default=1.0, help="of that movement (default: 1)")
-    parser.add_argument("--by-network", action="store_true", help="the camera is the camera network's")
-    parser.add_argument("--pose", type=Path, default=None, help="with a body that moves as in that film or recording")
-    parser.add_argument("--head", default=None, help="with a head that moves so: lively, or as in a film")
-    parser.add_argument("--json", action="store_true", help="print the whole report as one JSON line")
+    parser.add_argument("--photos", type=Path, help="folder of photographs instead of packaged ones")
+    film = parser.add_argument_group("the films that are measured")
+    film.add_argument("--preset", default="nano")
+    film.add_argument("--seed", type=int, default=7)
+    film.add_argument("--steps", type=int, help="instead of the preset's")
+    film.add_argument("--shift", type=float, help="instead of the preset's")
+    add_flag(film, "--audio-guidance-scale", "--audio-scale", type=float, help="instead of the preset's")
+    film.add_argument("--camera", help="finished pictures are reprojected along this camera path, such as pan")
+    film.add_argument("--amount", type=float, default=1.0, help="of that movement (default: 1)")
+    add_flag(
+        film,
+        "--camera-control",
+        "--by-network",
+        action="store_true",
+        help="the camera control network follows that path instead",
+    )
+    film.add_argument("--pose", type=Path, help="the body follows that film or recorded sequence")
+    film.add_argument("--head", help="a head that moves: lively, or as in a film")
     return parser
 
 
@@ -44,41 +50,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         InputError: no clips, or the packages for measuring are not installed.
     """
-    arguments = build_parser().parse_args(argv)
-    from ..config.request import Camera, Head, Pose
-    from ..errors import InputError
+    options = build_parser().parse_args(argv)
     from ..evaluation.nano import EvaluationSettings, evaluate_nano
 
-    clips = arguments.clips if arguments.clips is not None else 3 if arguments.quick else 6
-    minute = arguments.minute if arguments.minute is not None else 15.0 if arguments.quick else 60.0
+    clips = options.clips if options.clips is not None else 3 if options.quick else 6
+    minute = options.minute if options.minute is not None else 15.0 if options.quick else 60.0
     if clips < 2:
         raise InputError(f"--clips is {clips}; give at least 2, so that there is other speech to compare with.")
     if minute < 0 or 0 < minute < 6:
         raise InputError(f"--minute is {minute:g}; give 0, or at least 6 seconds so that there are chunks to compare.")
-    overrides = {name: getattr(arguments, name) for name in ("steps", "shift", "audio_guidance_scale")}
-    moved = {}
-    if arguments.camera is not None:
-        mode = "uni3c" if arguments.by_network else "redraw"
-        moved["camera"] = Camera(mode, arguments.camera, arguments.amount)
-    if arguments.pose is not None:
-        moved["pose"] = Pose(source=str(arguments.pose))
-    if arguments.head is not None:
-        moved["head"] = Head(arguments.head)
     report = evaluate_nano(
         EvaluationSettings(
-            data=arguments.data,
-            out=arguments.out,
-            preset=arguments.preset,
+            data=options.data,
+            out=options.out,
+            preset=options.preset,
             clips=clips,
-            seed=arguments.seed,
+            seed=options.seed,
             minute_seconds=minute,
-            real=not (arguments.quick or arguments.no_real),
-            photos=arguments.photos,
-            request={name: value for name, value in overrides.items() if value is not None} | moved,
+            real=not (options.quick or options.no_real),
+            photos=options.photos,
+            request=_request_fields(options),
         )
     )
-    print(json.dumps(report.to_dict(), ensure_ascii=False) if arguments.json else report.to_text())
+    print(json.dumps(report.to_dict(), ensure_ascii=False) if options.json else report.to_text())
     return 0
+
+
+def _request_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """What the measured films' requests hold beside the preset's settings."""
+    from ..config.request import Camera, CameraControl, Head, Pose
+
+    overrides = {name: getattr(options, name) for name in ("steps", "shift", "audio_guidance_scale")}
+    told = {name: value for name, value in overrides.items() if value is not None}
+    if options.camera is not None and options.camera_control:
+        told["camera_control"] = CameraControl(options.camera, options.amount)
+    elif options.camera is not None:
+        told["camera"] = Camera(options.camera, options.amount)
+    if options.pose is not None:
+        told["pose"] = Pose(source=str(options.pose))
+    if options.head is not None:
+        told["head"] = Head(options.head)
+    return told
 
 
 if __name__ == "__main__":

@@ -1,27 +1,24 @@
-"""`python -m infinitetalk queue`: films to make one after another, in an order that survives restarts."""
+"""`infinitetalk queue`: films to make one after another, in an order that survives restarts."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, UserError
+from .arguments import CommandParser, command_parser
 from .terminal import render
 
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+if TYPE_CHECKING:
+    from ..jobs.queue import JobQueue
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Edit the queue, run it, or show it; returns the exit code."""
-    parser = _Parser(prog="infinitetalk queue", description=main.__doc__)
+def build_parser() -> CommandParser:
+    parser = command_parser("queue", "Films to make one after another. Without flags, list the queue.")
     parser.add_argument("--jobs-dir", type=Path, default=Path("jobs"), help="folder of the jobs (default: jobs)")
     parser.add_argument("--add", action="append", default=[], metavar="JOB_DIR", help="put a job at the end")
     parser.add_argument("--move", action="append", default=[], metavar="JOB_DIR=PLACE", help="to a place from 0")
@@ -29,11 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--pause", action="store_true", help="no further job begins")
     parser.add_argument("--go-on", action="store_true", help="end the pause")
     parser.add_argument("--run", action="store_true", help="make the films in their order")
-    parser.add_argument("--json", action="store_true", help="print JSON for machines")
-    options = parser.parse_args(arguments)
+    return parser
 
-    from ..jobs.queue import JobQueue, job_state
 
+def main(argv: Sequence[str]) -> int:
+    """Edit the queue, then run or list it; returns the exit code. Raises UserError."""
+    from ..jobs.queue import JobQueue
+
+    options = build_parser().parse_args(argv)
     queue = JobQueue(options.jobs_dir)
     moves = [_move(text) for text in options.move]
     for job in options.add:
@@ -49,10 +49,17 @@ def main(arguments: Sequence[str]) -> int:
         queue.go_on()
     if options.run:
         return _run(queue.first, queue.remove, queue.fail, options.json)
+    _list(queue, options.json)
+    return 0
+
+
+def _list(queue: JobQueue, as_json: bool) -> None:
+    from ..jobs.queue import job_state
+
     state = queue.state()
-    if options.json:
+    if as_json:
         print(json.dumps(dataclasses.asdict(state), indent=2))
-        return 0
+        return
     if state.paused:
         print("Paused; --go-on ends it.")
     for place, (waiting, path) in enumerate(zip(state.jobs, queue.jobs(), strict=True)):
@@ -60,7 +67,6 @@ def main(arguments: Sequence[str]) -> int:
         made = f"{job.num_made} of {job.num_chunks or '?'} chunks made{job.owner}"
         told = waiting.failed or job.fault or (f"held, {made}" if waiting.held else made)
         print(f"{place:4d}  {waiting.job}  {told}")
-    return 0
 
 
 def _run(

@@ -8,281 +8,223 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config.camera import MOVEMENTS, Camera
-from ..config.composite import Composite
-from ..config.head import LIVELY, Head
-from ..config.pose import POSE_MODES, Pose
-from ..config.request import REFERENCE_PLACEMENTS, GenerationRequest, Keyframe, parse_seed, preset_names, read_project
-from ..config.settings import Lora
-from ..config.shares import FOLLOW
+from ..config.camera import DEFAULT_DENOISING_STRENGTH, MOVEMENTS, SDEdit
+from ..config.pose import FASTEST, POSE_MODES, SLOWEST, Pose
+from ..config.request import (
+    MAX_STEPS,
+    OVERRIDABLE,
+    REFERENCE_PLACEMENTS,
+    GenerationRequest,
+    parse_seed,
+    read_project,
+)
+from ..config.settings import CHOICES
+from ..config.shares import FOLLOW, MAX_CONTROL_STRENGTH, Choice, from_table
 from ..errors import InputError
+from .arguments import TakesFlags, add_flag, number_of
+from .flag_values import (
+    parse_camera,
+    parse_camera_control,
+    parse_composite,
+    parse_guide,
+    parse_head,
+    parse_instant,
+    parse_keyframe,
+    parse_lora,
+    parse_pose,
+    parse_sdedit,
+    parse_steps,
+    parse_strength_guide,
+)
+
+# Fields of a request whose flag holds the field's text as it is, and those whose flag holds a number.
+_TEXTS = (
+    "source", "preset", "prompt", "negative_prompt", "arrangement", "short_source", "long_source", "output_rate",
+    "size", "checkpoints_dir", *(name for name in OVERRIDABLE if name in CHOICES),
+)  # fmt: skip
+_NUMBERS = (
+    "max_seconds", "background", *(name for name in OVERRIDABLE if name not in CHOICES and name != "loras"),
+)  # fmt: skip
+_CAMERA_FIELDS = ("camera", "camera_control", "sdedit")
 
 
-def add_request(parser: argparse.ArgumentParser) -> None:
-    """The flags of a film."""
-    parser.add_argument("--source", metavar="FILE", help="picture or film of the person")
-    parser.add_argument("--audio", metavar="FILE", help="the speech: a sound file, or a film's sound track")
-    parser.add_argument("--audio2", metavar="FILE", help="a second person's speech")
-    parser.add_argument("--project", metavar="FILE", help="a project.json; other flags override what it holds")
-    parser.add_argument("--preset", help=f"one of {', '.join(preset_names())}, or a .yaml file (default: nano)")
-    parser.add_argument("--seed", help="whole number (default: 7)")
-    parser.add_argument("--prompt", help="what happens in the picture, where the model reads one")
-    parser.add_argument("--arrangement", help="of two voices: together or in-turn")
-    parser.add_argument("--short-source", help="when a film ends before the speech: hold, ping-pong or stop")
-    parser.add_argument("--long-source", help="when a film ends after the speech: trim it, or keep its rest as it is")
-    parser.add_argument("--output-rate", help="frames per second of the film: 25, or source for the source's own")
-    parser.add_argument("--framing", help="face: cut to the face; whole: keep the picture")
-    parser.add_argument(
-        "--keyframe",
-        action="append",
-        metavar="T=FILE|T=SECONDS",
-        default=None,
-        help="guide the stretch at T seconds by a picture or by an instant of the source; repeatable",
+def add_request(parser: argparse.ArgumentParser) -> TakesFlags:
+    """Add the flags of a film in groups; returns the last group, which is of the output."""
+    for title, add in (
+        ("input", _add_input), ("speakers and audio", _add_speech), ("references", _add_references),
+        ("guidance", _add_guidance), ("camera and head", _add_camera_and_head), ("pose", _add_pose),
+        ("picture", _add_picture), ("machine", _add_machine),
+    ):  # fmt: skip
+        add(parser.add_argument_group(title))
+    output = parser.add_argument_group("output")
+    output.add_argument("--max-seconds", metavar="SECONDS", help="the film ends there")
+    output.add_argument("--output-rate", metavar="25|source", help="frames per second: 25, or those of the source")
+    return output
+
+
+def _add_input(group: TakesFlags) -> None:
+    group.add_argument("--source", metavar="FILE", help="picture or film of the person")
+    group.add_argument("--project", metavar="FILE", help="a project.json; other flags override what it holds")
+    group.add_argument(
+        "--preset",
+        metavar="NAME|FILE.yaml",
+        help="such as auto, final+auto or draft+48gb; `infinitetalk presets` lists all (default: nano)",
     )
-    parser.add_argument(
-        "--reference_placement",
-        metavar="[START-STOP=]LEVEL",
-        action="append",
-        default=None,
-        help=f"to a source film, everywhere or in a span of seconds; {_named(REFERENCE_PLACEMENTS)}",
+    group.add_argument(
+        "--short-source", metavar="hold|ping-pong|stop", help="what follows when a film ends before the speech"
     )
-    parser.add_argument(
-        "--prompt-at",
-        metavar="START-STOP=TEXT",
-        action="append",
-        default=None,
-        help="prompt of the chunks whose middle lies in that span of seconds; repeatable",
+    group.add_argument(
+        "--long-source", metavar="trim|keep", help="when a film ends after the speech: trim it, or keep its rest as is"
     )
-    parser.add_argument(
+    group.add_argument(
         "--cut",
         action="append",
         metavar="SECONDS",
-        default=None,
-        help="a shot of the source begins there; repeatable, instead of those found; none: no cuts",
+        help="a shot of the source begins there; repeatable, instead of the cuts found; none: no cuts",
     )
-    parser.add_argument(
-        "--lora",
+
+
+def _add_speech(group: TakesFlags) -> None:
+    group.add_argument("--audio", metavar="FILE", help="the speech: a sound file, or a film's sound track")
+    group.add_argument("--audio2", metavar="FILE", help="a second person's speech")
+    group.add_argument("--arrangement", metavar="together|in-turn", help="how two voices meet")
+    group.add_argument("--background", metavar="NUMBER", help="loudness of the source's own sound, 0 to 1 (default: 0)")
+
+
+def _add_references(group: TakesFlags) -> None:
+    group.add_argument(
+        "--keyframe",
         action="append",
-        metavar="FILE[:SCALE]",
-        default=None,
-        help="lay a LoRA over the model, 1 as trained; repeatable, instead of the preset's own",
+        metavar="T=FILE|T=SECONDS",
+        help="the chunk at T seconds takes a picture, or an instant of the source, as its reference; repeatable",
     )
-    parser.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
-    parser.add_argument(
+    add_flag(
+        group,
+        "--reference-placement",
+        "--adherence",
+        metavar="[START-STOP=]PLACEMENT",
+        action="append",
+        help=f"of a source film's pictures, everywhere or in a span of seconds; {_named(REFERENCE_PLACEMENTS)}",
+    )
+
+
+def _add_guidance(group: TakesFlags) -> None:
+    group.add_argument("--prompt", metavar="TEXT", help="what happens in the picture, where the model reads a prompt")
+    group.add_argument(
+        "--negative-prompt", metavar="TEXT", help="what the picture must not show, where the model reads a prompt"
+    )
+    group.add_argument(
+        "--prompt-at",
+        metavar="START-STOP=TEXT",
+        action="append",
+        help="prompt of the chunks whose middle lies in that span of seconds; repeatable",
+    )
+    add_flag(group, "--guidance-scale", "--text-scale", metavar="NUMBER", help="guidance by the prompt")
+    add_flag(group, "--audio-guidance-scale", "--audio-scale", metavar="NUMBER", help="guidance by the speech")
+    group.add_argument("--steps", metavar="NUMBER", help=f"network steps per chunk, 1 to {MAX_STEPS}")
+    group.add_argument("--shift", metavar="NUMBER", help="of the time schedule (default: the preset's for the size)")
+    group.add_argument("--seed", metavar="NUMBER", help="of the noise, a whole number (default: 7)")
+
+
+def _add_camera_and_head(group: TakesFlags) -> None:
+    strongest = f"{MAX_CONTROL_STRENGTH:g}"
+    group.add_argument(
         "--camera",
-        metavar="MOVEMENT[:AMOUNT]|sdedit[:STRENGTH]|none",
-        help=f"{', '.join(MOVEMENTS)}, {FOLLOW} (the source's own) or a path's .json; or sdedit: keep the source's",
+        metavar=f"MOVEMENT[:AMOUNT]|{FOLLOW}|FILE.json|none",
+        help="finished pictures are reprojected along this camera path. A movement is one of "
+        f"{', '.join(MOVEMENTS)}; {FOLLOW} takes the source film's path; the file is one of `infinitetalk camera`",
     )
-    parser.add_argument(
+    add_flag(
+        group,
+        "--camera-control",
         "--uni3c",
         metavar="STRENGTH[@FIRST-LAST]",
-        help="the camera's path is shown to the network Uni3C (1 as trained, 0 to 2), in all steps or in a share of "
-        "them, instead of drawing finished pictures again",
+        help="the network Uni3C follows the path of --camera during generation, instead of the reprojection. "
+        f"Strength of its control residuals: 0 to {strongest}, 1 as trained; first and last step as shares, such as "
+        "0.8@0-0.6",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--sdedit",
+        nargs="?",
+        const="",
+        metavar="DENOISING_STRENGTH|none",
+        help="chunks start from the source's own frames; 1 starts from noise alone, 0 keeps the source "
+        f"(default: {DEFAULT_DENOISING_STRENGTH:g})",
+    )
+    group.add_argument(
+        "--head",
+        metavar=f"lively|{FOLLOW}|FILM[:AMOUNT]|none",
+        help=f"a head that moves as people do who talk, as in the source film ({FOLLOW}), or as in another film",
+    )
+
+
+def _add_pose(group: TakesFlags) -> None:
+    strongest = f"{MAX_CONTROL_STRENGTH:g}"
+    group.add_argument(
         "--pose",
-        metavar="follow|FILM|SEQUENCE.npz[:STRENGTH]|none",
-        help="the body moves as in the source film, another film, or what `infinitetalk pose` recorded, through the "
-        "network UniAnimate (1 as trained, 0 to 2)",
+        metavar=f"{FOLLOW}|FILM|SEQUENCE.npz[:STRENGTH]|none",
+        help=f"the body follows the source film ({FOLLOW}), another film, or a sequence of `infinitetalk pose`, "
+        f"through a control network. Strength of its control residuals: 0 to {strongest}, 1 as trained",
     )
-    parser.add_argument("--pose-by", metavar="NETWORK", help=_named(POSE_MODES))
-    parser.add_argument("--pose-start", metavar="SECONDS", help="where in that movement the film begins")
-    parser.add_argument("--pose-speed", metavar="NUMBER", help="of that movement, 0.25 to 4")
-    parser.add_argument("--pose-steps", metavar="FIRST-LAST", help="steps in which the pose acts, as shares: 0-0.7")
-    parser.add_argument("--pose-person", metavar="N|X,Y", help="whom of several people to follow")
-    parser.add_argument(
+    group.add_argument("--pose-by", metavar="NETWORK", help=_named(POSE_MODES))
+    group.add_argument("--pose-start", metavar="SECONDS", help="where in that movement the film begins")
+    group.add_argument("--pose-speed", metavar="NUMBER", help=f"speed of that movement, {SLOWEST:g} to {FASTEST:g}")
+    group.add_argument("--pose-steps", metavar="FIRST-LAST", help="steps with control residuals, as shares: 0-0.7")
+    group.add_argument("--pose-person", metavar="N|X,Y", help="choose whom to follow: number from the left, or a point")
+    add_flag(
+        group,
+        "--control-strength-at",
         "--steering-at",
         metavar="START-STOP=FACTOR",
         action="append",
-        default=None,
-        help="of the strength of pose and Uni3C in that span of seconds, 0 to 2; repeatable",
+        help=f"factor of the strengths of --pose and --camera-control in that span of seconds, 0 to {strongest}; "
+        "repeatable",
     )
-    parser.add_argument(
-        "--head",
-        metavar="lively|follow|FILM[:AMOUNT]|none",
-        help="a head that moves: as people do who talk, as in the source film, or as in another film",
+
+
+def _add_picture(group: TakesFlags) -> None:
+    group.add_argument("--size", metavar="480p|720p", help="of the pictures; the preset's shift follows it")
+    group.add_argument("--framing", metavar=_choices("framing"), help="cut the source to the face, or keep the whole")
+    group.add_argument("--color-correction", metavar="NUMBER", help="match colours to the reference, 0 (off) to 1")
+    group.add_argument(
+        "--lora",
+        action="append",
+        metavar="FILE[:SCALE]",
+        help="add a LoRA to the model, 1 as trained; repeatable, instead of the preset's own",
     )
-    parser.add_argument(
+    add_flag(
+        group,
+        "--composite",
         "--lock",
         nargs="?",
         const="",
         metavar="N|X,Y|none",
-        help="around the person the source's own pixels stay; of several people the N-th from the left, or at a point",
+        help="background compositing: the source's own pixels stay around the person; of several people the N-th from "
+        "the left, or the one at a point",
     )
+
+
+def _add_machine(group: TakesFlags) -> None:
+    group.add_argument("--checkpoints-dir", metavar="DIR", help="folder of weights that do not ship with the package")
     for name, text in (
-        ("steps", "network steps per chunk"),
-        ("shift", "of the time schedule"),
-        ("guidance-scale", "guidance by the prompt"),
-        ("audio-guidance-scale", "guidance by the speech"),
-        ("color-correction", "0 to 1"),
-        ("max-seconds", "cut the film there"),
-        ("background", "0 to 1: how loud the source's own sound stays under the speech"),
+        ("quantization", "number format of the transformer's weights"),
+        ("offload", "weights wait in main memory and come in by block or by leaf module"),
+        ("attention", "attention backend"),
+        ("cache", "steps that are answered from the step before"),
     ):
-        parser.add_argument(f"--{name}", metavar="NUMBER", help=text)
+        if name in OVERRIDABLE:
+            group.add_argument(f"--{name}", metavar=_choices(name), help=f"{text} (default: the preset's)")
+    group.add_argument(
+        "--cache-threshold", metavar="NUMBER", help="change up to which the cache answers a step (default: the cache's)"
+    )
 
 
-def number_of(options: argparse.Namespace, name: str) -> float | int | None:
-    """A flag's number, None where it was not given; `steps` is whole.
-
-    Raises:
-        InputError: it is no number.
-    """
-    text = getattr(options, name)
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"--{name.replace('_', '-')} is {text!r}; give a number.") from None
-    return int(value) if value.is_integer() and name == "steps" else value
-
-
-def _keyframe(text: str) -> Keyframe:
-    time_text, _, target = text.partition("=")
-    try:
-        seconds = float(time_text)
-    except ValueError:
-        raise InputError(
-            f"--keyframe is {text!r}; give TIME=PICTURE or TIME=SOURCE_SECONDS, such as 3.5=smile.png."
-        ) from None
-    try:
-        return Keyframe(seconds, source_seconds=float(target))
-    except InputError:
-        raise
-    except ValueError:
-        return Keyframe(seconds, image=target or None)
+def _choices(name: str) -> str:
+    return "|".join(CHOICES[name])
 
 
 def _named(choices: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {meaning}" for name, meaning in choices.items())
-
-
-def _in_folder(choice: Camera | Head | Pose | None, folder: Path, name: str) -> Camera | Head | Pose | None:
-    if choice is None or choice.file is None:
-        return choice
-    return dataclasses.replace(choice, **{name: str(folder / choice.file)})
-
-
-def _instant(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"--{name} is {text!r}; give seconds, such as 12.5.") from None
-
-
-def _guide(text: str, name: str, key: str) -> dict[str, Any]:
-    span, _, value = text.partition("=")
-    start, _, stop = span.partition("-")
-    try:
-        return {"start_seconds": float(start), "stop_seconds": float(stop), key: value}
-    except ValueError:
-        raise InputError(f"--{name} is {text!r}; give START-STOP=VALUE in seconds, such as 3-7.5=...") from None
-
-
-def _factor(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"--steering-at gives the factor {text!r}; give a number from 0 to 2.") from None
-
-
-def parse_lora(text: str) -> Lora:
-    """`style.safetensors:0.8` or `style.safetensors`; what follows the last colon counts if it is a number.
-
-    Raises:
-        InputError: no file, or a scale that is not allowed.
-    """
-    file, _, number = text.rpartition(":")
-    try:
-        scale = float(number)
-    except ValueError:  # no number: the colon, if there is one, belongs to the path
-        file, scale = text, 1.0
-    # A job may be continued from another folder; names of published files stay as they are.
-    return Lora(str(Path(file).absolute()) if Path(file).is_file() else file or text, scale)
-
-
-def parse_camera(text: str) -> Camera | None:
-    """`push in`, `orbit:-0.5`, `path.json`, `follow`, `sdedit:0.4`, or `none`.
-
-    Raises:
-        InputError: no such movement, or a number out of range.
-    """
-    name, value = _with_number(text)
-    if name.strip().lower() == "none":
-        return None
-    if name.strip().lower() == "sdedit":
-        return Camera("sdedit", FOLLOW) if value is None else Camera("sdedit", FOLLOW, strength=value)
-    path = str(Path(name).absolute()) if Path(name).is_file() else name
-    return Camera(path=path) if value is None else Camera(path=path, amount=value)
-
-
-def parse_head(text: str) -> Head | None:
-    """`lively`, `follow:0.5`, `dance.mp4`, or `none`. Raises InputError."""
-    name, value = _with_number(text)
-    if name.strip().lower() == "none":
-        return None
-    word = name.strip().lower()
-    source = word if word in (LIVELY, FOLLOW) else str(Path(name).absolute())
-    return Head(source) if value is None else Head(source, value)
-
-
-def with_uni3c(camera: Camera | None, text: str) -> Camera:
-    """`1` or `0.8@0-0.6` laid over the camera's path. Raises InputError."""
-    if camera is None or camera.mode == "sdedit":
-        raise InputError("--uni3c needs a path to show; add --camera with a movement, follow or a path's .json.")
-    strength, _, steps = text.partition("@")
-    first, last = _shares("uni3c", steps) if steps else (0.0, 1.0)
-    try:
-        value = float(strength)
-    except ValueError:
-        raise InputError(f"--uni3c is {text!r}; give a strength such as 1, or 0.8@0-0.6.") from None
-    return Camera("uni3c", camera.path, camera.amount, value, first, last)
-
-
-def parse_pose(text: str) -> Pose | None:
-    """`follow`, `dance.mp4:0.8`, `walk.npz`, or `none`. Raises InputError."""
-    name, value = _with_number(text)
-    word = name.strip().lower()
-    if word == "none":
-        return None
-    source = word if word == FOLLOW else str(Path(name).absolute())
-    return Pose(source=source) if value is None else Pose(source=source, strength=value)
-
-
-def _shares(name: str, text: str) -> tuple[float, float]:
-    first, _, last = text.partition("-")
-    try:
-        return float(first), float(last)
-    except ValueError:
-        raise InputError(f"--{name} names the steps {text!r}; give FIRST-LAST as shares, such as 0-0.7.") from None
-
-
-def _over_pose(pose: Pose | None, options: argparse.Namespace) -> Pose | None:
-    """With the flags that say more of a movement. Raises InputError."""
-    told: dict[str, Any] = {}
-    if options.pose_by is not None:
-        told["mode"] = options.pose_by
-    for name, field in (("pose_start", "offset_seconds"), ("pose_speed", "speed")):
-        if (value := number_of(options, name)) is not None:
-            told[field] = value
-    if options.pose_steps is not None:
-        told["first"], told["last"] = _shares("pose-steps", options.pose_steps)
-    if options.pose_person is not None:
-        told["person"] = options.pose_person
-    if told and pose is None:
-        raise InputError(
-            "Where a movement starts, its speed, steps, person and network say nothing without one; add --pose."
-        )
-    return dataclasses.replace(pose, **told) if told else pose
-
-
-def _with_number(text: str) -> tuple[str, float | None]:
-    """`orbit:-0.5` as (orbit, -0.5); what follows the last colon counts if it is a number."""
-    name, _, given = text.rpartition(":")
-    try:
-        return (name, float(given)) if name else (text, None)
-    except ValueError:
-        return text, None
 
 
 def read_request(options: argparse.Namespace) -> GenerationRequest:
@@ -291,70 +233,120 @@ def read_request(options: argparse.Namespace) -> GenerationRequest:
     Raises:
         UserError: a flag or the project cannot be used.
     """
-    from ..jobs.folder import check_format
-
-    data: dict[str, Any] = {}
-    if options.project:
-        path = Path(options.project)
-        project = read_project(path)
-        check_format(project, str(path))
-        base = GenerationRequest.from_dict(project.get("request"), str(path))
-        folder = path.absolute().parent
-        data = base.to_dict() | {
-            "source": str(folder / base.source),
-            "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
-            "camera": _in_folder(base.camera, folder, "path"),
-            "head": _in_folder(base.head, folder, "source"),
-            "pose": _in_folder(base.pose, folder, "source"),
-            "keyframes": [
-                dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {}) for k in base.keyframes
-            ],
-        }
-    for name in (
-        "source", "preset", "prompt", "arrangement", "short_source", "long_source", "output_rate", "framing",
-        "checkpoints_dir",
-    ):  # fmt: skip
-        if getattr(options, name) is not None:
-            data[name] = getattr(options, name)
-    for name in (
-        "steps", "shift", "guidance_scale", "audio_guidance_scale", "color_correction", "max_seconds", "background",
-    ):  # fmt: skip
-        if (value := number_of(options, name)) is not None:
-            data[name] = value
-    if options.seed is not None:
-        data["seed"] = parse_seed(options.seed)
-    if options.audio is not None or options.audio2 is not None:
-        data["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
-    if options.camera is not None:
-        data["camera"] = parse_camera(options.camera)
-    if options.head is not None:
-        data["head"] = parse_head(options.head)
-    if options.uni3c is not None:
-        data["camera"] = with_uni3c(Camera.of(data.get("camera")), options.uni3c)
-    if options.pose is not None:
-        data["pose"] = parse_pose(options.pose)
-    data["pose"] = _over_pose(Pose.of(data.get("pose")), options)
-    if options.lock is not None:
-        data["lock"] = None if options.lock.strip().lower() == "none" else Composite(options.lock)
-    if options.lora is not None:
-        data["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
-    guides = [_guide(text, "prompt-at", "prompt") for text in options.prompt_at or ()]
-    for text in options.steering_at or ():
-        guide = _guide(text, "steering-at", "steering")
-        guides.append(guide | {"steering": _factor(guide["steering"])})
-    for text in options.reference_placement or ():
-        if "=" in text:
-            guides.append(_guide(text, "reference_placement", "reference_placement"))
-        else:
-            data["reference_placement"] = text
-    if guides:
-        data["guides"] = guides
-    if options.keyframe is not None:
-        data["keyframes"] = [dataclasses.asdict(_keyframe(text)) for text in options.keyframe]
-    if options.cut is not None:
-        data["cuts"] = [] if options.cut == ["none"] else [_instant("cut", text) for text in options.cut]
+    data = _project_fields(Path(options.project)) if options.project else {}
+    data |= {name: getattr(options, name) for name in _TEXTS if getattr(options, name) is not None}
+    data |= _number_fields(options)
+    data |= _input_fields(options)
+    data |= _camera_fields(data, options)
+    data |= _movement_fields(data, options)
+    data |= _span_fields(options)
     if not data.get("source"):
         raise InputError("No picture or film was given; add --source portrait.png.")
     if not data.get("speakers"):
         raise InputError("No speech was given; add --audio speech.wav.")
     return GenerationRequest.from_dict(data, "the command line")
+
+
+def _project_fields(path: Path) -> dict[str, Any]:
+    """The request in a project file, with the paths in the project's folder made absolute."""
+    from ..jobs.folder import check_format
+
+    project = read_project(path)
+    check_format(project, str(path))
+    base = GenerationRequest.from_dict(project.get("request"), str(path))
+    folder = path.absolute().parent
+    return base.to_dict() | {
+        "source": str(folder / base.source),
+        "speakers": [{"audio": str(folder / s.audio), "box": s.box} for s in base.speakers],
+        **{name: _in_folder(choice, folder) for name, choice in base.choices.items()},
+        "keyframes": [
+            dataclasses.asdict(k) | ({"image": str(folder / k.image)} if k.image else {}) for k in base.keyframes
+        ],
+    }
+
+
+def _in_folder(choice: Choice, folder: Path) -> Choice:
+    """The choice with the file that it names, if any, below `folder`."""
+    if choice.file is None:
+        return choice
+    named = [f.name for f in dataclasses.fields(choice) if getattr(choice, f.name) == choice.file]
+    return dataclasses.replace(choice, **dict.fromkeys(named, str(folder / choice.file)))
+
+
+def _number_fields(options: argparse.Namespace) -> dict[str, Any]:
+    told = {name: value for name in _NUMBERS if (value := number_of(options, name)) is not None}
+    if "steps" in told and told["steps"].is_integer():
+        told["steps"] = int(told["steps"])
+    return told
+
+
+def _input_fields(options: argparse.Namespace) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if options.seed is not None:
+        told["seed"] = parse_seed(options.seed)
+    if options.audio is not None or options.audio2 is not None:
+        told["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
+    if options.lora is not None:
+        told["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
+    if options.keyframe is not None:
+        told["keyframes"] = [dataclasses.asdict(parse_keyframe(text)) for text in options.keyframe]
+    if options.cut is not None:
+        told["cuts"] = [] if options.cut == ["none"] else [parse_instant("cut", text) for text in options.cut]
+    return told
+
+
+def _camera_fields(data: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """The three ways to move the camera. What flags choose takes the place of what a project holds."""
+    told = {name: data.get(name) for name in _CAMERA_FIELDS}
+    if options.camera is not None:
+        choice = parse_camera(options.camera)
+        told = dict.fromkeys(_CAMERA_FIELDS) | {"sdedit" if isinstance(choice, SDEdit) else "camera": choice}
+    if options.camera_control is not None:
+        path = told["camera"] or told["camera_control"]
+        told |= {"camera": None, "camera_control": parse_camera_control(options.camera_control, path)}
+    if options.sdedit is not None:
+        choice = parse_sdedit(options.sdedit)
+        if choice is not None and options.camera is None and options.camera_control is None:
+            told = dict.fromkeys(_CAMERA_FIELDS)
+        told |= {"sdedit": choice}
+    return told
+
+
+def _movement_fields(data: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if options.head is not None:
+        told["head"] = parse_head(options.head)
+    if options.composite is not None:
+        told["composite"] = parse_composite(options.composite)
+    pose = parse_pose(options.pose) if options.pose is not None else from_table(Pose, data.get("pose"), "pose")
+    return told | {"pose": _over_pose(pose, options)}
+
+
+def _over_pose(pose: Pose | None, options: argparse.Namespace) -> Pose | None:
+    """The pose with what the flags beside --pose say of it. Raises InputError."""
+    told: dict[str, Any] = {}
+    if options.pose_by is not None:
+        told["mode"] = options.pose_by
+    for name, field in (("pose_start", "offset_seconds"), ("pose_speed", "speed")):
+        if (value := number_of(options, name)) is not None:
+            told[field] = value
+    if options.pose_steps is not None:
+        told["first"], told["last"] = parse_steps("pose-steps", options.pose_steps)
+    if options.pose_person is not None:
+        told["person"] = options.pose_person
+    if told and pose is None:
+        raise InputError("A flag such as --pose-speed was given without a movement to change; add --pose.")
+    return dataclasses.replace(pose, **told) if told else pose
+
+
+def _span_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """What differs in single spans, and the placement that counts everywhere."""
+    told: dict[str, Any] = {}
+    guides = [parse_guide("prompt-at", text, "prompt") for text in options.prompt_at or ()]
+    guides += [parse_strength_guide("control-strength-at", text) for text in options.control_strength_at or ()]
+    for text in options.reference_placement or ():
+        if "=" in text:
+            guides.append(parse_guide("reference-placement", text, "reference_placement"))
+        else:
+            told["reference_placement"] = text
+    return told | {"guides": guides} if guides else told

@@ -1,4 +1,4 @@
-"""A run on a terminal: events into a progress bar or lines of JSON, the film to where it was asked for."""
+"""What commands show and where they write: progress bars, lines of JSON, notes, and names for their films."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import OutputError, writing_failed
 from ..events import ChunkFinished, Event, Finished, Progress
+
+T = TypeVar("T")
 
 
 def render(events: Iterable[Event], output: Path | None, as_json: bool) -> int:
@@ -104,3 +107,61 @@ def format_seconds(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or the first of name-2, name-3, ... that nothing uses yet."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return candidate
+
+
+def output_beside(given: str | None, otherwise: str, suffix: str, source: Path) -> Path:
+    """Where a result goes: as asked, or `otherwise` in the working directory under a name that is free.
+
+    Raises:
+        OutputError: the name has another suffix, or is that of the source.
+    """
+    if given is None:
+        return free_name(Path(otherwise))
+    path = Path(given)
+    if path.suffix.lower() != suffix:
+        raise OutputError(f"The output {path} does not end in {suffix}; rename it.")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise OutputError(f"The output {path.name} is the film that is read; choose another name for it.")
+    return path
+
+
+def print_result(result: dict[str, Any], warnings: Sequence[str], as_json: bool) -> None:
+    """Print all of it for machines; for people the files that were written, and warnings on stderr."""
+    if as_json:
+        print(json.dumps({**result, "warnings": list(warnings)}, indent=2))
+        return
+    for warning in warnings:
+        print(f"Note: {warning}", file=sys.stderr)
+    for name in ("film", "sequence", "path"):
+        if name in result:
+            print(result[name])
+
+
+class Meter:
+    """One line on a terminal: what is done, the share and the time left."""
+
+    def __init__(self, what: str, silent: bool) -> None:
+        self._what, self._shown = what, not silent and sys.stderr.isatty()
+        self._begun = time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        if self._shown and share > 0:
+            left = (time.monotonic() - self._begun) * (1 - share) / share
+            end = "\n" if share >= 1 else ""
+            line = f"\r\x1b[K{self._what} {100 * share:3.0f} % {left:.0f} s left"
+            print(line, end=end, file=sys.stderr, flush=True)
+
+    def watch(self, items: Iterable[T], total: int) -> Iterator[T]:
+        """The items, each counted when it has been taken."""
+        for index, item in enumerate(items, start=1):
+            yield item
+            self(index / total)

@@ -1,4 +1,4 @@
-"""`python -m infinitetalk followed RESULT --pose SEQUENCE | --camera PATH`: how well a film did what was asked."""
+"""`infinitetalk tracking RESULT --pose SEQUENCE | --camera PATH`: the tracking scores of a film."""
 
 from __future__ import annotations
 
@@ -8,67 +8,64 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .arguments import CommandParser
-from .motion import Meter
+from .arguments import CommandParser, command_parser
+from .terminal import Meter
+
+if TYPE_CHECKING:
+    from ..vision.tracking import TrackingScore
 
 _FEWEST_FRAMES = 10
 
 
-def followed_parser() -> argparse.ArgumentParser:
-    """Options of `followed`."""
-    parser = CommandParser(prog="infinitetalk followed", description="How well a film follows a pose or a camera path.")
+def build_parser() -> CommandParser:
+    parser = command_parser("tracking", "Score how well a film follows a pose or a camera path.")
     parser.add_argument("result", help="the film to judge")
-    parser.add_argument("--pose", metavar="FILE", help="the recorded sequence it was to follow (.npz)")
-    parser.add_argument("--camera", metavar="FILE", help="the camera path it was to follow (.json)")
-    parser.add_argument("--person", metavar="N|X,Y", help="whom, where several are seen: from the left, or a point")
-    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    parser.add_argument("--pose", metavar="FILE", help="the recorded sequence that it was to follow (.npz)")
+    parser.add_argument("--camera", metavar="FILE", help="the camera path that it was to follow (.json)")
+    parser.add_argument("--person", metavar="N|X,Y", help="choose whom to judge: number from the left, or a point")
     return parser
 
 
-def followed_main(argv: Sequence[str]) -> int:
-    """Run `followed`; returns the exit code.
-
-    Raises:
-        UserError: in the user's words, for whatever cannot be read.
-    """
-    options = followed_parser().parse_args(argv)
+def main(argv: Sequence[str]) -> None:
+    """Run the command. Raises UserError."""
+    options = build_parser().parse_args(argv)
     if options.pose is None and options.camera is None:
         raise InputError("Nothing to compare with was given; add --pose movement.npz or --camera path.json.")
     scores = {}
     if options.pose is not None:
-        scores["pose"] = _pose(options)
+        scores["pose"] = _pose_score(options)
     if options.camera is not None:
-        scores["camera"] = _camera(options)
-    if options.json:
-        told = {name: dataclasses.asdict(score) for name, score in scores.items()}
-        for score in told.values():
-            score["value"] = score["value"] if math.isfinite(score["value"]) else None
-        print(json.dumps(told, indent=2))
-    else:
+        scores["camera"] = _camera_score(options)
+    if not options.json:
         for score in scores.values():
             print(score.sentence)
-    return 0
+        return
+    told = {name: dataclasses.asdict(score) for name, score in scores.items()}
+    for score in told.values():
+        score["value"] = score["value"] if math.isfinite(score["value"]) else None
+    print(json.dumps(told, indent=2))
 
 
-def _pose(options: argparse.Namespace):
+def _pose_score(options: argparse.Namespace) -> TrackingScore:
     from ..vision.people import parse_choice
     from ..vision.pose_edit import retime
     from ..vision.pose_extract import read_pose
     from ..vision.pose_file import load_pose
     from ..vision.tracking import pose_tracking_score
 
-    asked = load_pose(options.pose)
+    targets = load_pose(options.pose)
     reading = read_pose(
-        options.result, person=parse_choice(options.person), max_seconds=asked.seconds, accept_cuts=True,
+        options.result, person=parse_choice(options.person), max_seconds=targets.seconds, accept_cuts=True,
         report=Meter("reading", options.json),
     )  # fmt: skip
-    frames = min(len(asked), len(reading.sequence))
-    return pose_tracking_score(retime(asked, frames), retime(reading.sequence, frames))
+    frames = min(len(targets), len(reading.sequence))
+    return pose_tracking_score(retime(targets, frames), retime(reading.sequence, frames))
 
 
-def _camera(options: argparse.Namespace):
+def _camera_score(options: argparse.Namespace) -> TrackingScore:
     from ..media.video import open_source
     from ..vision.camera_motion import estimate_motion
     from ..vision.camera_path import load_path, to_w2c

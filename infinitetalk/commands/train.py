@@ -1,4 +1,4 @@
-"""`python -m infinitetalk train --stage ... --data DIR --out DIR`: one stage of nano's training, or all in order."""
+"""`infinitetalk train --stage ... --data DIR --out DIR`: one stage of nano's training, or all in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .arguments import CommandParser
+from .arguments import CommandParser, add_flag
 
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
@@ -43,7 +43,7 @@ def _size(text: str) -> tuple[int, int]:
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = CommandParser(
-        prog="python -m infinitetalk train",
+        prog="infinitetalk train",
         description="Train the nano model, or a LoRA of any model from your own films (--stage lora). Every stage "
         "continues from its newest checkpoint.",
     )
@@ -83,8 +83,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     network.add_argument("--start-from", type=Path, help="folder of exported networks to start from")
     network.add_argument("--teacher-steps", type=int, default=1, help="steps of the teacher in distill (default 1)")
-    network.add_argument(
-        "--audio-guidance-scale", "--audio-scale", type=float, default=2.0, help="its guidance on the audio (default 2)"
+    add_flag(
+        network,
+        "--audio-guidance-scale",
+        "--audio-scale",
+        type=float,
+        default=2.0,
+        help="guidance by the speech of the teacher in distill (default 2)",
     )
     network.add_argument("--truth", type=float, default=0.0, help="share of the clips' own latents in what distill "
                          "teaches (default 0)")  # fmt: skip
