@@ -8,7 +8,7 @@ unexpected or misshapen key is an error before the first number is read. Nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,11 @@ import torch
 
 from ..errors import CheckpointError
 from ..models.specs import ModelSpec
+from .diffusers_layout import folder_component
 from .fill import build_empty, expected_shapes, fill
 from .locate import find, find_control, find_lora, folders_to_search
 from .official import Component
-from .sources import Streamed, in_folder
+from .sources import Streamed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -210,59 +211,6 @@ def _controls(
             found["pose"] = read_pose_network(path, width=width)
             adapters.append((read_pose_adapter(path, expected_shapes(transformer)), 1.0))
     return found, adapters
-
-
-def _classes() -> dict[str, type]:
-    """Only these may be named by a config.json."""
-    from diffusers import AutoencoderKLWan
-    from transformers import CLIPVisionModel, UMT5EncoderModel
-
-    from ..models.audio_encoder import SpeechEncoder
-    from ..models.nano_vae import NanoVAE
-    from ..models.transformer import InfiniteTalkTransformer
-
-    return {
-        c.__name__: c
-        for c in (
-            InfiniteTalkTransformer,
-            AutoencoderKLWan,
-            NanoVAE,
-            CLIPVisionModel,
-            UMT5EncoderModel,
-            SpeechEncoder,
-        )  # fmt: skip
-    }
-
-
-def folder_component(path: Path) -> Component:
-    """One network in the diffusers layout: config.json and .safetensors files, whole or in shards.
-
-    Raises:
-        CheckpointError: the config or a file cannot be read, or the config names a network that is not ours.
-    """
-    config_path = path / "config.json"
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{config_path} cannot be read ({error}).") from error
-    name = config.get("_class_name") or (config.get("architectures") or ["?"])[0]
-    cls = _classes().get(name)
-    if cls is None:
-        raise CheckpointError(f"{config_path} names the network {name!r}, which is not one of {', '.join(_classes())}.")
-    return Component(_builder(cls, config, config_path), in_folder(path))
-
-
-def _builder(cls: type, config: dict, config_path: Path) -> Callable[[], nn.Module]:
-    def build() -> nn.Module:
-        try:
-            if "architectures" in config:  # transformers' spelling
-                return cls(cls.config_class.from_dict(config))
-            return cls.from_config(config)
-        except (ValueError, TypeError, AssertionError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(f"{config_path} does not describe a {cls.__name__} ({reason}).") from error
-
-    return build
 
 
 def load_tokenizer(folder: Path) -> object:

@@ -67,7 +67,7 @@ class Located:
         from . import official
 
         if self.folder is not None:
-            from .loading import folder_component
+            from .diffusers_layout import folder_component
 
             return folder_component(self.folder / name)
         paths = self._paths(name)

@@ -139,8 +139,8 @@ def _check_sum(file: RemoteFile, path: Path, notes: Notes) -> Checked | None:
 
 def _check_folder(folder: Path, component: str) -> Checked:
     """A component in the diffusers layout against the network that its config describes."""
+    from .diffusers_layout import folder_component
     from .fill import build_empty, expected_shapes
-    from .loading import folder_component
 
     try:
         if not folder.is_dir():
