@@ -16,7 +16,7 @@ class Progress:
     """Work is going on.
 
     stage: loading | preparing | following | listening | denoising | decoding | finishing.
-    fraction: of the whole job, 0 to 1. seconds_left: None until it can be told.
+    fraction: of the whole job, 0 to 1. seconds_left: None until it can be estimated.
     chunk, step: being worked on, counted from 0; None outside chunks and steps.
     chunk_seconds_left: until this chunk can be played; None until a step has been timed.
     preview: JPEG of a row of small pictures of the chunk as it looks now; None where there is no newer one.
@@ -45,7 +45,7 @@ class ChunkFinished:
     stop_seconds: float
     seed: int
     seconds: Mapping[str, float] = field(default_factory=dict)  # wall time per stage
-    tracking: Mapping[str, TrackingScore] = field(default_factory=dict)  # `camera`: how well it does what was asked for
+    tracking: Mapping[str, TrackingScore] = field(default_factory=dict)  # `camera`: how well the frames follow it
 
 
 @dataclass(frozen=True)

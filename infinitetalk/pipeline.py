@@ -40,7 +40,7 @@ ShouldStop = Callable[[], bool]
 class _Run:
     """One run in a job's folder.
 
-    report: takes events in their order, from any thread. should_stop: asked between two steps.
+    report: takes events in their order, from any thread. should_stop: called between two steps.
     writes: False in a process that only helps another one to compute (runtime/process_group.py).
     """
 
@@ -268,7 +268,7 @@ def _events(folder: JobFolder, film: Film, models: Models, should_stop: ShouldSt
 
 
 def _make_film(run: _Run) -> None:
-    """The table of contents."""
+    """The main loop."""
     from .generation.generator import Cancelled, ChunkGenerator
     from .generation.inputs import FilmInputs
     from .generation.reference import ShotColors
@@ -286,7 +286,7 @@ def _make_film(run: _Run) -> None:
     store = TakeStore(folder, film, film.soundtrack())
     cancelled = False
     try:
-        # 1. What serves the whole film.
+        # 1. Prepare what serves the whole film.
         jobs = resolve_jobs(folder, film)
         voices = FilmVoices(film.voices)
         inputs = FilmInputs(film, models, voices)

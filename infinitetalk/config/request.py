@@ -1,4 +1,4 @@
-"""What the user asked for: filled by the page, the command line or a script, checked before any weight is read.
+"""The request for one film: filled by the page, the command line or a script, checked before any weight is read.
 
 `GenerationRequest` is frozen and goes to and from `project.json` unchanged. A preset gives every setting that the
 request leaves at None; `resolve` merges the two into `Settings`, which is all the engine looks at.
@@ -279,7 +279,7 @@ class GenerationRequest:
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """Names of the networks beside the model's that steer it (`checkpoints.files.CONTROLS`)."""
+        """Names of the control networks that the request needs (`checkpoints.files.CONTROLS`)."""
         camera = () if self.camera_control is None else ("uni3c",)
         return camera if self.pose is None else (*camera, self.pose.mode)
 

@@ -32,7 +32,7 @@ _READ: dict[tuple[tuple[str, int, int], int], CameraPath] = {}
 class FilmCamera:
     """The path of one film, read once.
 
-    seed: of a handheld camera's shaking. report: told the share of a source film that is read.
+    seed: of a handheld camera's shaking. report: gets the share of a source film that is read.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FilmCamera:
             self.path = load_path(camera.file)
         else:
             self.path = preset_path(camera.path, camera.amount, duration_seconds, seed % 2**32)
-        # Whether asked to follow or given a path that was read here and then edited.
+        # Whether the path is the source's own, or was read from the source and then edited.
         self._follows = bool(self.path.read_from) and self.path.read_from == film_print(source.path)
 
     def w2c(self, start_frame: int, num_frames: int, reference_seconds: float | None) -> np.ndarray:

@@ -51,7 +51,7 @@ class PoseTarget:
 
 @dataclass(frozen=True)
 class MotionTargets:
-    """Of one chunk; None where nothing is asked of camera or body."""
+    """Of one chunk; None where camera or body have no target."""
 
     camera: CameraTarget | None = None
     pose: PoseTarget | None = None

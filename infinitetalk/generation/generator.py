@@ -36,7 +36,7 @@ ShouldStop = Callable[[], bool]
 
 
 class Cancelled(Exception):
-    """The user asked to stop; raised between two steps, caught by the pipeline."""
+    """The user stopped the run; raised between two steps, caught by the pipeline."""
 
 
 @dataclass(frozen=True)

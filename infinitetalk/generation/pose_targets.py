@@ -86,10 +86,10 @@ class FilmPose:
 
         person: of `reference_person`. factor: how far the movement goes, times the pose's strength.
         """
-        asked = self.at(start_frame, num_frames, place)
+        poses = self.at(start_frame, num_frames, place)
         if not self.follows:  # the film's first picture is the reference itself
-            asked = eased_in(asked, person, start_frame)
-        return as_far(asked, person, factor * self.strength)
+            poses = eased_in(poses, person, start_frame)
+        return as_far(poses, person, factor * self.strength)
 
     def at(self, start_frame: int, num_frames: int, place: Place) -> PoseSequence:
         """Of the film's frames from `start_frame` on, in the generated picture's pixels.
@@ -129,12 +129,12 @@ class FilmPose:
             return None
 
 
-def tracked_pose(frames: np.ndarray, asked: PoseSequence) -> TrackingScore:
-    """How well frames uint8 [F, H, W, 3] show the poses asked for, one for each frame."""
+def tracked_pose(frames: np.ndarray, targets: PoseSequence) -> TrackingScore:
+    """How well frames uint8 [F, H, W, 3] follow the target poses, one for each frame."""
     from ..vision.pose_extract import read_frames_pose
 
     result = read_frames_pose(frames[::_LOOK_EVERY], "the result")
-    return pose_tracking_score(asked.part(slice(None, None, _LOOK_EVERY)), result)
+    return pose_tracking_score(targets.part(slice(None, None, _LOOK_EVERY)), result)
 
 
 def pose_preview(

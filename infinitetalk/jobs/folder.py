@@ -195,7 +195,7 @@ class JobFolder:
         return left.exists() and not self.owner() and left.exists()  # the run may have ended while we looked
 
     def _owner(self) -> str:
-        """' (process 71 on host, since 12:00)'; nothing where that cannot be told."""
+        """' (process 71 on host, since 12:00)'; nothing where the file does not say."""
         try:
             owner = json.loads((self.path / _OWNER).read_text(encoding="utf-8"))
             return f" (process {owner['process']} on {owner['machine']}, since {owner['since']})"

@@ -22,7 +22,7 @@ class ModelSpec:
     prediction: what the transformer's output means; `velocity` as published, `sample` the clean latent.
     latents: where the transformer works. context: what a chunk hands to the one that follows (`latent_space.py`).
     second_reference: whether it knows what a picture for a chunk's end means.
-    moves_head: whether a head moves with what it says; one that keeps still looks better turned (`steering.Head`).
+    moves_head: whether a head moves with what it says; one that keeps still looks better turned (`config.head.Head`).
     sdedit: whether a chunk can start from the source's own pictures with noise over them.
     controls: control networks that can steer it (`checkpoints.files.CONTROLS`). shares_control_network: whether one
         network stands for all of them, and takes every motion target as a rendering.

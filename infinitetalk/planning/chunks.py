@@ -188,14 +188,14 @@ def plan_chunks(
         else:
             frame = reference_frame(start, (kept_start, kept_stop), shot, chunk_reference_placement)
             reference = Reference(reference_seconds(frame / FRAMES_PER_SECOND, source_seconds, short_source))
-        told = None if chunk_reference_placement in ("auto", "edge") else chunk_reference_placement
+        own = None if chunk_reference_placement in ("auto", "edge") else chunk_reference_placement
         second = None
         # The network takes it for the last frame it makes; where film or shot stop sooner, none is known for that.
         reaches_end = start + length - kept_stop < VAE_TEMPORAL_STRIDE
         if chunk_reference_placement in ("auto", "ends") and reaches_end and not math.isinf(source_seconds):
             second = Reference(reference_seconds((kept_stop - 1) / FRAMES_PER_SECOND, source_seconds, short_source))
         if_far = True if second is not None and chunk_reference_placement == "auto" else None
-        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, told, second,
+        chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, own, second,
                             steering, if_far))  # fmt: skip
     return tuple(chunks)
 
@@ -223,9 +223,9 @@ def _guided(
 ) -> tuple[str | None, ReferencePlacement | None, float | None]:
     """Prompt, reference placement and factor of control strength of the chunk with this middle."""
     here = [guide for guide in guides if guide.start_seconds <= middle_seconds < guide.stop_seconds]
-    told = ([value for guide in here if (value := getattr(guide, name)) is not None]
+    own = ([value for guide in here if (value := getattr(guide, name)) is not None]
             for name in ("prompt", "reference_placement", "steering"))  # fmt: skip
-    return tuple(values[-1] if values else None for values in told)
+    return tuple(values[-1] if values else None for values in own)
 
 
 def _whole_groups(num_frames: int) -> int:

@@ -97,7 +97,7 @@ class FilmStage:
 class Stage:
     """A feature. Every module of this folder that defines `STAGE` is found by itself; `order` sorts them.
 
-    name: of the request's field or of the entry in `request.stages`. seconds_name: under which its time is recorded.
+    name: of the request's field or of the entry in `request.stages`; the stage's time is recorded under it.
     """
 
     name: ClassVar[str]

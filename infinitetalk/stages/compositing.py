@@ -91,14 +91,14 @@ class Compositor:
         # The person may lean out of the source's mask in the result and the other way round: both are kept.
         there, here = self._masks(originals, point), self._masks(frames, point)
         results, differences, lost = [], [], 0
-        for shown, original, in_source, in_result in zip(frames, originals, there, here, strict=True):
+        for generated, original, in_source, in_result in zip(frames, originals, there, here, strict=True):
             masks = [mask for mask in (in_source, in_result) if mask is not None]
             lost += not all(mask.followed for mask in masks) or len(masks) < 2
-            alpha = np.ones(shown.shape[:2], np.float32)
+            alpha = np.ones(generated.shape[:2], np.float32)
             if masks:
                 alpha = feathered(np.maximum.reduce([mask.alpha for mask in masks]))
-            differences.append(outside_difference(shown, original, alpha))
-            results.append(composite(shown, original, alpha))
+            differences.append(outside_difference(generated, original, alpha))
+            results.append(composite(generated, original, alpha))
         return np.stack(results), _score(float(np.mean(differences)), lost / len(frames))
 
     @staticmethod
