@@ -15,6 +15,7 @@ from ..errors import UserError
 from . import rendering
 from .components import Components
 from .jobs import failure
+from .updates import Updates
 from .wiring import LAST, QUICK, Wiring
 
 FIELDS = ("composite", "composite_person")
@@ -58,7 +59,7 @@ def from_composite(composite: Composite | None) -> dict[str, Any]:
 # --- handlers --------------------------------------------------------------------------------------------------------
 
 
-def shown(source: str | None, chosen: bool, person: str | None) -> dict[str, Any]:
+def shown(source: str | None, chosen: bool, person: str | None) -> Updates:
     """The source's first picture: the person bright, the kept background dark."""
     if not chosen or not source:
         told = "" if source or not chosen else '<p class="help">Choose a photo or video first.</p>'
@@ -82,7 +83,7 @@ def shown(source: str | None, chosen: bool, person: str | None) -> dict[str, Any
         }
 
 
-def clicked(picture: np.ndarray | None, place: gr.SelectData) -> dict[str, Any]:
+def clicked(picture: np.ndarray | None, place: gr.SelectData) -> Updates:
     """A click on the picture chooses who speaks."""
     if picture is None:
         return {}

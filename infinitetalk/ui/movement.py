@@ -26,6 +26,7 @@ from .components import Components
 from .jobs import failure
 from .served import new_served
 from .strength import control_sliders
+from .updates import Updates
 from .wiring import LAST, PRIVATE, QUICK, Wiring
 
 REST, PATH, SDEDIT = "rest", "path", "sdedit"  # how the camera moves; or `FOLLOW`
@@ -170,7 +171,7 @@ def from_request(camera: CameraChoice | None, head: Head | None, serve: Callable
 # --- handlers --------------------------------------------------------------------------------------------------------
 
 
-def chosen(camera: str, head: str, maker: str) -> dict[str, Any]:
+def chosen(camera: str, head: str, maker: str) -> Updates:
     """The options that these choices have are visible."""
     return {
         "camera_maker": gr.update(visible=camera in (PATH, FOLLOW)),
@@ -182,7 +183,7 @@ def chosen(camera: str, head: str, maker: str) -> dict[str, Any]:
     }
 
 
-def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dict[str, Any]]:
+def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[Updates]:
     """A preview of the source's first picture as camera and head will move it. values: of `FIELDS`."""
     camera_values, head_values = values[: len(CAMERA_FIELDS)], values[len(CAMERA_FIELDS) :]
     try:
@@ -199,13 +200,13 @@ def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[dic
         yield {"movement_shown": rendering.notice(failure(error).message, "warning"), **_offered(None)}
 
 
-def _offered(path: str | None) -> dict[str, Any]:
+def _offered(path: str | None) -> Updates:
     """Buttons to edit and save the path, where there is one."""
     download = gr.update(value=path, visible=True) if path else gr.update(visible=False)
     return {"path_download": download, "path_edit": gr.update(visible=path is not None)}
 
 
-def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterator[dict[str, Any]]:
+def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterator[Updates]:
     """Open the path of the whole film in the editor.
 
     timeline: its state, for the length. values: of `CAMERA_FIELDS`.
@@ -231,7 +232,7 @@ def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterat
         yield {"path_notice": rendering.notice(failure(error).message, "warning")}
 
 
-def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
+def edited(state: Any, event: gr.EventData) -> Updates:
     """Save the edited path as a file and make it the camera's."""
     told = getattr(event, "_data", None)
     if not isinstance(state, dict) or not isinstance(told, dict):
@@ -243,7 +244,7 @@ def edited(state: Any, event: gr.EventData) -> dict[str, Any]:
     return {"camera": PATH, "camera_file": file, "path_notice": ""}
 
 
-def left() -> dict[str, Any]:
+def left() -> Updates:
     """Close the editor: the visitor chose another camera or source."""
     return {"path_editor": gr.update(value=None), "path_notice": ""}
 

@@ -14,6 +14,7 @@ from . import rendering
 from .components import Components
 from .jobs import failure
 from .strength import control_sliders
+from .updates import Updates
 from .wiring import LAST, QUICK, Wiring
 
 FIELDS = ("pose", "pose_file", "pose_strength", "pose_last", "pose_start", "pose_speed", "pose_person", "pose_by")
@@ -92,7 +93,7 @@ def from_pose(pose: Pose | None, serve: Callable[[str], str]) -> dict[str, Any]:
 # --- handlers --------------------------------------------------------------------------------------------------------
 
 
-def chosen(pose: str) -> dict[str, Any]:
+def chosen(pose: str) -> Updates:
     """The options that this choice has are visible."""
     return {
         "pose_file": gr.update(visible=pose == "film"),
@@ -100,7 +101,7 @@ def chosen(pose: str) -> dict[str, Any]:
     }
 
 
-def shown(source: str | None, *values: Any) -> Iterator[dict[str, Any]]:
+def shown(source: str | None, *values: Any) -> Iterator[Updates]:
     """A preview of the skeletons over the source's picture. values: of `FIELDS`."""
     try:
         if values[0] == "film" and not values[1]:  # one is about to be chosen
