@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import CommandParser, add_flag
@@ -135,109 +135,200 @@ def _train_nano(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     return figures
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """One stage as it was asked for. seconds: its time, None for its own default."""
+
+    name: str
+    clips: ClipSet
+    arguments: argparse.Namespace
+    seconds: float | None
+
+    @property
+    def out(self) -> Path:
+        return self.arguments.out
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """Settings that every stage has."""
+        return {"seconds": self.seconds, "seed": self.arguments.seed, "num_steps": self.arguments.steps}
+
+    @property
+    def budget_and_precision(self) -> dict[str, Any]:
+        return self.budget | {"precision": self.arguments.precision or default_precision()}
+
+    @property
+    def start_from(self) -> Path:
+        """The folder of the networks that the stage starts from: as asked, else what was trained before."""
+        return self.arguments.start_from or _weights(self.out, "transformer").parent
+
+    def vae(self) -> Any:
+        from ..training.latents import load_autoencoder
+
+        return load_autoencoder(_weights(self.out, "vae"))
+
+    def features(self) -> Features:
+        return _features(self.clips, self.out)
+
+
 def run_stage(stage: str, clips: ClipSet, arguments: argparse.Namespace) -> dict[str, float]:
     """Train one stage; every stage continues from its own checkpoint in `out/stages`."""
-    out = arguments.out
     seconds = arguments.seconds
     if arguments.hours is not None:
         share = SHARES.get(stage, 1.0) if arguments.stage == "all" else 1.0
         seconds = 3600 * arguments.hours * share
-    changes = {"seconds": seconds, "seed": arguments.seed}
-    if stage == "audio":
-        from ..training.audio_stage import AudioTraining, train_audio
+    return _RUN[stage](_Stage(stage, clips, arguments, seconds))
 
-        settings = _changed(AudioTraining(), num_steps=arguments.steps, **changes)
-        encoder = None if arguments.start_from is None else _weights(arguments.start_from, "audio_encoder")
-        source = clips if arguments.speech is None else _speech(arguments)
-        return train_audio(source, out, settings, start_from=encoder)
-    if stage == "articulation":
-        from ..training.articulation_stage import ArticulationTraining, train_articulation
 
-        settings = _changed(
-            ArticulationTraining(),
-            num_steps=arguments.steps,
-            reach=arguments.reach,
-            hearing=arguments.hearing,
-            **changes,
-        )
-        if arguments.speech is None:
-            raise InputError("Articulation is learnt from speech; give a folder of it with --speech.")
-        encoder = _weights(arguments.start_from or out, "audio_encoder")
-        return train_articulation(_speech(arguments), out, settings, encoder)
-    if stage in ("vae", "decoder"):
-        from ..training.vae_stage import DECODER_TRAINING, VaeTraining, train_vae
+def _audio(stage: _Stage) -> dict[str, float]:
+    from ..training.audio_stage import AudioTraining, train_audio
 
-        changes |= {"num_steps": arguments.steps, "precision": arguments.precision or default_precision()}
-        if stage == "vae":
-            return train_vae(clips, out, _changed(VaeTraining(), **changes))
-        return train_vae(clips, out, _changed(DECODER_TRAINING, **changes), start_from=_weights(out, "vae"))
-    if stage == "sync":
-        from ..evaluation.sync_training import SyncTraining, train_sync
+    arguments = stage.arguments
+    encoder = None if arguments.start_from is None else _weights(arguments.start_from, "audio_encoder")
+    source = stage.clips if arguments.speech is None else _speech(arguments)
+    return train_audio(source, stage.out, _changed(AudioTraining(), **stage.budget), start_from=encoder)
 
-        return train_sync(clips, out, _changed(SyncTraining(), seconds=seconds))
-    if stage == "steer":
-        from ..training.control_stage import ControlTraining, train_control
-        from ..training.latents import load_autoencoder
-        from ..training.transformer_stage import known_scale
 
-        changes |= {"num_steps": arguments.steps, "precision": arguments.precision or default_precision()}
-        start_from = arguments.start_from or _weights(out, "transformer").parent
-        scale = known_scale(out / "stages", start_from)
-        vae = load_autoencoder(_weights(out, "vae"))
-        settings = _changed(ControlTraining(), **changes)
-        return train_control(clips, vae, _speech_encoder(out), out, settings, start_from, scale)
-    features = _features(clips, out)
-    if stage == "features":
-        return {"clips": float(features.finished.sum())}
-    from ..training.distill import DISTILL_TRAINING, Teaching, distill
-    from ..training.latents import load_autoencoder
-    from ..training.lip_reader import ReaderTraining, load_reader, train_reader
-    from ..training.transformer_stage import (
-        LIPS_TRAINING,
-        PICTURES_TRAINING,
-        TWO_REFERENCE_TRAINING,
-        TransformerTraining,
-        kept_scale,
-        train_transformer,
+def _articulation(stage: _Stage) -> dict[str, float]:
+    from ..training.articulation_stage import ArticulationTraining, train_articulation
+
+    arguments = stage.arguments
+    settings = _changed(ArticulationTraining(), reach=arguments.reach, hearing=arguments.hearing, **stage.budget)
+    if arguments.speech is None:
+        raise InputError("Articulation is learnt from speech; give a folder of it with --speech.")
+    encoder = _weights(arguments.start_from or stage.out, "audio_encoder")
+    return train_articulation(_speech(arguments), stage.out, settings, encoder)
+
+
+def _vae(stage: _Stage) -> dict[str, float]:
+    from ..training.vae_stage import VaeTraining, train_vae
+
+    return train_vae(stage.clips, stage.out, _changed(VaeTraining(), **stage.budget_and_precision))
+
+
+def _decoder(stage: _Stage) -> dict[str, float]:
+    from ..training.vae_stage import DECODER_TRAINING, train_vae
+
+    settings = _changed(DECODER_TRAINING, **stage.budget_and_precision)
+    return train_vae(stage.clips, stage.out, settings, start_from=_weights(stage.out, "vae"))
+
+
+def _sync(stage: _Stage) -> dict[str, float]:
+    from ..evaluation.sync_training import SyncTraining, train_sync
+
+    return train_sync(stage.clips, stage.out, _changed(SyncTraining(), seconds=stage.seconds))
+
+
+def _steer(stage: _Stage) -> dict[str, float]:
+    from ..training.control_stage import ControlTraining, train_control
+    from ..training.transformer_stage import known_scale
+
+    start_from, out = stage.start_from, stage.out
+    scale = known_scale(out / "stages", start_from)
+    vae = stage.vae()
+    settings = _changed(ControlTraining(), **stage.budget_and_precision)
+    return train_control(stage.clips, vae, _speech_encoder(out), out, settings, start_from, scale)
+
+
+def _compute_features(stage: _Stage) -> dict[str, float]:
+    return {"clips": float(stage.features().finished.sum())}
+
+
+def _lip_reader(stage: _Stage) -> dict[str, float]:
+    from ..training.lip_reader import ReaderTraining, train_reader
+    from ..training.transformer_stage import kept_scale
+
+    features, clips = stage.features(), stage.clips
+    settings = _changed(ReaderTraining(), **stage.budget)
+    scale = kept_scale(stage.out, clips, features, features.ready(clips.split("train")), settings.seed)
+    return train_reader(clips, features, stage.vae(), scale, stage.out, settings)
+
+
+def _transformer(stage: _Stage) -> dict[str, float]:
+    from ..training.transformer_stage import TransformerTraining, train_transformer
+
+    features = stage.features()
+    return train_transformer(
+        stage.clips,
+        features,
+        stage.out,
+        _transformer_settings(TransformerTraining(), stage),
+        start_from=stage.arguments.start_from,
+        speech=_heard(stage.arguments),
     )
 
-    if stage == "lip-reader":
-        settings = _changed(ReaderTraining(), num_steps=arguments.steps, **changes)
-        scale = kept_scale(out, clips, features, features.ready(clips.split("train")), settings.seed)
-        return train_reader(clips, features, load_autoencoder(_weights(out, "vae")), scale, out, settings)
-    if stage == "transformer":
-        settings = _transformer_settings(TransformerTraining(), arguments, changes)
-        return train_transformer(
-            clips, features, out, settings, start_from=arguments.start_from, speech=_heard(arguments)
-        )
-    start_from = arguments.start_from or _weights(out, "transformer").parent
-    if stage == "lips":
-        settings = _transformer_settings(LIPS_TRAINING, arguments, changes)
-        return train_transformer(
-            clips, features, out / stage, settings, stage=stage, start_from=start_from, speech=_heard(arguments)
-        )
-    if stage == "pictures":
-        settings = _transformer_settings(PICTURES_TRAINING, arguments, changes)
-        vae = load_autoencoder(_weights(out, "vae"))
-        return train_transformer(
-            clips, features, out / stage, settings, stage=stage, start_from=start_from, vae=vae,
-            reader=load_reader(out), speech=_heard(arguments),
-        )  # fmt: skip
-    if stage == "sharpen":
-        from ..training.sharpen_stage import SharpenTraining, train_sharpen
 
-        changes |= {"num_steps": arguments.steps, "precision": arguments.precision or default_precision()}
-        settings = _changed(SharpenTraining(), **changes)
-        return train_sharpen(clips, features, out, settings, start_from, load_reader(out))
-    if stage == "two-reference":
-        settings = _transformer_settings(TWO_REFERENCE_TRAINING, arguments, changes)
-        settings = replace(settings, conditioning="two-reference")
-        return train_transformer(clips, features, out / stage, settings, stage=stage, start_from=start_from)
+def _lips(stage: _Stage) -> dict[str, float]:
+    from ..training.transformer_stage import LIPS_TRAINING, train_transformer
+
+    features = stage.features()
+    return train_transformer(
+        stage.clips,
+        features,
+        stage.out / stage.name,
+        _transformer_settings(LIPS_TRAINING, stage),
+        stage=stage.name,
+        start_from=stage.start_from,
+        speech=_heard(stage.arguments),
+    )
+
+
+def _pictures(stage: _Stage) -> dict[str, float]:
+    from ..training.lip_reader import load_reader
+    from ..training.transformer_stage import PICTURES_TRAINING, train_transformer
+
+    features = stage.features()
+    return train_transformer(
+        stage.clips,
+        features,
+        stage.out / stage.name,
+        _transformer_settings(PICTURES_TRAINING, stage),
+        stage=stage.name,
+        start_from=stage.start_from,
+        vae=stage.vae(),
+        reader=load_reader(stage.out),
+        speech=_heard(stage.arguments),
+    )
+
+
+def _sharpen(stage: _Stage) -> dict[str, float]:
+    from ..training.lip_reader import load_reader
+    from ..training.sharpen_stage import SharpenTraining, train_sharpen
+
+    features = stage.features()
+    settings = _changed(SharpenTraining(), **stage.budget_and_precision)
+    return train_sharpen(stage.clips, features, stage.out, settings, stage.start_from, load_reader(stage.out))
+
+
+def _two_reference(stage: _Stage) -> dict[str, float]:
+    from ..training.transformer_stage import TWO_REFERENCE_TRAINING, train_transformer
+
+    features = stage.features()
+    settings = replace(_transformer_settings(TWO_REFERENCE_TRAINING, stage), conditioning="two-reference")
+    return train_transformer(
+        stage.clips, features, stage.out / stage.name, settings, stage=stage.name, start_from=stage.start_from
+    )
+
+
+def _distill(stage: _Stage) -> dict[str, float]:
+    from ..training.distill import DISTILL_TRAINING, Teaching, distill
+
+    arguments = stage.arguments
     if not 0 <= arguments.truth <= 1:
         raise InputError(f"--truth is {arguments.truth:g}; give a share from 0 to 1.")
+    if arguments.start_from is None:
+        _weights(stage.out, "transformer")  # a lacking teacher is told before features are computed
+    features = stage.features()
     teaching = Teaching(arguments.audio_guidance_scale, arguments.teacher_steps, truth=arguments.truth)
-    settings = _transformer_settings(DISTILL_TRAINING, arguments, changes)
-    return distill(clips, features, out, settings, teaching, teacher_folder=arguments.start_from)
+    settings = _transformer_settings(DISTILL_TRAINING, stage)
+    return distill(stage.clips, features, stage.out, settings, teaching, teacher_folder=arguments.start_from)
+
+
+_RUN: dict[str, Callable[[_Stage], dict[str, float]]] = {
+    "audio": _audio, "vae": _vae, "features": _compute_features, "transformer": _transformer, "distill": _distill,
+    "decoder": _decoder, "articulation": _articulation, "lip-reader": _lip_reader, "pictures": _pictures,
+    "sharpen": _sharpen, "lips": _lips, "two-reference": _two_reference, "steer": _steer, "sync": _sync,
+}  # fmt: skip
 
 
 def _changed(settings, **changes):
@@ -245,12 +336,12 @@ def _changed(settings, **changes):
     return replace(settings, **{name: value for name, value in changes.items() if value is not None})
 
 
-def _transformer_settings(
-    settings: TransformerTraining, arguments: argparse.Namespace, changes: dict
-) -> TransformerTraining:
+def _transformer_settings(settings: TransformerTraining, stage: _Stage) -> TransformerTraining:
+    arguments = stage.arguments
     return _changed(
         settings,
-        **changes,
+        seconds=stage.seconds,
+        seed=arguments.seed,
         steps=arguments.steps,
         reference=arguments.reference,
         conditioning=arguments.conditioning,

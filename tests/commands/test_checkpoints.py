@@ -14,7 +14,7 @@ from infinitetalk.checkpoints.files import CONTROLS, LORAS, SHARDS
 from infinitetalk.checkpoints.locate import find_lora, gigabytes
 from infinitetalk.checkpoints.manifests import read_manifest
 from infinitetalk.commands.checkpoints import main
-from infinitetalk.commands.request_arguments import parse_lora
+from infinitetalk.commands.flag_values import parse_lora
 from infinitetalk.config.settings import Lora
 from infinitetalk.errors import CheckpointError, InputError
 from infinitetalk.models.specs import get_spec
