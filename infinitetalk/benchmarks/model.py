@@ -193,7 +193,8 @@ def _run(model, options: ModelBench, settings: Settings, height: int, width: int
     grid = token_grid(height, width)
     workload = Workload(
         options.spec, SPEC_CONFIGS[options.spec], latent_shape=(grid[0], height // 8, width // 8), image_tokens=257,
-        text_tokens=77, steps=options.steps, guidance_scale=settings.guidance_scale, audio_guidance_scale=settings.audio_guidance_scale,
+        text_tokens=77, steps=options.steps, guidance_scale=settings.guidance_scale,
+        audio_guidance_scale=settings.audio_guidance_scale,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(0)
     inputs = random_inputs(workload, model, generator, device)

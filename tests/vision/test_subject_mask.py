@@ -43,7 +43,7 @@ def test_people_who_touch_are_told_apart(two_people):
 
 def test_a_person_who_leaves_keeps_the_last_mask(photo):
     masks = list(follow_person([photo, np.full_like(photo, 40)], (168 / 384, 0.25)))
-    assert masks[0].tracking and not masks[1].tracking and np.array_equal(masks[0].alpha, masks[1].alpha)
+    assert masks[0].followed and not masks[1].followed and np.array_equal(masks[0].alpha, masks[1].alpha)
 
 
 def test_a_click_on_nobody(photo):
