@@ -15,8 +15,8 @@ from .arguments import CommandParser, add_flag
 
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
+    from ..training.audio_pretraining import HeardSpeech
     from ..training.clips import ClipSet
-    from ..training.hearing import HeardSpeech
     from ..training.latents import Features
     from ..training.phases import TransformerTraining
     from ..training.speech_data import SpeechSet
@@ -390,7 +390,7 @@ def _speech_encoder(out: Path) -> SpeechEncoder:
 
 
 def _heard(arguments: argparse.Namespace) -> HeardSpeech | None:
-    from ..training.hearing import hear_speech
+    from ..training.audio_pretraining import hear_speech
 
     return None if arguments.speech is None else hear_speech(_speech(arguments), _speech_encoder(arguments.out))
 

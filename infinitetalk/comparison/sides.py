@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..config.former_names import with_current_names
 from ..config.request import GenerationRequest
 from ..errors import InputError
 
@@ -68,23 +69,23 @@ def job_takes(path: str | Path, starts: Sequence[float]) -> list[tuple[int, int,
         takes = [read for folder in job.take_dirs(chunk) if (read := _take(folder)) is not None]
         if len(takes) < 2:
             continue
-        for number, film, recipe in takes:
-            told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items()) or "as first made"
-            label = f"Stretch {chunk + 1}, take {number + 1}: {told}"
-            found.append((chunk, number, Side(label, film, job.request, recipe, start)))
+        for number, film, overrides in takes:
+            described = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in overrides.items())
+            label = f"Stretch {chunk + 1}, take {number + 1}: {described or 'as first made'}"
+            found.append((chunk, number, Side(label, film, job.request, overrides, start)))
     return found
 
 
-_SHOWN_OF_RECIPES = ("seed", "prompt", "guidance_scale", "audio_guidance_scale", "reference_seconds")
+_LABELLED = ("seed", "prompt", "guidance_scale", "audio_guidance_scale", "reference_seconds")
 
 
 def _take(folder: Path) -> tuple[int, Path, dict[str, Any]] | None:
     """(number, film, what was chosen for it); None for a damaged one."""
     try:
         record = json.loads((folder / "take.json").read_text(encoding="utf-8"))
-        recipe = record.get("recipe") or {}
-        chosen = {name: recipe[name] for name in _SHOWN_OF_RECIPES if recipe.get(name) is not None}
-        if recipe.get("reference_image"):
+        overrides = with_current_names(record.get("overrides") or record.get("recipe") or {})
+        chosen = {name: overrides[name] for name in _LABELLED if overrides.get(name) is not None}
+        if overrides.get("reference_image"):
             chosen["own picture"] = "yes"
         film = folder / "segment.mp4"
         return (int(record["take"]), film, chosen) if film.is_file() else None

@@ -14,7 +14,7 @@ FORMER_NAMES = {
     "audio_scale": "audio_guidance_scale",
     "adherence": "reference_placement",
     "lock": "composite",
-    "recipes": "overrides",
+    "recipes": "overrides",  # of a chunk, in project.json
     "followed": "tracking",
 }
 _FORMER_NAME_OF = {current: former for former, current in FORMER_NAMES.items()}

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from synthetic_people.visemes import PRESS
 
+from .decoded_crops import DecodedCrop, glimpse
 from .dubbing import Dub, Dubbing
-from .glimpses import Glimpse, glimpse
 from .latents import LATENT_CELLS, Features, Variation, load_small, windows_of
+from .motion_labels import Telling
 from .references import Given, draw_given
-from .telling import Telling
 
 if TYPE_CHECKING:
+    from .audio_pretraining import HeardSpeech
     from .clips import ClipSet
-    from .hearing import HeardSpeech
     from .phases import Phase, TransformerTraining
 
 _AS_THEY_ARE = ("num_context", "opens", "picture", "image_seen", "audio", "truth", "motion", "dubbed")
@@ -61,7 +61,7 @@ class Batch:
     motion: Tensor
     closed: Tensor
     dubbed: Tensor
-    glimpse: Glimpse | None = None
+    glimpse: DecodedCrop | None = None
     tracks: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Batch:
@@ -251,7 +251,7 @@ class BatchMaker:
             clean=(clean - reference) / self.scale,
             reference=reference,
             conditioning=torch.cat([mask, shown], dim=1),
-            glimpse=Glimpse(**looked) if (looked := _named(stacked, "glimpse ")) else None,
+            glimpse=DecodedCrop(**looked) if (looked := _named(stacked, "glimpse ")) else None,
             tracks=_named(stacked, "track "),
             mouth=stacked["mouth"][:, None],
             eyes=stacked["eyes"][:, None],

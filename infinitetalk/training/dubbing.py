@@ -19,8 +19,8 @@ from ..config.constants import VAE_TEMPORAL_STRIDE
 from .latents import GROUP_STRIDE, windows_of
 
 if TYPE_CHECKING:
+    from .audio_pretraining import HeardSpeech
     from .clips import ClipSet
-    from .hearing import HeardSpeech
     from .latents import Features
 
 ALIKE = 4  # groups that are averaged: more are smoother, fewer sharper

@@ -97,7 +97,7 @@ def train_reader(
         jaw, opening: correlation over all held-out frames; decoded: the jaw's where the frames are decoded from their
         own latents.
     """
-    from .glimpses import Sight
+    from .decoded_crops import Sight
 
     torch.manual_seed(settings.seed)
     maker = BatchMaker(

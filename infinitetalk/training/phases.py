@@ -51,14 +51,15 @@ class TransformerTraining:
     """Settings of the stage.
 
     seconds, steps: how long; with `steps` given the time has no say.
-    hearing_steps: steps in which the sound's tokens learn, alone, to tell the face's truth (`training.hearing`).
+    hearing_steps: steps in which the sound's tokens learn, alone, to predict the face's truth
+        (`training.audio_pretraining`).
     audio_noise: added to the speech features, whose spread is one: few clips are not to be known by their sound.
     context_noise: added to context latents, which at generation time are generated ones.
     trainable: pattern of parameter names that learn; None: all. For adapters on a finished network.
-    reading_weight: of errors in what can be read from latents (`training.readings`).
-    picture_weight: of the error of decoded mouths (`training.glimpses`), once the decoder is there.
+    reading_weight: of errors in what can be read from latents (`training.probes`).
+    picture_weight: of the error of decoded mouths (`training.decoded_crops`), once the decoder is there.
     lips_weight: of what a reader of lips reads wrongly in them (`training.lip_reader`), if there is one.
-    movement_told: whether the network is told what the face does besides speaking (`training.telling`).
+    movement_told: whether the network is told what the face does besides speaking (`training.motion_labels`).
     favoured: clips by number that are drawn as often as all others together: those that are drawn worst, for instance.
     dubbed_share: of the examples, in which a clip's mouth says other speech (`training.dubbing`), if there is some.
     closed_weight: of latent frames in which p, b or m shuts the lips throughout, against 1 for all others.

@@ -25,7 +25,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ..errors import InputError
 from ..models.nano_vae import NanoVAE
 from .batches import BatchMaker
-from .glimpses import MOUTH_WEIGHT, Glimpse, Sight
+from .decoded_crops import MOUTH_WEIGHT, DecodedCrop, Sight
 from .loop import Draw, Every, LoopSettings, Precision, fit
 from .networks import NanoNetworks
 from .phases import Phase, TransformerTraining
@@ -200,7 +200,7 @@ def sharpness_loss(
     return total, {name: value.detach() for name, value in figures.items()}
 
 
-def _answers_weight(seen: Glimpse) -> Tensor:
+def _answers_weight(seen: DecodedCrop) -> Tensor:
     """[4B,1,s/8,s/8], of the critic's answers: mouths count most; mean 1."""
     weight = 1 + (MOUTH_WEIGHT - 1) * F.avg_pool2d(seen.mouth.flatten(0, 1), _CRITIC_STRIDE)
     weight = weight * seen.counts.repeat_interleave(seen.mouth.shape[1])[:, None, None, None]

@@ -2,8 +2,8 @@
 
 The network sees (latent - reference latent) / scale, so identity and background cost it nothing, and predicts the clean
 latent, so it spends nothing on passing noise through; errors are measured as the velocity's.  First the sound's tokens
-learn alone (`training.hearing`).  Then four phases (`training.phases`): cut-outs around the mouth, where the sound
-takes hold because a picture costs a seventh; cut-outs that hold the eyes as well; whole pictures of 7 latent frames;
+learn alone (`training.audio_pretraining`).  Then four phases (`training.phases`): cut-outs around the mouth, where the
+sound takes hold because a picture costs a seventh; cut-outs that hold the eyes as well; whole pictures of 7 latent frames;
 whole chunks of 21 with cut-outs in between.
 Rotary positions are relative, so what one phase learns holds in the next.
 
@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .audio_pretraining import HeardSpeech, learn_to_hear
 from .batches import Batch, BatchMaker, relative_scale
-from .glimpses import Sight
-from .hearing import HeardSpeech, learn_to_hear
+from .decoded_crops import Sight
 from .loop import Draw, fit
 from .networks import NanoNetworks, build_networks
 from .phases import Phase, TransformerTraining
-from .readings import Readings
+from .probes import Readings
 
 if TYPE_CHECKING:
     from ..models.nano_vae import NanoVAE
@@ -108,7 +108,7 @@ def flow_loss(
         mouth = (error * inside).sum() / inside.sum().clamp(min=1e-6)
     figures = {"mouth_train": mouth}
     if readings is not None and settings.reading_weight:
-        read = readings.error(result, batch)
+        read = probes.error(result, batch)
         loss = loss + settings.reading_weight * read
         figures["read"] = read.detach()
     if sight is not None:
@@ -182,7 +182,7 @@ def train_transformer(
     probe = Probe.fit(clips, features, train)
     quality = probe.quality(clips, features, held_out)
     readings = Readings.fit(maker, train)
-    jaw, lids = readings.quality(maker, held_out)
+    jaw, lids = probes.quality(maker, held_out)
     print(
         f"relative scale {scale:.4f}, probe on true latents {quality:.3f}, readings jaw {jaw:.3f}, lids {lids:.3f}",
         flush=True,

@@ -70,7 +70,8 @@ def test_the_truth_may_have_its_share(clips, features, teacher, tmp_path) -> Non
     teacher.export(tmp_path)
     settings = replace(DISTILL_TRAINING, steps=25, rate=2e-3, average_decay=0.8, phases=(PHASE,))
     figures = {
-        share: distill(clips, features, tmp_path / str(share), settings, Teaching(audio_guidance_scale=3.0, truth=share),
+        share: distill(clips, features, tmp_path / str(share), settings,
+                       Teaching(audio_guidance_scale=3.0, truth=share),
                        teacher_folder=tmp_path)
         for share in (0.0, 1.0)
     }  # fmt: skip

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from infinitetalk.training.audio_pretraining import HeardSpeech
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.dubbing import Dubbing
-from infinitetalk.training.hearing import HeardSpeech
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.transformer_report import mouth_middle
 from infinitetalk.training.transformer_stage import weighted_error

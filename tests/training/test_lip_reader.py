@@ -8,7 +8,7 @@ import torch
 
 from infinitetalk.errors import CheckpointError
 from infinitetalk.training.batches import BatchMaker
-from infinitetalk.training.glimpses import Sight
+from infinitetalk.training.decoded_crops import Sight
 from infinitetalk.training.lip_reader import NAME, LipReader, ReaderTraining, glimpsed, load_reader, train_reader
 from infinitetalk.training.phases import Phase, TransformerTraining
 

@@ -13,7 +13,7 @@ import torch
 from infinitetalk.errors import InputError
 from infinitetalk.models.nano_vae import NanoVAE, shrink
 from infinitetalk.training.batches import BatchMaker
-from infinitetalk.training.glimpses import Sight
+from infinitetalk.training.decoded_crops import Sight
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.sharpen_stage import Critic, SharpenTraining, sharpness_loss, train_sharpen
 from infinitetalk.training.transformer_stage import train_transformer

@@ -12,12 +12,12 @@ from transformers import CLIPVisionModel
 from infinitetalk.errors import InputError
 from infinitetalk.models.image_encoder import encode_image
 from infinitetalk.models.transformer import InfiniteTalkTransformer
+from infinitetalk.training.audio_pretraining import HeardSpeech, learn_to_hear
 from infinitetalk.training.batches import BatchMaker, covered_cells
-from infinitetalk.training.hearing import HeardSpeech, learn_to_hear
 from infinitetalk.training.loop import Every, fit
 from infinitetalk.training.networks import NanoNetworks, build_networks
 from infinitetalk.training.phases import PHASES, Phase, TransformerTraining
-from infinitetalk.training.readings import Readings
+from infinitetalk.training.probes import Readings
 from infinitetalk.training.transformer_report import Probe, report
 from infinitetalk.training.transformer_stage import (
     TWO_REFERENCE_TRAINING,

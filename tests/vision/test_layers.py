@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from infinitetalk.config.camera import MOVEMENTS
-from infinitetalk.media.framing import resize_and_crop
 from infinitetalk.generation.camera_targets import tracked_camera as measured
+from infinitetalk.media.framing import resize_and_crop
 from infinitetalk.vision.camera_path import preset_path
 from infinitetalk.vision.depth import person_mask
 from infinitetalk.vision.layers import margin_pixels, scene_of

@@ -17,12 +17,12 @@ import numpy as np
 
 from infinitetalk.checkpoints.loading import Models
 from infinitetalk.config.camera import MOVEMENTS
-from infinitetalk.config.request import Camera, Composite, GenerationRequest, Head, Pose, Speaker
+from infinitetalk.config.request import Camera, CameraControl, Composite, GenerationRequest, Head, Pose, Speaker
 from infinitetalk.events import ChunkFinished
+from infinitetalk.generation.camera_targets import tracked_camera as measured
 from infinitetalk.media.video import open_source
 from infinitetalk.paths import assets_dir
 from infinitetalk.pipeline import generate, load_models
-from infinitetalk.stages.camera import measured
 from infinitetalk.vision.camera_path import preset_path
 from infinitetalk.vision.head_pose import face_points, head_pose
 from infinitetalk.vision.pose_edit import EASED_FRAMES
@@ -44,7 +44,7 @@ def measure(seconds: float | None = None) -> dict[str, Any]:
     """
     choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}, "lock": {"lock": Composite()}}
     choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
-    choices |= {f"network {name}": {"camera": Camera("uni3c", name, _NETWORK_AMOUNT)} for name in MOVEMENTS}
+    choices |= {f"network {name}": {"camera_control": CameraControl(name, _NETWORK_AMOUNT)} for name in MOVEMENTS}
     choices["network pose"] = {}
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="infinitetalk-bench-") as folder:

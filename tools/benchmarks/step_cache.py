@@ -36,7 +36,8 @@ def compare(kinds: list[str], size: tuple[int, int] = MID_SIZE, steps: int | Non
     grid = token_grid(*size)
     workload = Workload(
         "mid", MID_CONFIG, latent_shape=(grid[0], size[0] // 8, size[1] // 8), image_tokens=257, text_tokens=77,
-        steps=settings.steps, guidance_scale=settings.guidance_scale, audio_guidance_scale=settings.audio_guidance_scale,
+        steps=settings.steps, guidance_scale=settings.guidance_scale,
+        audio_guidance_scale=settings.audio_guidance_scale,
     )  # fmt: skip
     found: dict[str, object] = {"steps": settings.steps, "tokens": grid[0] * grid[1] * grid[2]}
     with torch.inference_mode():

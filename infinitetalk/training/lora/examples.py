@@ -100,8 +100,7 @@ def flow_loss(
     InfiniteTalk (arXiv 2508.14033) section 3; times, noise on the device of the batch, [B] in (0, 1] and [B,16,T,h,w].
     """
     clean, origin = batch.clean.float(), batch.reference[:, 4:, :1].float()
-    if spec.reference_scale is not None:
-        clean = (clean - origin) / spec.reference_scale
+    clean = spec.latents.space(origin).normalise(clean)
     at = times[:, None, None, None, None]
     frame = torch.arange(clean.shape[2], device=clean.device)
     known = (frame[None] < batch.num_context[:, None]).float()[:, None, :, None, None]

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from infinitetalk.media.framing import to_network_range
 from infinitetalk.media.images import load_image
 from infinitetalk.media.writer import SegmentWriter
+from infinitetalk.models.latent_space import AbsoluteLatents, RelativeLatents
 from infinitetalk.models.specs import ModelSpec
 from infinitetalk.models.vae import encode_video
 from infinitetalk.paths import assets_dir
@@ -133,7 +134,12 @@ def test_the_loss_is_the_velocity_of_frames_that_are_not_given(prediction, scale
         audio=noise(2, 13, 5, 2, 8), text=noise(2, 3, 24), num_context=torch.tensor([0, 3]),
     )  # fmt: skip
     times, shaken = torch.tensor([0.2, 0.9]), noise(2, 16, 4, 4, 4)
-    spec = ModelSpec(name="t", title="t", prediction=prediction, reference_scale=scale)
+    spec = ModelSpec(
+        name="t",
+        title="t",
+        prediction=prediction,
+        latents=AbsoluteLatents() if scale is None else RelativeLatents(scale),
+    )
     clean = batch.clean if scale is None else (batch.clean - batch.reference[:, 4:, :1]) / scale
     if prediction == "velocity":
         wanted = [(shaken - clean)[0].square().mean(), (shaken - clean)[1, :, 3:].square().mean()]

@@ -11,7 +11,7 @@ import torch
 from infinitetalk.models.specs import get_spec
 from infinitetalk.paths import assets_dir
 from infinitetalk.training.batches import BatchMaker
-from infinitetalk.training.glimpses import CELL_PIXELS, CELLS, Sight, glimpse, picture_error
+from infinitetalk.training.decoded_crops import CELL_PIXELS, CELLS, Sight, glimpse, picture_error
 from infinitetalk.training.latents import Variation
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.record import read_log
@@ -114,4 +114,4 @@ def test_who_goes_on_from_networks_keeps_their_scale(tmp_path) -> None:
     (tmp_path / "first" / SCALE_FILE).write_text("0.25\n")
     second = train_transformer(clips, features, tmp_path / "second", SMALL, start_from=tmp_path / "first")
     assert second["relative_scale"] == 0.25
-    assert float((assets_dir() / "nano" / SCALE_FILE).read_text()) == get_spec("nano").reference_scale
+    assert float((assets_dir() / "nano" / SCALE_FILE).read_text()) == get_spec("nano").latents.scale

@@ -33,7 +33,7 @@ STILL_ERROR = 0.03  # of pictures in [-1,1], added to what the reference alone w
 
 
 @dataclass(frozen=True)
-class Glimpse:
+class DecodedCrop:
     """One group of frames of each of B examples, as pictures of s pixels around the mouth, colours in [-1,1].
 
     group: [B] latent frame that stands for it. top, left: [B] first latent position in the example's own cut-out.
@@ -50,7 +50,7 @@ class Glimpse:
     closed: Tensor
     counts: Tensor
 
-    def to(self, device: torch.device | str) -> Glimpse:
+    def to(self, device: torch.device | str) -> DecodedCrop:
         """The same on another device."""
         return replace(self, **{name: value.to(device) for name, value in vars(self).items()})
 
@@ -65,7 +65,7 @@ def glimpse(
     closed: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """One example's part of a `Glimpse`: a group after what is given, those in which lips shut twice as often.
+    """One example's part of a `DecodedCrop`: a group after what is given, those in which lips shut twice as often.
 
     variation: of pictures as large as the clip's. corner, size: of the example's cut-out, in latent positions.
     closed: [T], share of each latent frame's time in which p, b or m shuts the lips.
@@ -155,7 +155,7 @@ class Sight(nn.Module):
         return errors
 
 
-def picture_error(frames: Tensor, seen: Glimpse) -> Tensor:
+def picture_error(frames: Tensor, seen: DecodedCrop) -> Tensor:
     """Absolute errors [B] of frames [B,4,3,s,s], and of their detail at three scales, mouths weighted."""
     error = (frames.float() - seen.frames).flatten(0, 1)
     weight = (1 + (MOUTH_WEIGHT - 1) * seen.mouth).flatten(0, 1)

@@ -10,7 +10,7 @@ import torch
 
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.phases import Phase, TransformerTraining
-from infinitetalk.training.readings import Readings, moments
+from infinitetalk.training.probes import Readings, moments
 from tests.training.toy_features import toy_clips, toy_features
 
 CHUNKS = Phase("chunks", 1.0, 21, None, 4, 6.0, 2.0, 0.3, 0.5)
@@ -43,12 +43,12 @@ def test_jaw_and_lids_are_read_from_clips_not_fit_on(maker) -> None:
 def test_the_error_is_small_for_true_latents_and_one_for_none(maker) -> None:
     readings = Readings.fit(maker, np.arange(4))
     batch = maker.draw(np.arange(4), CHUNKS, np.random.default_rng(0), plain=True)
-    true = readings.error(batch.clean, batch).item()
-    still = readings.error(torch.zeros_like(batch.clean), batch).item()
+    true = probes.error(batch.clean, batch).item()
+    still = probes.error(torch.zeros_like(batch.clean), batch).item()
     assert true < 0.35 * still
     moved = torch.zeros_like(batch.clean, requires_grad=True)
-    readings.error(moved, batch).backward()
+    probes.error(moved, batch).backward()
     outside = (batch.mouth + batch.eyes) == 0
     assert moved.grad.abs().max() > 0 and (moved.grad * outside).abs().max() == 0
     given = replace(batch, num_context=torch.full_like(batch.num_context, 21))
-    assert readings.error(torch.zeros_like(batch.clean), given) == 0
+    assert probes.error(torch.zeros_like(batch.clean), given) == 0
