@@ -63,10 +63,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="instead of each stage's own")
     parser.add_argument("--config", help="lora: a .yaml file, or a shipped one: lora-14b (default) or lora-nano")
     parser.add_argument("--json", action="store_true", help="print the final figures as one JSON line")
-    parser.add_argument(
-        "--hearing", type=_size, metavar="CxL", help="articulation: a new encoder of C channels, L layers"
-    )
-    parser.add_argument("--reach", type=float, help="articulation: mouth shapes so many times as far from their mean")
+    add_flag(
+        parser, "--audio-pretraining", "--hearing", type=_size, metavar="CxL",
+        help="articulation: a new encoder of C channels, L layers",
+    )  # fmt: skip
+    add_flag(
+        parser, "--viseme-gain", "--reach", type=float,
+        help="articulation: mouth shapes so many times as far from their mean",
+    )  # fmt: skip
     network = parser.add_argument_group("transformer, pictures, lips, two-reference, distill")
     network.add_argument("--reference", choices=REFERENCES, help="where references come from (default M3)")
     network.add_argument("--conditioning", choices=CONDITIONINGS, help="what is given of a chunk (default sparse)")
@@ -193,7 +197,12 @@ def _articulation(stage: _Stage) -> dict[str, float]:
     from ..training.articulation_stage import ArticulationTraining, train_articulation
 
     arguments = stage.arguments
-    settings = _changed(ArticulationTraining(), reach=arguments.reach, hearing=arguments.hearing, **stage.budget)
+    settings = _changed(
+        ArticulationTraining(),
+        viseme_gain=arguments.viseme_gain,
+        new_encoder=arguments.audio_pretraining,
+        **stage.budget,
+    )
     if arguments.speech is None:
         raise InputError("Articulation is learnt from speech; give a folder of it with --speech.")
     encoder = _weights(arguments.start_from or stage.out, "audio_encoder")

@@ -37,10 +37,10 @@ class ArticulationTraining:
     group_weight: of telling what is spoken from the encoder's layers, frame by frame, against the mouth shapes' error.
         p, b and m are heard before they are seen; the reader of them is thrown away.
     encoder_rate: of the encoder itself, whose layers learn on, as a share of the rate.
-    reach: times so far from their mean the shapes are moved when all is learnt. What is heard moves less than mouths
+    viseme_gain: times so far from their mean the shapes are moved when all is learnt. What is heard moves less than mouths
         do, and a transformer that was trained on features that say more answers to shapes alone less than it should;
         1 for one that was trained on them.
-    hearing: channels and layers of a new encoder that learns in the given one's place; None: that one learns on.
+    new_encoder: channels and layers of a new encoder that learns in the given one's place; None: that one learns on.
     press: how much of the pressing of lips that is heard is taken off the jaw, when all is learnt: of p, b and m it is
         the surer sign.
     """
@@ -51,9 +51,9 @@ class ArticulationTraining:
     encoder_rate: float = 0.5
     group_weight: float = 0.15
     weight_decay: float = 0.02
-    reach: float = 1.0
+    viseme_gain: float = 1.0
     press: float = 0.7
-    hearing: tuple[int, int] | None = None
+    new_encoder: tuple[int, int] | None = None
     speech: AudioTraining = AudioTraining(closure_weight=4.0)
     seed: int = 6
 
@@ -72,8 +72,8 @@ def train_articulation(
         shapes.mean(axis=(0, 1)), np.maximum(shapes.std(axis=(0, 1)), 1e-2), np.ones(shapes.shape[2], bool)
     )
     encoder = with_articulation(SpeechEncoder.from_pretrained(start_from), data)
-    if settings.hearing is not None:
-        encoder = replaced(encoder, *settings.hearing)
+    if settings.new_encoder is not None:
+        encoder = replaced(encoder, *settings.new_encoder)
     spread, center = (torch.from_numpy(np.float32(each)) for each in (everything.spread, everything.center))
     weights = torch.ones(len(spread))
     weights[0] = settings.speech.jaw_weight
@@ -102,7 +102,7 @@ def train_articulation(
         ),
         out / "stages" / "articulation", report=lambda step: heard_figures(encoder, data),
         rates=[]
-        if settings.hearing is not None
+        if settings.new_encoder is not None
         else [(f"encoder.{part}", settings.encoder_rate) for part in ("feature_", "encoder.")],
     )  # fmt: skip
     with torch.no_grad():
@@ -110,8 +110,8 @@ def train_articulation(
         if last.out_channels > PRESS:
             last.weight[0] -= settings.press * last.weight[PRESS]
             last.bias[0] -= settings.press * (last.bias[PRESS] - mean[PRESS])
-        last.weight.mul_(settings.reach)
-        last.bias.copy_(mean + settings.reach * (last.bias - mean))
+        last.weight.mul_(settings.viseme_gain)
+        last.bias.copy_(mean + settings.viseme_gain * (last.bias - mean))
     encoder.save_pretrained(out / "audio_encoder")
     return result.figures
 

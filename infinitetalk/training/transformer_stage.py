@@ -3,7 +3,7 @@
 The network sees (latent - reference latent) / scale, so identity and background cost it nothing, and predicts the clean
 latent, so it spends nothing on passing noise through; errors are measured as the velocity's.  First the sound's tokens
 learn alone (`training.audio_pretraining`).  Then four phases (`training.phases`): cut-outs around the mouth, where the
-sound takes hold because a picture costs a seventh; cut-outs that hold the eyes as well; whole pictures of 7 latent frames;
+sound takes hold because a picture costs a seventh; cut-outs that hold the eyes as well; whole pictures of 7 frames;
 whole chunks of 21 with cut-outs in between.
 Rotary positions are relative, so what one phase learns holds in the next.
 
@@ -85,7 +85,7 @@ def flow_loss(
     phase: Phase,
     settings: TransformerTraining,
     generator: torch.Generator,
-    readings: Readings | None = None,
+    probes: Readings | None = None,
     sight: Sight | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted squared error of the predicted velocity, and that of the mouth's clean latent alone at high noise."""
@@ -107,7 +107,7 @@ def flow_loss(
         inside = (1 - known) * batch.mouth * (at > 0.75)
         mouth = (error * inside).sum() / inside.sum().clamp(min=1e-6)
     figures = {"mouth_train": mouth}
-    if readings is not None and settings.reading_weight:
+    if probes is not None and settings.reading_weight:
         read = probes.error(result, batch)
         loss = loss + settings.reading_weight * read
         figures["read"] = read.detach()
@@ -181,10 +181,10 @@ def train_transformer(
     sight = Sight(vae, scale, reader) if settings.picture_weight else None
     probe = Probe.fit(clips, features, train)
     quality = probe.quality(clips, features, held_out)
-    readings = Readings.fit(maker, train)
+    probes = Readings.fit(maker, train)
     jaw, lids = probes.quality(maker, held_out)
     print(
-        f"relative scale {scale:.4f}, probe on true latents {quality:.3f}, readings jaw {jaw:.3f}, lids {lids:.3f}",
+        f"relative scale {scale:.4f}, probe on true latents {quality:.3f}, probes jaw {jaw:.3f}, lids {lids:.3f}",
         flush=True,
     )
 
@@ -193,7 +193,7 @@ def train_transformer(
         batch = maker.draw(maker.choose(train, phase, draw.rng), phase, draw.rng)
         if sight is not None:
             sight.to(draw.device)
-        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator, readings, sight)
+        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator, probes, sight)
 
     def measure(step: int) -> dict[str, float]:
         nonlocal train

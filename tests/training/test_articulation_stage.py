@@ -50,7 +50,7 @@ def test_it_hears_the_mouth_and_keeps_its_way_back(encoder: Path, tmp_path: Path
 def test_mouths_reach_further_where_it_is_asked(encoder: Path, tmp_path: Path) -> None:
     heard = []
     for reach in (1.0, 1.5):
-        settings = replace(SETTINGS, num_steps=3, reach=reach)
+        settings = replace(SETTINGS, num_steps=3, viseme_gain=reach)
         train_articulation(toy(), tmp_path / str(reach), settings, encoder)
         trained = SpeechEncoder.from_pretrained(tmp_path / str(reach) / "audio_encoder").eval()
         signal = torch.from_numpy(toy().samples(0))[None]
@@ -91,7 +91,7 @@ def test_without_speech_it_says_what_is_needed(mouth_clips, tmp_path: Path, monk
 
 def test_a_new_encoder_learns_to_hear_in_the_old_ones_place(encoder: Path, tmp_path: Path) -> None:
     train_articulation(toy(), tmp_path, replace(SETTINGS, num_steps=2), encoder)
-    settings = replace(SETTINGS, hearing=(48, 3))
+    settings = replace(SETTINGS, new_encoder=(48, 3))
     figures = train_articulation(toy(), tmp_path / "new", settings, tmp_path / "audio_encoder")
     assert figures["jaw"] > 0.6, figures
     old = SpeechEncoder.from_pretrained(tmp_path / "audio_encoder").eval()

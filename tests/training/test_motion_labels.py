@@ -50,11 +50,11 @@ def test_a_movement_is_told_in_spreads(clips):
 
 def test_mirrored_pictures_move_the_other_way_and_enlarged_ones_further(clips):
     telling = Telling(clips, LAYERS, CHANNELS)
-    straight, mirrored = motion_labels.movement(0, 10, plain()), motion_labels.movement(0, 10, plain(mirrored=True))
+    straight, mirrored = telling.movement(0, 10, plain()), telling.movement(0, 10, plain(mirrored=True))
     sideways = [YAW, MIDDLE_X, NOSE_X]
     np.testing.assert_allclose(mirrored[:, sideways], -straight[:, sideways], atol=1e-4)
     np.testing.assert_allclose(mirrored[:, LIDS], straight[:, LIDS])
-    larger = motion_labels.movement(0, 10, plain(zoom=1.1))
+    larger = telling.movement(0, 10, plain(zoom=1.1))
     assert larger[20, MIDDLE_X] == pytest.approx(1.1 * straight[20, MIDDLE_X], rel=1e-3)
 
 

@@ -43,12 +43,12 @@ def test_jaw_and_lids_are_read_from_clips_not_fit_on(maker) -> None:
 def test_the_error_is_small_for_true_latents_and_one_for_none(maker) -> None:
     readings = Readings.fit(maker, np.arange(4))
     batch = maker.draw(np.arange(4), CHUNKS, np.random.default_rng(0), plain=True)
-    true = probes.error(batch.clean, batch).item()
-    still = probes.error(torch.zeros_like(batch.clean), batch).item()
+    true = readings.error(batch.clean, batch).item()
+    still = readings.error(torch.zeros_like(batch.clean), batch).item()
     assert true < 0.35 * still
     moved = torch.zeros_like(batch.clean, requires_grad=True)
-    probes.error(moved, batch).backward()
+    readings.error(moved, batch).backward()
     outside = (batch.mouth + batch.eyes) == 0
     assert moved.grad.abs().max() > 0 and (moved.grad * outside).abs().max() == 0
     given = replace(batch, num_context=torch.full_like(batch.num_context, 21))
-    assert probes.error(torch.zeros_like(batch.clean), given) == 0
+    assert readings.error(torch.zeros_like(batch.clean), given) == 0
