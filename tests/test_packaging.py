@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -25,13 +29,51 @@ def requirements(lines: list[str]) -> dict[str, Requirement]:
     return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
 
 
-def same(left: list[str], right: list[str]) -> bool:
-    return {str(r) for r in requirements(left).values()} == {str(r) for r in requirements(right).values()}
+def test_ranges_hold_the_versions_that_are_tested():
+    optional = PROJECT["project"]["optional-dependencies"]
+    stated = requirements([*PROJECT["project"]["dependencies"], *optional["studio"], *optional["cuda"]])
+    pinned = requirements(requirement_lines("requirements.txt"))
+    assert set(stated) == set(pinned)
+    for extra in ("train", "evaluate"):
+        stated |= requirements(optional[extra])
+    pinned |= requirements(requirement_lines("requirements-train.txt"))
+    assert set(stated) == set(pinned)
+    for name, requirement in stated.items():
+        (pin,) = pinned[name].specifier
+        assert requirement.specifier.contains(pin.version, prereleases=True), f"{requirement} excludes {pin.version}"
+        assert {"<", ">="} == {each.operator for each in requirement.specifier}, requirement
 
 
-def test_package_metadata_names_the_pins_of_the_lists():
-    assert same(PROJECT["project"]["dependencies"], requirement_lines("requirements.txt"))
-    assert same(PROJECT["project"]["optional-dependencies"]["dev"], requirement_lines("requirements-dev.txt"))
+def test_the_tools_of_development_are_those_of_the_list():
+    left, right = (
+        {str(each) for each in requirements(lines).values()}
+        for lines in (PROJECT["project"]["optional-dependencies"]["dev"], requirement_lines("requirements-dev.txt"))
+    )
+    assert left == right
+
+
+def test_a_wheel_is_the_whole_package(tmp_path):
+    """Built from this copy, installed alone: the console command lists the presets that lie inside it."""
+    build = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    target = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(target)
+    for name in ("jobs/resolve.py", "stages/base.py", "py.typed", "shipped/presets/nano.yaml", "ui/static/studio.css"):
+        assert f"infinitetalk/{name}" in names, name
+    assert "synthetic_people/people.py" in names and not any(name.startswith("tests/") for name in names)
+    (entry,) = [name for name in names if name.endswith("entry_points.txt")]
+    assert "infinitetalk = infinitetalk.commands.main:main" in (target / entry).read_text()
+    code = (
+        "import sys; sys.argv = ['infinitetalk', 'presets', '--json']; import infinitetalk.commands.main as m; m.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(target)}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert answer.returncode == 0 and '"nano"' in answer.stdout, answer.stderr
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
