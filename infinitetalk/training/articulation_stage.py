@@ -38,8 +38,8 @@ class ArticulationTraining:
         p, b and m are heard before they are seen; the reader of them is thrown away.
     encoder_rate: of the encoder itself, whose layers learn on, as a share of the rate.
     viseme_gain: times so far from their mean the shapes are moved when all is learnt. Predicted mouths move less than
-        true ones do, and a transformer that was trained on richer features answers to shapes alone less than it should; 1
-        for one that was trained on them.
+        true ones do, and a transformer that was trained on richer features answers to shapes alone less than it should.
+        1 for one that was trained on them.
     new_encoder: channels and layers of a new encoder that learns in the given one's place; None: that one learns on.
     press: how much of the pressing of lips that is heard is taken off the jaw, when all is learnt: of p, b and m it is
         the surer sign.
