@@ -200,26 +200,14 @@ def estimate(
     """Peaks of making chunks of `num_frames` frames of height x width pixels.
 
     encoders: count text, image and audio encoder of the published model; False for a transformer and VAE alone.
-    controls: networks that steer from beside it (`checkpoints.files.CONTROLS`).
+    controls: control networks by their names (`checkpoints.files.CONTROLS`).
     """
     shape = shape or Shape()
     wide = BYTES[settings.dtype]
     on_card = settings.device != "cpu"
     parts: dict[str, float] = {}
 
-    # Weights of the transformer: where they wait, and what of them is on the device at once.
-    matrix_bits = WEIGHT_BITS.get(settings.quantization, 8 * wide)
-    block = shape.block_matrices * matrix_bits / 8 + shape.block_vectors * wide
-    outside = shape.outside_blocks * wide
-    weights = shape.num_layers * block + outside
-    if settings.offload == "block":
-        staying = min(shape.num_layers, int(settings.resident_gb * 2**30 / block))
-        present = min(staying + 2, shape.num_layers) * block + outside
-        weights -= staying * block  # of what waits in main memory
-    elif settings.offload == "leaf":
-        present = 2 * max(shape.dim * shape.ffn_dim, 6 * shape.dim**2) * matrix_bits / 8
-    else:
-        present = weights
+    present, weights = _transformer_weights(settings, shape, wide)
     parts["transformer weights"] = present
     widest = shape.dim * shape.ffn_dim
     unpacked = 0 if settings.quantization == "none" else widest * 2 * wide
@@ -243,7 +231,7 @@ def estimate(
         here = control_weights
         if settings.offload != "none":  # visiting, block by block
             here = max(CONTROLS[name] / CONTROL_BLOCKS[name] for name in controls) * wide
-        parts["control networks"] = here + _beside(shape, grid, controls, wide)
+        parts["control networks"] = here + _control_activations(shape, grid, controls, wide)
     parts["pictures"] = _pictures(height, width, num_frames, vae_width, settings)
     vae_weights = VAE * (vae_width / VAE_WIDTH) ** 2 * 4
     parts["autoencoder weights"] = vae_weights
@@ -272,6 +260,20 @@ def estimate(
     )
 
 
+def _transformer_weights(settings: Settings, shape: Shape, wide: int) -> tuple[float, float]:
+    """Bytes on the device at once, and bytes that wait in main memory where the preset offloads."""
+    matrix_bits = WEIGHT_BITS.get(settings.quantization, 8 * wide)
+    block = shape.block_matrices * matrix_bits / 8 + shape.block_vectors * wide
+    outside = shape.outside_blocks * wide
+    weights = shape.num_layers * block + outside
+    if settings.offload == "block":
+        staying = min(shape.num_layers, int(settings.resident_gb * 2**30 / block))
+        return min(staying + 2, shape.num_layers) * block + outside, weights - staying * block
+    if settings.offload == "leaf":
+        return 2 * max(shape.dim * shape.ffn_dim, 6 * shape.dim**2) * matrix_bits / 8, weights
+    return weights, weights
+
+
 def _activations(shape: Shape, grid: tuple[int, int, int], branches: int, wide: int) -> float:
     """Bytes alive at the widest place of a block, all branches side by side."""
     tokens = grid[0] * grid[1] * grid[2]
@@ -288,7 +290,7 @@ def _activations(shape: Shape, grid: tuple[int, int, int], branches: int, wide: 
     return carried + max(attention, mlp, 2 * one * wide + passing)
 
 
-def _beside(shape: Shape, grid: tuple[int, int, int], controls: Sequence[str], wide: int) -> float:
+def _control_activations(shape: Shape, grid: tuple[int, int, int], controls: Sequence[str], wide: int) -> float:
     """Bytes that control networks hold while a chunk is denoised: tokens of each, and of those that walk blocks of
     their own, their stream, a block's widest place and the residual.
     """
