@@ -42,7 +42,8 @@ def measure(seconds: float | None = None) -> dict[str, Any]:
 
     seconds: of the film; None for the whole sentence.
     """
-    choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}, "lock": {"lock": Composite()}}
+    choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}}
+    choices["composite"] = {"composite": Composite()}
     choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
     choices |= {f"network {name}": {"camera_control": CameraControl(name, _NETWORK_AMOUNT)} for name in MOVEMENTS}
     choices["network pose"] = {}
@@ -96,7 +97,7 @@ def _film(request: GenerationRequest, models: Models, folder: Path) -> tuple[dic
     started = time.perf_counter()
     for event in generate(request, models, folder):
         if isinstance(event, ChunkFinished):
-            redrawing += event.seconds.get("redrawing", 0.0)
+            redrawing += event.seconds.get("layered_warp", 0.0)
             length = event.stop_seconds
             for name, one in event.tracking.items():
                 scores.setdefault(name, []).append(round(one.value, 3))
