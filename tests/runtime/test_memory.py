@@ -115,6 +115,8 @@ def test_operations_of_the_published_network():
     assert 2.9 * one < Shape().operations(grid, 3) < 3 * one
 
 
+# A process's measured peak jumps up now and then: 135 to 155 MiB in six runs of the same program, once 168.
+@pytest.mark.flaky(reruns=1)
 @pytest.mark.parametrize("guidance_scale", [1.0, 5.0])
 def test_the_prediction_is_what_a_run_takes(guidance_scale):
     """A network of random weights in a process of its own, its peak above what imports took."""
