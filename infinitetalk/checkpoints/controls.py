@@ -63,7 +63,7 @@ def read_pose_network(file: Path, *, width: int) -> Component:
         CheckpointError: as `read_uni3c`.
     """
     both = rename([file], lambda key: key)
-    own = {_pose_name(key): entry for key, entry in both.entries.items() if _pose_name(key) is not None}
+    own = {name: entry for key, entry in both.entries.items() if (name := _pose_name(key)) is not None}
     weights = Weights(both.source, own)
     last = _shape(weights, "dwpose_embedding.12.weight")
     reference = _shape(weights, "randomref_embedding_pose.10.weight")

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -159,7 +159,7 @@ def _wanted(entry: Entry, dtype: torch.dtype) -> torch.dtype:
     return dtype if stored.is_floating_point else stored
 
 
-def _save_config(network: torch.nn.Module, folder: Path) -> None:
+def _save_config(network: Any, folder: Path) -> None:
     """config.json as the network's own library writes it, naming the class."""
     if hasattr(network, "save_config"):
         network.save_config(folder)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _classes() -> dict[str, type]:
     """Only these may be named by a config.json."""
-    from diffusers import AutoencoderKLWan
+    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
     from transformers import CLIPVisionModel, UMT5EncoderModel
 
     from ..models.audio_encoder import SpeechEncoder

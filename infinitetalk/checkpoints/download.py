@@ -75,8 +75,8 @@ def download(
         wanted = ask_hub(missing, folder, revision)
         check_room(wanted, folder)
         _fetch(wanted, folder, report)
-    paths = [find_file(file, [folder]) for file in files]
-    assert all(path is not None for path in paths), "a fetched file is not found"
+    paths = [path for file in files if (path := find_file(file, [folder])) is not None]
+    assert len(paths) == len(files), "a fetched file is not found"
     return paths
 
 

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 
 from .formats.tensor_files import let_go, torch_dtype
 from .sources import Entry, Weights
-from .strict import without_weights
+from .strict import tie_weights, without_weights
 
 
 def build_empty(build: Callable[[], nn.Module]) -> nn.Module:
     """The network without memory for its parameters; those that share one tensor share it."""
     with without_weights():
         network = build()
-    if hasattr(network, "tie_weights"):
-        network.tie_weights()
+    tie_weights(network)
     return network.eval().requires_grad_(False)
 
 
@@ -65,8 +64,10 @@ def fill(network: nn.Module, weights: Weights, dtype: torch.dtype, device: torch
             value = nn.Parameter(value, requires_grad=False)
         for shared in places[id(state[name])]:
             owner, _, leaf = shared.rpartition(".")
-            holder = owners[owner]._parameters if isinstance(value, nn.Parameter) else owners[owner]._buffers
-            holder[leaf] = value
+            if isinstance(value, nn.Parameter):
+                owners[owner]._parameters[leaf] = value
+            else:
+                owners[owner]._buffers[leaf] = value
 
 
 def _placed(entry: Entry, wanted: torch.dtype, device: torch.device) -> Tensor:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,9 +24,17 @@ from .official import Component
 from .sources import Streamed
 
 if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
     from torch import nn
+    from transformers import CLIPVisionModel, PreTrainedTokenizerBase, UMT5EncoderModel
 
-    from ..config.settings import Lora
+    from ..config.settings import Lora, Quantization
+    from ..models.audio_encoder import SpeechEncoder
+    from ..models.control import PoseEmbedding
+    from ..models.nano_vae import NanoVAE
+    from ..models.transformer import InfiniteTalkTransformer
+    from ..models.uni3c import Uni3CControl
+    from ..models.vace import VaceBranch
     from .lora import Adapters
 
 # Networks that are small and lose by half precision stay in float32 whatever the transformer's type.
@@ -37,19 +45,18 @@ FLOAT32_COMPONENTS = ("vae", "audio_encoder")
 class Models:
     """The networks of one spec, ready to run on `device`.
 
-    camera, pose: what steers the transformer from beside it, `uni3c.Uni3CControl`, and `control.PoseEmbedding` or
-        `vace.VaceBranch`.
+    camera, pose: control networks, whose residuals and tokens the transformer adds to its own.
     """
 
     spec: ModelSpec
-    transformer: nn.Module
-    vae: nn.Module
-    image_encoder: nn.Module
-    audio_encoder: nn.Module
-    text_encoder: nn.Module | None = None
-    tokenizer: object | None = None
-    camera: nn.Module | None = None
-    pose: nn.Module | None = None
+    transformer: InfiniteTalkTransformer
+    vae: AutoencoderKLWan | NanoVAE
+    image_encoder: CLIPVisionModel
+    audio_encoder: SpeechEncoder
+    text_encoder: UMT5EncoderModel | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
+    camera: Uni3CControl | None = None
+    pose: PoseEmbedding | VaceBranch | None = None
 
     @property
     def device(self) -> torch.device:
@@ -67,14 +74,14 @@ def load(
     dtype: torch.dtype,
     device: str = "cpu",
     *,
-    quantization: str = "none",
+    quantization: Quantization = "none",
     loras: Sequence[Lora] = (),
     controls: Sequence[str] = (),
 ) -> Models:
     """Every network of `spec`, wherever its files lie: shipped, converted, as published, or in the hub's cache.
 
     Args:
-        controls: names of networks that steer from beside it (`checkpoints.files.CONTROLS`).
+        controls: names of control networks (`checkpoints.files.CONTROLS`).
 
     Raises:
         CheckpointError: files are missing (what to do is said), damaged, or do not fit; names the file and the key.
@@ -90,7 +97,7 @@ def load_folder(
     dtype: torch.dtype,
     device: str = "cpu",
     *,
-    quantization: str = "none",
+    quantization: Quantization = "none",
     loras: Sequence[Lora] = (),
 ) -> Models:
     """Every network of `spec` from `folder` in the diffusers layout: a sub-folder of each, with its config.json.
@@ -111,19 +118,19 @@ def _load(
     tokenizer_folder: Path,
     dtype: torch.dtype,
     device: str,
-    quantization: str,
+    quantization: Quantization,
     loras: Sequence[Lora],
     checkpoints_dir: str | Path | None,
     controls: Sequence[str] = (),
 ) -> Models:
-    networks: dict[str, object] = {}
+    networks: dict[str, Any] = {}
     # Everything that can be refused is refused before the first large file is read.
     empty = {name: build_empty(component.build) for name, component in components.items()}
     for name, component in components.items():
         if component.quantized is None:
             component.weights.check(expected_shapes(empty[name], component.weights), title=type(empty[name]).__name__)
     adapters = _adapters(empty["transformer"], loras, checkpoints_dir)
-    beside, more = _controls(empty["transformer"], controls, checkpoints_dir, spec)
+    control_networks, more = _controls(empty["transformer"], controls, checkpoints_dir, spec)
     adapters += more
     for name, component in components.items():
         wanted = torch.float32 if name in FLOAT32_COMPONENTS else dtype
@@ -135,7 +142,7 @@ def _load(
             fill(empty[name], component.weights, wanted, device)
             getattr(empty[name], "arrange_weights", lambda: None)()
         networks[name] = empty[name]
-    for name, component in beside.items():
+    for name, component in control_networks.items():
         networks[name] = build_empty(component.build)
         fill(networks[name], component.weights, dtype, device)
     if "tokenizer" in spec.components:
@@ -148,11 +155,11 @@ def fill_transformer(
     component: Component,
     dtype: torch.dtype,
     device: str,
-    quantization: str = "none",
+    quantization: Quantization = "none",
     adapters: Adapters = (),
     kept: Path | None = None,
 ) -> None:
-    """Fill the transformer with LoRAs merged before any quantizing, or beside layers that were published quantized.
+    """Fill the transformer with LoRAs merged before any quantizing, or live on layers that were published quantized.
 
     Args:
         kept: where what was quantized stays for the next time; None keeps nothing.
@@ -197,16 +204,17 @@ def _adapters(transformer: nn.Module, loras: Sequence[Lora], checkpoints_dir: st
 def _controls(
     transformer: nn.Module, names: Sequence[str], checkpoints_dir: str | Path | None, spec: ModelSpec
 ) -> tuple[dict[str, Component], Adapters]:
-    """The networks beside the transformer by their names in `Models`, and what they lay over it."""
+    """Control networks by their names in `Models`, and the LoRAs that come with them."""
     from .controls import read_pose_adapter, read_pose_network, read_uni3c, read_vace
 
     found, adapters = {}, []
+    config: Mapping[str, Any] = getattr(transformer, "config", {})
     for name in names:
-        path, width = find_control(name, checkpoints_dir, spec), transformer.config.dim
+        path, width = find_control(name, checkpoints_dir, spec), int(config["dim"])
         if name == "uni3c" or spec.shares_control_network:
             found["camera"] = read_uni3c(path, width=width)
         elif name == "vace":
-            found["pose"] = read_vace(path, width=width, num_layers=transformer.config.num_layers)
+            found["pose"] = read_vace(path, width=width, num_layers=int(config["num_layers"]))
         else:
             found["pose"] = read_pose_network(path, width=width)
             adapters.append((read_pose_adapter(path, expected_shapes(transformer)), 1.0))

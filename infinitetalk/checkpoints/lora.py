@@ -41,7 +41,7 @@ class Change:
         parts = []
         if self.diff is not None:
             parts.append(self.diff.to(device, torch.float32))
-        if self.down is not None:
+        if self.down is not None and self.up is not None:
             down, up = self.down.to(device, torch.float32), self.up.to(device, torch.float32)
             product = (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
             parts.append(product if self.factor == 1 else product * self.factor)
@@ -214,24 +214,26 @@ def attach(network: nn.Module, adapters: Adapters, dtype: torch.dtype, *, beside
         weight = owner._parameters.get(leaf)  # None where a quantized layer only computes one
         changes = [(a.source, a.changes[name], scale) for a, scale in adapters if name in a.changes]
         is_linear_weight = isinstance(owner, nn.Linear) and leaf == "weight"
-        if _is_plain(weight) and not (is_linear_weight and (beside_all or _is_quantizers_own(owner))):
+        gets_branch = is_linear_weight and (beside_all or _is_quantizers_own(owner))
+        if weight is not None and _is_plain(weight) and not gets_branch:
             setattr(owner, leaf, nn.Parameter(merged(name, weight.data, adapters), requires_grad=weight.requires_grad))
             continue
-        for source, change, _ in changes:
-            if change.diff is not None or not is_linear_weight:
+        downs, ups = [], []  # several adapters side by side are one of the sum of their ranks
+        for source, change, scale in changes:
+            if change.diff is not None or change.down is None or change.up is None or not is_linear_weight:
                 raise CheckpointError(
                     f"The LoRA {source} replaces all of {to_official(name) or name}, which is quantized in this "
                     "checkpoint; use the unquantized checkpoint, which takes it before quantizing."
                 )
-        # Several adapters side by side are one of the sum of their ranks.
-        down = torch.cat([change.down.float() for _, change, _ in changes])
-        up = torch.cat([change.up.float().flatten(1) * (change.factor * scale) for _, change, scale in changes], dim=1)
+            downs.append(change.down.float())
+            ups.append(change.up.float().flatten(1) * (change.factor * scale))
+        down, up = torch.cat(downs), torch.cat(ups, dim=1)
         device = next(part.device for part in (*owner.parameters(), *owner.buffers()))
         live.add(owner, LowRank(down.to(device, dtype), up.to(device, dtype)))
     return live
 
 
-def _is_plain(weight: Tensor | None) -> bool:
+def _is_plain(weight: Tensor) -> bool:
     """False for the packed tensors of quantizers, which are of classes of their own or not of floating point."""
     return type(weight) in (nn.Parameter, Tensor) and weight.is_floating_point()
 

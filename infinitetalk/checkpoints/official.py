@@ -67,7 +67,9 @@ def quantized_transformer(file: Path, map_file: Path, config_file: Path | None =
     weights = Weights(weights.source, kept)
     try:
         layers = json.loads(map_file.read_text(encoding="utf-8"))
-        names = {transformer_name(f"{layer}.weight").removesuffix(".weight"): kinds for layer, kinds in layers.items()}
+        weight_names = {transformer_name(f"{layer}.weight"): kinds for layer, kinds in layers.items()}
+        names = {name.removesuffix(".weight"): kinds for name, kinds in weight_names.items() if name is not None}
+        assert len(names) == len(layers)
         assert all(isinstance(kinds.get("weights"), str) for kinds in names.values())
     except (OSError, ValueError, AttributeError, AssertionError) as error:
         raise CheckpointError(f"{map_file} is no map of quantized layers ({error}); download it again.") from error

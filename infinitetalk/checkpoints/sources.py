@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
-from .formats.tensor_files import DTYPES, PickledFile, SafetensorsFile, TensorInfo, copied, info_of, open_tensors
+from .formats.tensor_files import DTYPES, TensorFile, TensorInfo, copied, info_of, open_tensors
 from .keys.transformer import to_official
 
 if TYPE_CHECKING:
@@ -185,12 +185,12 @@ def in_folder(folder: Path) -> Weights:
     return weights
 
 
-def _in_disk_order(file: SafetensorsFile | PickledFile) -> list[tuple[str, TensorInfo]]:
+def _in_disk_order(file: TensorFile) -> list[tuple[str, TensorInfo]]:
     starts = getattr(file, "starts", {})
     return sorted(file.infos.items(), key=lambda item: starts.get(item[0], 0))
 
 
-def _entry(file: SafetensorsFile | PickledFile, key: str, info: TensorInfo) -> Entry:
+def _entry(file: TensorFile, key: str, info: TensorInfo) -> Entry:
     return Entry(info, Path(file.path), key, lambda: file.map(key), lambda: file.read(key), file.is_mapped)
 
 

@@ -54,8 +54,12 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], source: str
                 f"expected {tuple(expected[key].shape)}."
             )
     network.load_state_dict(dict(weights), strict=True, assign=True)
-    if hasattr(network, "tie_weights"):
-        network.tie_weights()
+    tie_weights(network)
+
+
+def tie_weights(network: nn.Module) -> None:
+    """Let parameters that are one tensor by their library's rules share it again; other networks stay as they are."""
+    getattr(network, "tie_weights", lambda: None)()
 
 
 def load_file(network: nn.Module, path: str | Path, convert: KeyConverter = dict) -> None:

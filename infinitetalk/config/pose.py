@@ -52,9 +52,9 @@ class Pose:
         return None if self.source == FOLLOW else self.source
 
     @property
-    def recorded(self) -> bool:
-        """Whether the movement was read before."""
-        return self.source.lower().endswith(".npz")
+    def recording(self) -> str | None:
+        """The recorded sequence, where the source is one."""
+        return self.source if self.source.lower().endswith(".npz") else None
 
     def fingerprint(self, digest: Digest) -> dict[str, Any]:
         return fingerprint(self, {"kind": "Pose"}, digest)

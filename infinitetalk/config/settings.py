@@ -39,9 +39,13 @@ def quoted(value: Any) -> str:
     return shown if len(shown) <= _LONGEST_QUOTE else f"{shown[:_LONGEST_QUOTE]}..."
 
 
+def _within(value: Any, low: float, high: float) -> bool:
+    """False for nan; whole numbers beyond a float's range do not overflow."""
+    return low <= value <= high
+
+
 def number(name: str, value: Any, low: float, high: float) -> float:
-    # Comparing does not overflow for whole numbers beyond a float's range, and is false for nan.
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _within(value, low, high):
         raise InputError(f"{name} is {quoted(value)}; give a number from {low:g} to {high:g}.")
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
@@ -49,7 +53,7 @@ def number(name: str, value: Any, low: float, high: float) -> float:
 def integer(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not _within(value, low, high):
         raise InputError(f"{name} is {quoted(value)}; give a whole number from {low} to {high}.")
     return int(value)
 

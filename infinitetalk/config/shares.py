@@ -22,9 +22,11 @@ class Choice(Protocol):
     @property
     def file(self) -> str | None:
         """The file that it names, which a job copies; None where it names none."""
+        ...
 
     def fingerprint(self, digest: Digest) -> dict[str, Any]:
         """All that pictures follow from, under the names that hashes of earlier versions were made of."""
+        ...
 
 
 def from_table(cls: type[T], given: Any, where: str) -> T | None:

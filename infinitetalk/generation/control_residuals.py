@@ -17,7 +17,7 @@ from ..checkpoints.loading import Models
 from ..config.constants import NUM_MASK_CHANNELS
 from ..models.control import Added, Control, Evaluation
 from ..models.latent_space import LatentSpace
-from ..models.vace import STRIDE, control_channels
+from ..models.vace import STRIDE, VaceBranch, control_channels
 from ..models.vae import encode_video
 from ..sampling.guidance import Branch
 from ..vision.rays import ray_embedding
@@ -56,31 +56,33 @@ def control_residuals(
     device, dtype = models.device, models.dtype
     if inputs.camera is not None and inputs.camera_strength:
         assert models.camera is not None, "the request has a camera control whose network is not loaded"
-        network, seen = models.camera, inputs.camera
+        camera_network, seen = models.camera, inputs.camera
         rendering = space.normalise(_latents(models, _film(seen.render)).to(y)).to(device, dtype)
         mask = y[:, :NUM_MASK_CHANNELS].to(device, dtype)
         height, width = seen.holes.shape[1:]
         rays = torch.from_numpy(ray_embedding(seen.intrinsic, seen.w2c, height, width))[None].to(device, dtype)
         holes = torch.from_numpy(seen.holes.astype(np.float32))[None, None].to(device, dtype)
-        ray_tokens = network.ray_tokens(holes, rays)
+        ray_tokens = camera_network.ray_tokens(holes, rays)
         del rays, holes
 
         def residuals(at: Evaluation):
-            return network(at.latents.to(dtype), mask, rendering, ray_tokens, at.embedding.to(dtype))
+            return camera_network(at.latents.to(dtype), mask, rendering, ray_tokens, at.embedding.to(dtype))
 
         added.append(Added(residuals, inputs.camera_strength, steps_between(times, *inputs.camera_steps)))
     if inputs.pose is not None and inputs.pose_strength:
-        assert models.pose is not None, "the request has a pose whose network is not loaded"
+        network = models.pose
+        assert network is not None, "the request has a pose whose network is not loaded"
         between = steps_between(times, *inputs.pose_steps)
-        if inputs.pose.reference is None:
-            branch, embedded = models.pose, _side_branch(models, inputs.pose.skeletons)
+        if isinstance(network, VaceBranch):
+            branch, embedded = network, _side_branch(models, network, inputs.pose.skeletons)
             added.append(Added(lambda at: branch(embedded, at), inputs.pose_strength, between, by_branch=True))
             return ControlResiduals(Control(added=tuple(added)))
         skeletons = torch.from_numpy(inputs.pose.skeletons).permute(3, 0, 1, 2)[None].to(device)
+        assert inputs.pose.reference is not None, "UniAnimate's network reads the reference's pose"
         reference = torch.from_numpy(inputs.pose.reference).permute(2, 0, 1)[None].to(device)
-        tokens = models.pose.tokens(skeletons) * inputs.pose_strength
+        tokens = network.tokens(skeletons) * inputs.pose_strength
         cond = Control(tokens=tokens, tokens_between=between)
-        cond_y = models.pose.reference(reference) * inputs.pose_strength
+        cond_y = network.reference(reference) * inputs.pose_strength
     return ControlResiduals(Control(added=tuple(added)), cond, cond_y)
 
 
@@ -94,14 +96,14 @@ def _latents(models: Models, film: Tensor) -> Tensor:
     return encode_video(models.vae, film).to(models.device, models.dtype)
 
 
-def _side_branch(models: Models, skeletons: np.ndarray) -> Tensor:
+def _side_branch(models: Models, branch: VaceBranch, skeletons: np.ndarray) -> Tensor:
     """What VACE reads of a chunk whose every pixel is to change: grey for what stays, the skeletons, a mask of ones."""
     film = _film(skeletons)
     reactive = _latents(models, film)
-    if models.pose.grey is None or models.pose.grey.shape != reactive.shape:
-        models.pose.grey = _latents(models, torch.zeros_like(film))
+    if branch.grey is None or branch.grey.shape != reactive.shape:
+        branch.grey = _latents(models, torch.zeros_like(film))
     mask = reactive.new_ones(1, 1, reactive.shape[2], *(STRIDE * side for side in reactive.shape[3:]))
-    return models.pose.embed(control_channels(models.pose.grey, reactive, mask))
+    return branch.embed(control_channels(branch.grey, reactive, mask))
 
 
 def steps_between(times: Tensor, first: float, last: float) -> tuple[float, float] | None:

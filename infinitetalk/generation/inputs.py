@@ -69,12 +69,13 @@ class FilmInputs:
     def text(self, prompt: str) -> TextPair:
         """The encoded prompts, [tokens, dim] each; without a text encoder no tokens at all."""
         models, request = self.models, self.film.request
-        if models.text_encoder is None:
-            empty = torch.zeros(0, models.transformer.config.text_dim)
+        encoder, tokenizer = models.text_encoder, models.tokenizer
+        if encoder is None or tokenizer is None:
+            empty = torch.zeros(0, int(models.transformer.config["text_dim"]))
             return TextPair(empty, empty)
         if prompt not in self._text:
             negative = DEFAULT_NEGATIVE_PROMPT if request.negative_prompt is None else request.negative_prompt
-            pair = (encode_text(models.text_encoder, models.tokenizer, each) for each in (prompt, negative))
+            pair = (encode_text(encoder, tokenizer, each) for each in (prompt, negative))
             kept = {p: self._text[p] for p in self._text if p == request.prompt}  # of the others only the last
             self._text = {**kept, prompt: TextPair(*pair)}
         return self._text[prompt]
@@ -83,9 +84,10 @@ class FilmInputs:
         """[3, h, w]: person one, person two, background; None for one voice."""
         if len(self._speech) == 1:
             return None
-        boxes = [speaker.box for speaker in self.film.request.speakers]
-        complete = boxes if all(box is not None for box in boxes) else None
-        return torch.from_numpy(person_masks(len(boxes), self.frame.source, self.frame.generated, complete))
+        speakers = self.film.request.speakers
+        boxes = [speaker.box for speaker in speakers if speaker.box is not None]
+        complete = boxes if len(boxes) == len(speakers) else None
+        return torch.from_numpy(person_masks(len(speakers), self.frame.source, self.frame.generated, complete))
 
     def reference(self, job: ChunkJob) -> ReferencePicture:
         """The picture that guides the chunk; the same object while the picture is the same."""
@@ -96,7 +98,9 @@ class FilmInputs:
         known = self._reference
         if known is not None and known.key == key and known.source_square == source_square:
             return known
-        whole = load_image(wanted.image) if own else self.film.source.frame_at(wanted.source_seconds)
+        whole = (
+            load_image(wanted.image) if wanted.image is not None else self.film.source.frame_at(wanted.source_seconds)
+        )
         square = face_or_centre(whole) if own and source_square is not None else source_square
         picture = whole if square is None else cut(whole, square)
         seconds = None if own or still else wanted.source_seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -44,10 +45,10 @@ class FilmPose:
         assert pose is not None
         self._pose, self._size = pose, size
         self._source_size = source.height, source.width
-        self._ending = "ping-pong" if request.short_source == "ping-pong" else "hold"
-        self._begins = pose.offset_seconds if pose.recorded else 0.0
-        if pose.recorded:
-            self._movement = load_pose(pose.file)
+        self._ending: Literal["hold", "ping-pong"] = "ping-pong" if request.short_source == "ping-pong" else "hold"
+        self._begins = pose.offset_seconds if pose.recording else 0.0
+        if pose.recording is not None:
+            self._movement = load_pose(pose.recording)
         else:
             self._movement = read_pose(
                 pose.file or source.path, person=parse_choice(pose.person), start_seconds=pose.offset_seconds,
@@ -155,8 +156,8 @@ def pose_preview(
     person = parse_choice(request_pose.person)
     still = source.frame_at(0.0)
     instants = request_pose.offset_seconds + request_pose.speed * np.linspace(0, seconds, count)
-    if request_pose.recorded:
-        recorded = load_pose(request_pose.file)
+    if request_pose.recording is not None:
+        recorded = load_pose(request_pose.recording)
         poses = [retime(recorded, 1, start_seconds=float(instant)) for instant in instants]
         under = [still] * count
     else:

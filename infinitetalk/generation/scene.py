@@ -16,7 +16,7 @@ def scene_of_reference(picture: np.ndarray, square: Square | None, height: int, 
     from ..vision.depth import person_mask
 
     if square is None:  # the middle of the picture, as `resize_and_crop` takes it
-        place = middle_of(*picture.shape[:2], height, width)
+        place = middle_of(picture.shape[0], picture.shape[1], height, width)
     else:
         place = square.row, square.column, square.side, square.side
     person = person_mask(picture)

@@ -81,6 +81,7 @@ class Clock:
 
     def step(self, index: int, latents: Tensor) -> None:
         """Step `index` of the current chunk is done; `latents` is the chunk as it foresees it."""
+        assert self._chunk is not None, "a step belongs to a chunk that has begun"
         now = time.perf_counter()
         taken = (now - self._step_start) / self._chunk.num_frames
         self._step_seconds = taken if self._step_seconds is None else 0.7 * self._step_seconds + 0.3 * taken

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import IO, Any
 
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
 
 from ..errors import MediaError
-from .probe import decode_errors, open_container, require_sound, video_stream
+from .probe import audio_stream, decode_errors, open_container, require_sound, video_stream
 
 SPEECH_RATE = 16_000
 MIN_SPEECH_SAMPLES = SPEECH_RATE // 10  # 0.1 s: a sound without a single sample becomes this much silence
@@ -43,8 +45,14 @@ def sound_format(path: str | os.PathLike) -> SoundFormat:
     """The format in which `read_blocks` will deliver `path`. Raises MediaError as `require_sound` does."""
     info = require_sound(path)
     with open_container(info.path) as container:
-        context = container.streams.best("audio").codec_context
+        context = _sound_of(container).codec_context
         return SoundFormat(context.sample_rate, _channel_names(context.layout, context.channels))
+
+
+def _sound_of(container: InputContainer) -> av.AudioStream:
+    stream = audio_stream(container)
+    assert stream is not None, "`require_sound` found it"
+    return stream
 
 
 def read_blocks(path: str | os.PathLike) -> Iterator[np.ndarray]:
@@ -61,7 +69,7 @@ def read_blocks(path: str | os.PathLike) -> Iterator[np.ndarray]:
     """
     info = require_sound(path)
     with open_container(info.path) as container:
-        stream = container.streams.best("audio")
+        stream = _sound_of(container)
         rate = stream.codec_context.sample_rate
         names = _channel_names(stream.codec_context.layout, stream.codec_context.channels)
         is_track = video_stream(container) is not None
@@ -161,7 +169,7 @@ def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None =
     resampler = Resampler(given.rate, SPEECH_RATE, 1)
     kept: list[np.ndarray] = []
     num_samples = 0
-    spill = None
+    spill: IO[bytes] | None = None
 
     def keep(block: np.ndarray) -> None:
         nonlocal spill, num_samples
@@ -177,10 +185,11 @@ def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None =
     for block in read_blocks(path):
         keep(resampler.push(mix_to_mono(block, given.channels)))
     keep(resampler.flush(1))
-    if spill is not None:
-        spill.flush()
-        with spill:
-            return np.memmap(spill, dtype="<f4", mode="r", shape=(num_samples,))
+    file: IO[bytes] | None = spill  # pyright does not see what `keep` has set
+    if file is not None:
+        file.flush()
+        with file:
+            return np.memmap(file, dtype="<f4", mode="r", shape=(num_samples,))
     speech = np.concatenate(kept)
     return speech if len(speech) else np.zeros(MIN_SPEECH_SAMPLES, np.float32)
 
@@ -190,7 +199,7 @@ def blocks_of(samples: np.ndarray) -> Callable[[int, int], np.ndarray]:
 
     Pages of a map are given back as soon as they are read, so that hours of sound do not count as memory in use.
     """
-    mapped = getattr(samples, "_mmap", None)
+    mapped: Any = getattr(samples, "_mmap", None)
     if not isinstance(samples, np.memmap) or samples.mode != "r" or not hasattr(mapped, "madvise"):
         return lambda start, stop: samples[start:stop]
 
@@ -245,7 +254,7 @@ def sound_warnings(signal: np.ndarray, name: str, rate: int = SPEECH_RATE) -> li
 
 
 def _decode(
-    path: Path, container: av.container.InputContainer, stream: av.AudioStream, rate: int, names: tuple[str, ...]
+    path: Path, container: InputContainer, stream: av.AudioStream, rate: int, names: tuple[str, ...]
 ) -> Iterator[tuple[np.ndarray, float | None]]:
     """Decoded blocks with their times; a change of rate or channels in mid-stream is undone."""
     resampler: Resampler | None = None
@@ -284,7 +293,7 @@ class _Packer:
         if not frame.format.is_planar or len(frame.layout.channels) < 8:
             return frame
         given = frame.format.name, frame.layout.name, frame.sample_rate
-        if given != self._given:
+        if self._filter is None or given != self._given:
             self._given, self._filter = given, av.AudioResampler("flt", frame.layout, frame.sample_rate)
         (packed,) = self._filter.resample(frame)  # no change of rate, so nothing is held back
         return packed
@@ -303,12 +312,10 @@ def _to_float(frame: av.AudioFrame) -> np.ndarray:
     return samples if np.isfinite(samples).all() else np.nan_to_num(samples, posinf=0.0, neginf=0.0)
 
 
-def _declared_samples(
-    path: Path, container: av.container.InputContainer, stream: av.AudioStream, rate: int
-) -> int | None:
+def _declared_samples(path: Path, container: InputContainer, stream: av.AudioStream, rate: int) -> int | None:
     """What a header promises, of the formats whose headers can be relied on; others are estimated by FFmpeg."""
     exact = container.format.name.startswith(("mov", "wav", "flac", "aiff", "caf"))
-    if not exact or not stream.duration:
+    if not exact or not stream.duration or stream.time_base is None:
         return None
     declared = round(float(stream.duration * stream.time_base) * rate)
     # FFmpeg believes the size of a WAV file more than its header, which says whether a part is missing.
@@ -331,7 +338,7 @@ def _wav_promise(path: Path) -> float:
     return 1.0
 
 
-def _origin_seconds(container: av.container.InputContainer) -> float:
+def _origin_seconds(container: InputContainer) -> float:
     """The time a player shows as 0. Slightly negative starts are encoder delay, not content."""
     start = (container.start_time or 0) / av.time_base
     return 0.0 if -0.1 < start < 0 else start

@@ -7,6 +7,7 @@ face mesh then gives forehead, chin and mouth.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,8 @@ def detected_faces(picture: np.ndarray, range_model: int, least_certain: float) 
     from mediapipe.python.solutions.face_detection import FaceDetection
 
     with FaceDetection(model_selection=range_model, min_detection_confidence=least_certain) as detector:
-        found = detector.process(np.ascontiguousarray(picture)).detections or ()
+        result: Any = detector.process(np.ascontiguousarray(picture))  # its fields are made at run time
+    found = result.detections or ()
     boxes = [(face.score[0], face.location_data.relative_bounding_box) for face in found]
     return [(score, (box.xmin, box.ymin, box.width, box.height)) for score, box in boxes]
 
@@ -117,5 +119,6 @@ def _face_mesh(view: np.ndarray) -> np.ndarray | None:
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
     with FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3) as mesh:
-        found = mesh.process(view).multi_face_landmarks
+        result: Any = mesh.process(view)  # its fields are made at run time
+    found = result.multi_face_landmarks
     return np.array([(p.y, p.x) for p in found[0].landmark]) if found else None

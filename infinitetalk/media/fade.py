@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import numpy as np
@@ -23,7 +24,7 @@ def faded_into(frames: np.ndarray, segment: str | os.PathLike) -> Iterator[Pictu
     """
     count = min(FADED_FRAMES, len(frames))
     yield from frames[:-count]
-    with open_container(segment) as container:
+    with open_container(Path(segment)) as container:
         others = list(container.decode(video=0))[-count:]
     for index, (own, other) in enumerate(zip(frames[-count:], others, strict=True)):
         share = (index + 1) / count

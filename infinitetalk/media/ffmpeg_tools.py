@@ -26,8 +26,8 @@ def ensure_ffmpeg_on_path() -> dict[str, str]:
     Raises:
         UserError: if neither PATH nor the wheel has them.
     """
-    found = {tool: shutil.which(tool) for tool in TOOLS}
-    if not all(found.values()):
+    found = {tool: path for tool in TOOLS if (path := shutil.which(tool)) is not None}
+    if len(found) < len(TOOLS):
         folder = _link_folder(_bundled_builds())
         os.environ["PATH"] = os.pathsep.join(part for part in (str(folder), os.environ.get("PATH", "")) if part)
         found = {tool: str(folder / f"{tool}{_EXECUTABLE}") for tool in TOOLS}

@@ -110,7 +110,9 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             target = ImageCms.createProfile("sRGB")
-            return ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+            converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+            if converted is not None:  # only with inPlace
+                return converted
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile, or one for another mode: shown as viewers without colour management do
     return image.convert("RGB")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -13,7 +15,7 @@ def morph(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     different places moves over instead of showing twice. Frame i is (i + 1) / (F + 1) of the way.
     """
     assert before.shape == after.shape, (before.shape, after.shape)
-    flows = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flows: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     height, width = before.shape[1:3]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
     mixed = np.empty_like(before)
@@ -28,4 +30,6 @@ def morph(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def _bend(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return cv2.remap(picture.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        picture.astype(np.float32), places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )

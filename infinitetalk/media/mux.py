@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+from av.container import OutputContainer
 
 from ..config.constants import FRAMES_PER_SECOND
 from ..errors import OutputError
@@ -120,6 +121,7 @@ def _packets(
         with open_container(Path(segment)) as container:
             stream = container.streams.video[0]
             assert stream.codec_context.extradata == parameters, f"{segment} was encoded with other settings"
+            assert stream.time_base is not None
             step = 1 / rate / stream.time_base
             assert step.denominator == 1
             for packet in container.demux(stream):
@@ -133,7 +135,7 @@ def _packets(
                 yield packet
 
 
-def _add_sound(container: av.container.OutputContainer, soundtrack: Soundtrack) -> av.AudioStream:
+def _add_sound(container: OutputContainer, soundtrack: Soundtrack) -> av.AudioStream:
     stream = container.add_stream("aac", rate=soundtrack.rate, layout=soundtrack.layout)
     stream.time_base = Fraction(1, soundtrack.rate)
     per_channel = min(MAX_CHANNEL_BITS_PER_SECOND, AAC_BITS_PER_SAMPLE * soundtrack.rate)
@@ -146,7 +148,7 @@ def _sound_blocks(soundtrack: Soundtrack) -> Iterator[np.ndarray]:
         yield soundtrack.read(start, min(AAC_BLOCK, soundtrack.num_samples - start))
 
 
-def _encode(container: av.container.OutputContainer, stream: av.AudioStream, block: np.ndarray, position: int) -> int:
+def _encode(container: OutputContainer, stream: av.AudioStream, block: np.ndarray, position: int) -> int:
     """Encodes float32 [channels, samples] that begins at sample `position`; returns its length."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", stream.codec_context.layout)
     frame.sample_rate = stream.rate

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import av.error
+from av.container import InputContainer
+from av.stream import Disposition, Stream
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import MediaError
@@ -126,7 +128,7 @@ def check_readable(path: str | os.PathLike) -> Path:
 
 
 @contextmanager
-def open_container(path: Path, expected: str = _ANYTHING) -> Iterator[av.container.InputContainer]:
+def open_container(path: Path, expected: str = _ANYTHING) -> Iterator[InputContainer]:
     """`path` opened by FFmpeg, limited to self-contained formats on the local disk.
 
     Raises:
@@ -144,13 +146,19 @@ def open_container(path: Path, expected: str = _ANYTHING) -> Iterator[av.contain
         yield container
 
 
-def video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+def video_stream(container: InputContainer) -> av.VideoStream | None:
     """The stream a player would show; covers of music files do not count."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         return None
     best = container.streams.best("video")
-    return best if best in streams else streams[0]
+    return best if isinstance(best, av.VideoStream) and best in streams else streams[0]
+
+
+def audio_stream(container: InputContainer) -> av.AudioStream | None:
+    """The sound a player would play."""
+    best = container.streams.best("audio")
+    return best if isinstance(best, av.AudioStream) else None
 
 
 def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
@@ -159,7 +167,8 @@ def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
     Read from the display matrix (FFmpeg's libavutil/display.h); angles between quarter turns are rounded.
     """
     try:
-        matrix = struct.unpack("<9i", bytes(frame.side_data["DISPLAYMATRIX"])[:36])
+        side_data: Any = frame.side_data
+        matrix = struct.unpack("<9i", bytes(side_data["DISPLAYMATRIX"])[:36])
     except KeyError:
         return 0, False
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
@@ -247,7 +256,7 @@ def _check_complete(path: Path) -> None:
 def _probe_container(path: Path, expected: str) -> MediaInfo:
     with open_container(path, expected) as container:
         video = video_stream(container)
-        audio = container.streams.best("audio")
+        audio = audio_stream(container)
         if video is None and audio is None:
             raise _unreadable(path, expected)
         _check_not_cut(path, container)
@@ -258,6 +267,7 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
         if audio is not None and not (sound["sample_rate"] and sound["channels"]):
             raise _unreadable(path, expected)
         if video is None:
+            assert audio is not None
             return MediaInfo(
                 path=path,
                 kind="audio",
@@ -291,7 +301,7 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
     )
 
 
-def _first_frame(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
+def _first_frame(path: Path, container: InputContainer, stream: av.VideoStream) -> av.VideoFrame:
     try:
         for frame in container.decode(stream):
             return frame
@@ -300,7 +310,7 @@ def _first_frame(path: Path, container: av.container.InputContainer, stream: av.
     raise MediaError(f"{path.name} holds no frame that can be shown; choose {_FILMS}.")
 
 
-def _duration_seconds(container: av.container.InputContainer, stream: av.stream.Stream) -> float:
+def _duration_seconds(container: InputContainer, stream: Stream) -> float:
     """Of `stream`; recordings of browsers carry none, then the packets are counted (fast: nothing is decoded)."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
@@ -319,7 +329,7 @@ def _duration_seconds(container: av.container.InputContainer, stream: av.stream.
     return float(stop - (start or 0))
 
 
-def _matroska_stop_seconds(stream: av.stream.Stream) -> float | None:
+def _matroska_stop_seconds(stream: Stream) -> float | None:
     """Matroska has one duration for the whole file; most writers add each stream's end as a tag "00:00:04.040…"."""
     try:
         hours, minutes, seconds = stream.metadata["DURATION"].rstrip("\0").split(":")
@@ -328,7 +338,7 @@ def _matroska_stop_seconds(stream: av.stream.Stream) -> float | None:
         return None
 
 
-def _check_not_cut(path: Path, container: av.container.InputContainer) -> None:
+def _check_not_cut(path: Path, container: InputContainer) -> None:
     """An MP4 knows where each of its packets lies, so a missing tail is seen without decoding."""
     if "mp4" not in container.format.name:
         return

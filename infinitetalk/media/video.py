@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import av
 import av.error
@@ -34,7 +34,9 @@ class Source(Protocol):
     width: int
     height: int
     duration_seconds: float
-    num_frames_25: int | None
+
+    @property
+    def num_frames_25(self) -> int | None: ...
 
     def frame_at(self, seconds: float) -> np.ndarray: ...
 
@@ -42,7 +44,7 @@ class Source(Protocol):
 
     def close(self) -> None: ...
 
-    def __enter__(self) -> Source: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
 
@@ -60,11 +62,17 @@ def first_frame(path: str | os.PathLike, max_side: int = MAX_SIDE) -> np.ndarray
 
 
 class _ContextManaged:
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def frame_at(self, seconds: float) -> np.ndarray:
+        raise NotImplementedError
 
     def frames(self, start_seconds: float, count: int, fps: float = FRAMES_PER_SECOND) -> Iterator[np.ndarray]:
         """`count` frames, uint8 [height, width, 3], one at a time; the same array again where nothing changed."""
@@ -110,8 +118,7 @@ class VideoSource(_ContextManaged):
         self.width, self.height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
         self._reformatter = VideoReformatter()  # kept: for HDR it makes a table that takes seconds
         self._opened = None
-        self._container = None
-        self._shown: av.VideoFrame | None = None
+        self._shown: av.VideoFrame | None = None  # None once closed
         self._next: av.VideoFrame | None = None
         self._converted: tuple[av.VideoFrame, np.ndarray] | None = None
         self._rewind()
@@ -132,13 +139,18 @@ class VideoSource(_ContextManaged):
             MediaError: if the file is damaged there.
         """
         target = seconds + self._origin_seconds + TIME_TOLERANCE_SECONDS
-        if self._first_seconds < self._time(self._shown) and target < self._time(self._shown):
+        if self._first_seconds < self._time(self._on_screen) and target < self._time(self._on_screen):
             self._seek(target)
         elif self._next is not None and target > self._time(self._next) + SEEK_AHEAD_SECONDS:
             self._seek(target)
         while self._next is not None and self._time(self._next) <= target:
             self._shown, self._next = self._next, self._decode_one()
-        return self._convert(self._shown)
+        return self._convert(self._on_screen)
+
+    @property
+    def _on_screen(self) -> av.VideoFrame:
+        assert self._shown is not None, "the source is closed"
+        return self._shown
 
     def own_frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Every frame of the file once, from the first on, with the second at which it begins."""
@@ -160,7 +172,9 @@ class VideoSource(_ContextManaged):
         self.close()
         self._opened = open_container(self.path)
         self._container = self._opened.__enter__()
-        self._stream = video_stream(self._container)
+        stream = video_stream(self._container)
+        assert stream is not None and stream.time_base is not None, "probe found this file's pictures"
+        self._stream, self._time_base = stream, stream.time_base
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = DECODER_THREADS
         self._frames = self._container.decode(self._stream)
@@ -169,18 +183,17 @@ class VideoSource(_ContextManaged):
         assert self._shown is not None, "probe decoded a frame of this file"
         # A player's 0 is the first thing to be seen or heard; a sound that starts earlier than the picture counts.
         start = self._container.start_time
-        self._first_seconds = first = self._time(self._shown)
+        self._first_seconds = first = self._time(self._on_screen)
         self._origin_seconds = first if start is None else min(first, max(0.0, start / av.time_base))
         self._next = self._decode_one()
 
     def _seek(self, target: float) -> None:
         """Leaves the decoder at a frame that begins no later than `target`."""
-        if self._time(self._shown) <= target and self._next is None:
+        if self._time(self._on_screen) <= target and self._next is None:
             return
         try:
-            self._container.seek(
-                int(target / self._stream.time_base), stream=self._stream, backward=True, any_frame=False
-            )
+            place = int(target / self._time_base)
+            self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
             self._frames = self._container.decode(self._stream)
             self._last_seconds = -math.inf
             shown = self._decode_one()
@@ -201,14 +214,15 @@ class VideoSource(_ContextManaged):
         if frame is not None and frame.pts is None:  # raw streams carry no timestamps: equal steps
             step = 1 / (self.fps or FRAMES_PER_SECOND)
             previous = self._last_seconds if math.isfinite(self._last_seconds) else -step
-            frame.pts = round((previous + step) / self._stream.time_base)
-            frame.time_base = self._stream.time_base
+            frame.pts = round((previous + step) / self._time_base)
+            frame.time_base = self._time_base
         if frame is not None:
             self._last_seconds = self._time(frame)
         return frame
 
     @staticmethod
     def _time(frame: av.VideoFrame) -> float:
+        assert frame.pts is not None and frame.time_base is not None, "`_decode_one` gives every frame a time"
         return float(frame.pts * frame.time_base)
 
     def _convert(self, frame: av.VideoFrame) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from ..config.constants import FRAMES_PER_SECOND
@@ -89,7 +90,7 @@ class SegmentWriter:
                     layout = LAYOUTS[integers.shape[0]]
                     audio = container.add_stream(self.sound_codec, rate=self.sound_rate, layout=layout)
                 num_frames = self._encode_frames(container, video, frames)
-                if audio is not None:
+                if audio is not None and integers is not None and self.sound_rate is not None:
                     # On the film's own clock a stretch may be a sample longer or shorter than counted from 0.
                     length = frame_to_sample(num_frames, self.sound_rate)
                     integers = integers[:, : length + 1]
@@ -98,7 +99,7 @@ class SegmentWriter:
                     _encode_sound(container, audio, integers)
         return Segment(path, num_frames, num_samples)
 
-    def _add_video(self, container: av.container.OutputContainer) -> av.VideoStream:
+    def _add_video(self, container: OutputContainer) -> av.VideoStream:
         quality = {"crf": str(self.crf)} if self.quantizer is None else {"qp": str(self.quantizer)}
         options = {**quality, "preset": self.preset, "bf": "0", "g": "250"}
         stream = container.add_stream("libx264", rate=self.rate, options=options)
@@ -114,13 +115,12 @@ class SegmentWriter:
         context.color_trc = ColorTrc.BT709
         return stream
 
-    def _encode_frames(
-        self, container: av.container.OutputContainer, stream: av.VideoStream, frames: Iterable[Picture]
-    ) -> int:
+    def _encode_frames(self, container: OutputContainer, stream: av.VideoStream, frames: Iterable[Picture]) -> int:
         count = 0
         for pixels in frames:
-            frame = pixels
-            if not isinstance(pixels, av.VideoFrame):
+            if isinstance(pixels, av.VideoFrame):
+                frame = pixels
+            else:
                 assert pixels.shape == (self.height, self.width, 3) and pixels.dtype == np.uint8, pixels.shape
                 frame = to_film_colors(pixels)
             frame.pts, frame.time_base = count, 1 / self.rate
@@ -208,7 +208,7 @@ class BackgroundWriter:
 
 
 @contextmanager
-def closing_container(container: av.container.OutputContainer) -> Iterator[None]:
+def closing_container(container: OutputContainer) -> Iterator[None]:
     """Closes an output container; when the block failed, an error of closing does not hide the first."""
     try:
         yield
@@ -234,7 +234,7 @@ def _to_int16(sound: np.ndarray) -> np.ndarray:
     return np.round(np.clip(sound, -1, 1) * 32767).astype(np.int16)
 
 
-def _encode_sound(container: av.container.OutputContainer, stream: av.AudioStream, samples: np.ndarray) -> None:
+def _encode_sound(container: OutputContainer, stream: av.AudioStream, samples: np.ndarray) -> None:
     context = stream.codec_context  # open since the first picture was written
     size = context.frame_size or PCM_BLOCK
     for start in range(0, samples.shape[1], size):

@@ -223,9 +223,12 @@ def _guided(
 ) -> tuple[str | None, ReferencePlacement | None, float | None]:
     """Prompt, reference placement and factor of control strength of the chunk with this middle."""
     here = [guide for guide in guides if guide.start_seconds <= middle_seconds < guide.stop_seconds]
-    own = ([value for guide in here if (value := getattr(guide, name)) is not None]
-            for name in ("prompt", "reference_placement", "steering"))  # fmt: skip
-    return tuple(values[-1] if values else None for values in own)
+    prompt = placement = strength = None
+    for guide in here:  # the last one that says something counts
+        prompt = guide.prompt if guide.prompt is not None else prompt
+        placement = guide.reference_placement if guide.reference_placement is not None else placement
+        strength = guide.steering if guide.steering is not None else strength
+    return prompt, placement, strength
 
 
 def _whole_groups(num_frames: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ..config.request import GenerationRequest
 from ..config.settings import Settings
@@ -33,7 +33,7 @@ class SourceFacts:
 class Feature(Protocol):
     """What planning needs of a stage (`stages/base.py`)."""
 
-    name: str
+    name: ClassVar[str]
 
     def is_on(self, request: GenerationRequest) -> bool: ...
 

@@ -45,10 +45,11 @@ class _BlockCache(ABC):
     def _evaluate(self, model: InfiniteTalkTransformer, latents, timestep, conditions) -> dict:
         """All branches in turn. The first frames are not left out: what is remembered must have the tokens' shape."""
         outputs = {}
+        head: Any = getattr(model.blocks[0], "_diffusers_hook")  # noqa: B009 (diffusers gives it no type)
         for branch, condition in conditions.items():
             with model.cache_context(branch):
                 outputs[branch] = model(latents, timestep, condition)
-                state = model.blocks[0]._diffusers_hook.get_hook(self.head_hook).state_manager.get_state()
+                state = head.get_hook(self.head_hook).state_manager.get_state()
             self.evaluations += 1
             self.skipped += not state.should_compute
             self.saw(branch, state)
@@ -68,7 +69,7 @@ class FirstBlockCache(_BlockCache):
         self.threshold = threshold
 
     def configuration(self) -> Any:
-        from diffusers.hooks import FirstBlockCacheConfig
+        from diffusers.hooks.first_block_cache import FirstBlockCacheConfig
 
         return FirstBlockCacheConfig(threshold=self.threshold)
 
@@ -99,7 +100,7 @@ class MagCache(_BlockCache):
             self.ratios = [sum(step) / len(step) for step in zip(*self._measured.values(), strict=True)]
 
     def configuration(self) -> Any:
-        from diffusers.hooks import MagCacheConfig
+        from diffusers.hooks.mag_cache import MagCacheConfig
 
         if self.ratios is None:
             # One step more than there are: diffusers forgets the measurement (and prints it) at the last one.

@@ -15,7 +15,7 @@ the size of the network's contribution usually changes (arXiv 2506.09045): diffu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..errors import InputError
@@ -32,12 +32,12 @@ DEFAULT_THRESHOLDS = {"none": 0.0, "teacache": 0.2, "first-block": 0.05, "mag": 
 
 
 class StepCache(Protocol):
-    """What `FilmStream` needs. evaluations and skipped count over all chunks so far, one per step and branch."""
+    """What `ChunkGenerator` needs. evaluations and skipped count over all chunks so far, one per step and branch."""
 
     evaluations: int
     skipped: int
 
-    def attached(self, model: InfiniteTalkTransformer) -> Iterator[Network]:
+    def attached(self, model: InfiniteTalkTransformer) -> AbstractContextManager[Network]:
         """Context: the network to denoise one chunk with. Nothing is remembered from the chunk before."""
         ...
 

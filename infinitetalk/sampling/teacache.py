@@ -119,6 +119,7 @@ class TeaCache:
                 # The last block may have left out the first frames.
                 memory.residual = after[branch] - before[:, -after[branch].shape[1] :]
             else:
+                assert memory.residual is not None, "a branch without a residual is computed"
                 after[branch] = before[:, -memory.residual.shape[1] :] + memory.residual
         return after
 
@@ -126,7 +127,8 @@ class TeaCache:
         """Whether this evaluation is to be computed; moves the branch's memory on."""
         memory = self._memories.setdefault(branch, _Memory())
         config, step = self.config, memory.step
-        if step < config.first_steps or step >= self.steps - config.last_steps or memory.residual is None:
+        always = step < config.first_steps or step >= self.steps - config.last_steps
+        if always or memory.signal is None or memory.residual is None:
             computed = True
         else:
             change = (signal - memory.signal).abs().mean() / memory.signal.abs().mean()

@@ -89,7 +89,7 @@ class Compositor:
 
         point = _nearest(originals[0], *_FACE) or _FACE if self._on_face else self._at(start_frame)
         # The person may lean out of the source's mask in the result and the other way round: both are kept.
-        there, here = self._masks(originals, point), self._masks(frames, point)
+        there, here = self._masks(originals, point), self._masks(list(frames), point)
         results, differences, lost = [], [], 0
         for generated, original, in_source, in_result in zip(frames, originals, there, here, strict=True):
             masks = [mask for mask in (in_source, in_result) if mask is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -61,6 +60,7 @@ class _FilmWarp(FilmStage):
         chunk = replace(chunk, frames=self._scene.moved(chunk.frames, motion))
         if motion.head is not None:  # a head's own movement hides the camera's
             return chunk.scored("head", _tracked_head(chunk.frames, motion.head))
+        assert motion.w2c is not None
         depth = self._scene.layers.depth(motion.w2c[0])
         return chunk.scored("camera", tracked_camera(chunk.frames, motion.w2c, depth))
 
@@ -97,7 +97,7 @@ class ReferenceScene:
         w2c = np.tile(np.eye(4), (len(frames), 1, 1)) if motion.w2c is None else motion.w2c
         turns = None
         if motion.head is not None:
-            closed: Sequence[float] = np.zeros(len(frames)) if motion.eyes_closed is None else motion.eyes_closed
+            closed = np.zeros(len(frames)) if motion.eyes_closed is None else motion.eyes_closed
             turns = [partial(self._maps, *each) for each in zip(motion.head, closed, strict=True)]
         return self.layers.moved(frames, w2c, turns)
 

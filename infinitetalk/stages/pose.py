@@ -78,10 +78,10 @@ def check_movement(pose: Pose, short_source: str, facts: SourceFacts) -> list[st
     if pose.file is None and source.kind == "image":
         raise InputError("The source is a picture, whose person rests; give the pose a film or a recorded sequence.")
     needed = pose.speed * duration_seconds
-    if pose.recorded:
-        length, notes = load_pose(pose.file).seconds, []
+    if pose.recording is not None:
+        length, notes = load_pose(pose.recording).seconds, []
     else:
-        path = pose.file or source.path
+        path = pose.file or str(source.path)
         info = require_source(path)
         length = info.duration_seconds or 0.0
         if info.kind == "image":

@@ -51,14 +51,20 @@ class TensorInfo:
 class TensorFile(Protocol):
     """An open file of tensors."""
 
-    path: Path
-    infos: Mapping[str, TensorInfo]
+    @property
+    def path(self) -> Path: ...
+    @property
+    def infos(self) -> Mapping[str, TensorInfo]: ...
+    @property
+    def is_mapped(self) -> bool: ...
 
     def map(self, key: str) -> Tensor:
         """The tensor on the file itself: nothing is read until it is used, and the system can drop it again."""
+        ...
 
     def read(self, key: str) -> Tensor:
         """The tensor in memory of its own."""
+        ...
 
     def __enter__(self) -> TensorFile: ...
     def __exit__(self, *error: object) -> None: ...
@@ -117,7 +123,7 @@ class SafetensorsFile(_Closing):
         if info.num_bytes:
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(self.starts[key])
-                target = memoryview(buffer.numpy())
+                target = buffer.numpy().data
                 while target and (count := file.readinto(target)):
                     target = target[count:]
             if target:

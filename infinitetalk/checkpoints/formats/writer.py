@@ -39,7 +39,7 @@ def write_safetensors(path: Path, infos: Mapping[str, TensorInfo], tensors: Iter
             assert name == arrived and tuple(tensor.shape) == info.shape, f"{arrived} came where {name} was expected"
             raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             assert raw.numel() == info.num_bytes, f"{name} has another type than announced"
-            file.write(memoryview(raw.numpy()))
+            file.write(raw.numpy().data)
 
 
 def shards_of(infos: Mapping[str, TensorInfo], shard_bytes: int = SHARD_BYTES) -> list[dict[str, TensorInfo]]:

@@ -193,7 +193,7 @@ def _check(parameter: str, parts: Parts, keys: Mapping[str, Sequence[int]], shap
         difference = tuple(keys[parts.diff])
         if difference != shape and not fits_first_channels(parameter, difference, shape):
             raise CheckpointError(_misfit(source, parts.diff, difference, layer, shape))
-    if parts.down is not None:
+    if parts.down is not None and parts.up is not None:
         down, up = tuple(keys[parts.down]), tuple(keys[parts.up])
         product = (up[0], *down[1:])
         if len(down) < 2 or len(up) < 2 or down[0] != up[1] or any(size != 1 for size in up[2:]):
