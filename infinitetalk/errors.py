@@ -34,7 +34,7 @@ class JobError(UserError):
 
 
 class OutputError(UserError):
-    """The result cannot be written where it was asked for."""
+    """The result cannot be written where the user wants it."""
 
 
 def writing_failed(path: str | os.PathLike, cause: OSError) -> OutputError:

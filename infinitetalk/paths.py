@@ -1,4 +1,4 @@
-"""Where the files that ship beside the package are, and where what was learned about this machine is kept."""
+"""Where the files that ship with the package are, and where what was learned about this machine is kept."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def _shipped(name: str) -> Path:
-    """`name` in a checkout lies beside the package; in a wheel it lies inside it."""
-    beside = _PACKAGE.parent / name
-    return beside if beside.is_dir() else _PACKAGE / "shipped" / name
+    """`name` in a checkout lies next to the package; in a wheel it lies inside it."""
+    checkout = _PACKAGE.parent / name
+    return checkout if checkout.is_dir() else _PACKAGE / "shipped" / name
 
 
 def presets_dir() -> Path:

@@ -1,1 +1,1 @@
-"""From samples to what the video network hears: loudness, two speakers' arrangement, embeddings, windows."""
+"""From samples to the video network's audio conditions: loudness, two speakers' arrangement, embeddings, windows."""

@@ -1,9 +1,9 @@
-"""What the video network hears of a soundtrack: speech embeddings in windows around any span of frames.
+"""The video network's audio conditions: speech embeddings in windows around any span of frames.
 
 A `SpeechFeatures` encodes lazily. A soundtrack of up to 60 seconds goes through the encoder in one pass. A longer one
 is cut into pieces on a fixed grid; each piece is encoded with 5 seconds more on either side, which are thrown away,
-so that the encoder's attention never meets an edge where a listener hears none. Pieces depend on the soundtrack
-alone, not on the order in which they are asked for: a resumed job hears exactly what the first run heard. Two pieces
+so that the encoder's attention never meets an edge that the soundtrack does not have. Pieces depend on the soundtrack
+alone, not on the order in which they are read: a resumed job gets exactly the embeddings of the first run. Two pieces
 stay in memory.
 
 Shapes: F video frames, L layers, C channels.
@@ -29,7 +29,7 @@ _PIECES_KEPT = 2  # a chunk's window touches two at most
 
 
 class AudioFeatures(Protocol):
-    """Anything that can say what a span of frames hears."""
+    """The audio features of any span of frames."""
 
     num_frames: int
 
@@ -50,7 +50,7 @@ class StoredFeatures:
 
 
 class SpeechFeatures:
-    """One speaker's soundtrack as embeddings, encoded when asked for.
+    """One speaker's soundtrack as embeddings, encoded on demand.
 
     Args:
         encoder: in evaluation mode; runs on its own device.

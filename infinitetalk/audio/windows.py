@@ -1,4 +1,4 @@
-"""Which audio frames each video frame hears: itself and two on either side, all 25 a second.
+"""The audio frames in each video frame's window: its own and two on either side, all 25 a second.
 
 Official file `wan/multitalk.py`: indices are clamped to the audio there is; the last chunk, which reaches past the end,
 first gets the audio's last frames appended in reverse.
@@ -14,7 +14,7 @@ _MIRROR_MARGIN = 3  # frames the official code appends beyond the chunk's end
 
 
 def window_indices(start: int, stop: int, num_frames: int, *, mirror_tail: bool = False) -> np.ndarray:
-    """Audio frames heard by video frames [start, stop) of a soundtrack of `num_frames`.
+    """Audio frames in the windows of video frames [start, stop) of a soundtrack of `num_frames`.
 
     Args:
         mirror_tail: the audio's last frames follow its end in reverse order, as far as the span reaches and three
@@ -23,11 +23,11 @@ def window_indices(start: int, stop: int, num_frames: int, *, mirror_tail: bool 
         int64 [stop - start, 5], every value in [0, num_frames).
     """
     if not 0 <= start < stop:
-        raise ValueError(f"Frames [{start}, {stop}) were asked for; expected 0 <= start < stop.")
+        raise ValueError(f"Frames [{start}, {stop}) do not lie in the soundtrack; expected 0 <= start < stop.")
     if num_frames < 1:
         raise ValueError(f"The soundtrack has {num_frames} frames; expected at least one.")
     centre = np.arange(start, stop, dtype=np.int64)[:, None]
-    heard = centre + np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1, dtype=np.int64)
+    frames = centre + np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1, dtype=np.int64)
     num_mirrored = min(num_frames, stop - num_frames + _MIRROR_MARGIN) if mirror_tail and stop >= num_frames else 0
-    heard = np.clip(heard, 0, num_frames + num_mirrored - 1)
-    return np.where(heard < num_frames, heard, 2 * num_frames - 1 - heard)
+    frames = np.clip(frames, 0, num_frames + num_mirrored - 1)
+    return np.where(frames < num_frames, frames, 2 * num_frames - 1 - frames)

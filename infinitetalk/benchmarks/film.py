@@ -20,7 +20,7 @@ from ..paths import assets_dir
 def bench(preset: str, seconds: float, *, compare: bool = True) -> dict[str, Any]:
     """Make a film of `seconds` in a fresh process and report it; with `compare` also time the plain transformer.
 
-    A process of its own, because peak memory is a process's and must not include whoever asked.
+    A process of its own, because peak memory is a process's and must not include the caller's.
 
     Returns:
         seconds_per_output_second: work per second of film, from the press to the finished file, weights loaded.

@@ -2,7 +2,7 @@
 
 `bench --spec 14b --random-weights` builds the network at its published size, directly where its preset wants it, and
 denoises a few steps of one chunk as the product does: same conditions, same caches, same offloading. The plain way
-beside it recomputes everything in every step (`benchmarks/transformer.py`).
+for comparison recomputes everything in every step (`benchmarks/transformer.py`).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def bench_model(options: ModelBench) -> dict[str, Any]:
     """Measure in a fresh process, because a peak of memory belongs to a process.
 
     Raises:
-        UserError: options that cannot be, told before anything is built.
+        UserError: options that exclude each other, raised before anything is built.
     """
     options.settings("cuda" if options.offload != "none" or options.quantization == "nf4" else "cpu")
     code = "import sys; from infinitetalk.benchmarks.model import _measure; _measure(sys.argv[1])"

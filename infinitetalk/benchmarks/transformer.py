@@ -3,8 +3,8 @@
 All walk the same `denoise` loop with the same weights in one process. The plain way is what a network without a memory
 must do: at each step and for each branch it projects text, image, audio and reference anew, computes every block's keys
 and values, rebuilds the rotary table, and evaluates one branch after the other from its first layer on. A third way
-adds two habits of the published code: rotary tables assembled at each use, and the map of who attends to whom, computed
-for one speaker too, whom it does not concern (its float64 rotation and slower map are not imitated).
+adds two habits of the published code: rotary tables assembled at each use, and the speaker attention map, computed
+for one speaker too, who does not need it (its float64 rotation and slower map are not imitated).
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def compare_with_plain(
                 laps.start()
                 way()
                 taken[name].append(laps.seconds)
-    # Every step is the same work, so the quickest one tells what a step costs when nothing disturbs it.
+    # Every step is the same work, so the quickest one is what a step costs when nothing disturbs it.
     best = {
         name: min(lap[0] for lap in runs) + workload.steps * min(min(lap[1:]) for lap in runs)
         for name, runs in taken.items()

@@ -171,7 +171,7 @@ def check_loras(loras: Sequence[Lora], spec: ModelSpec, checkpoints_dir: str | P
 
 
 def check_controls(names: Sequence[str], spec: ModelSpec, checkpoints_dir: str | Path | None) -> list[str]:
-    """Whether networks can steer a model from beside it, from names and shapes alone, before any weight is read.
+    """Whether control networks fit a model, from names and shapes alone, before any weight is read.
 
     Returns:
         a note for each that is still to be fetched.

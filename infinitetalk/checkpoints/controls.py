@@ -81,7 +81,7 @@ def read_vace(file: Path, *, width: int, num_layers: int) -> Component:
     """VACE's side branch (`models/vace.py`), from a file of its own or one that holds the text-to-video model as well.
 
     Args:
-        num_layers: of the transformer that it steers; its own blocks stand beside evenly spaced ones of these.
+        num_layers: of the transformer that it controls; its own blocks belong to evenly spaced ones of these.
     Raises:
         CheckpointError: as `read_uni3c`.
     """
@@ -91,7 +91,7 @@ def read_vace(file: Path, *, width: int, num_layers: int) -> Component:
     num_blocks = len({name.split(".")[1] for name in weights.entries if name.startswith(BRANCH)})
     if num_blocks == 0 or num_layers % num_blocks:
         raise CheckpointError(
-            f"{file} has {num_blocks} blocks to stand beside the {num_layers} of this model, which does not divide "
+            f"{file} has {num_blocks} blocks for the {num_layers} of this model, which does not divide "
             "evenly; choose the file that was made for models of its size."
         )
     sizes = {

@@ -1,8 +1,9 @@
 """Fetching published files from the hub: what is there is kept, what was begun goes on.
 
-Before the first byte the hub is asked for sizes and checksums and the disk for room. Every finished file is compared
-with its size and checksum, and the commit it came from is noted (`notes.py`). Addresses, log-in, retries and ranges are
-huggingface_hub's; the file that grows is ours, because `hf_hub_download` begins a killed file anew.
+Before the first byte sizes and checksums are read from the hub and the disk's free space is checked. Every finished
+file is compared with its size and checksum, and the commit it came from is noted (`notes.py`). Addresses, log-in,
+retries and ranges are huggingface_hub's; the file that grows is ours, because `hf_hub_download` begins a killed file
+anew.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def check_room(wanted: Sequence[Wanted], folder: Path) -> None:
 
 
 def part_of(one: Wanted, folder: Path) -> Path:
-    """The file that grows; its name tells contents apart, so that no file is continued with another's bytes."""
+    """The file that grows; its name depends on the content, so that no file is continued with another's bytes."""
     target = folder / one.file.folder / one.file.path
     return target.with_name(f"{target.name}.{(one.sha256 or one.commit)[:12]}.part")
 
@@ -256,7 +257,7 @@ class _Clock:
 
 
 def _bar(advance: Callable[[int], None]) -> type:
-    """A progress bar for huggingface_hub that draws nothing and tells `advance` the bytes of the file so far."""
+    """A progress bar for huggingface_hub that draws nothing and calls `advance` with the bytes of the file so far."""
     from tqdm import tqdm
 
     class Bar(tqdm):

@@ -23,7 +23,7 @@ _BY_ITS_PAGE = "as stated on its page"
 class RemoteFile:
     """One file of a repository.
 
-    component: which network it belongs to, or `tokenizer`, `lora` or (what steers from beside) `control`. bytes_about:
+    component: which network it belongs to, or `tokenizer`, `lora` or `control` (a control network). bytes_about:
     its size as far as it is known (from the number of weights, or as reported; 0 where it is not; the download asks the
     hub). manifest: what it must hold.
     """
@@ -100,7 +100,7 @@ LORAS = {
 }  # fmt: skip
 
 
-# Networks that steer a model from beside it, by the names that a request gives them (`GenerationRequest.controls`).
+# Control networks by the names that a request gives them (`GenerationRequest.controls`).
 CONTROLS = {
     "uni3c": RemoteFile("ewrfcas/Uni3C", "controlnet.pth", "control", 4 * 1_165_741_824, _BY_ITS_PAGE,
                         manifest="uni3c"),

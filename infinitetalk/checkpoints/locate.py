@@ -156,7 +156,7 @@ def _in_cache(file: RemoteFile) -> Path | None:
 def folders_to_search(checkpoints_dir: str | Path | None) -> list[Path]:
     """The folder that was given, or else the one of the environment or the default; downloads go to the first.
 
-    Where that is the folder of one repository, its siblings are looked for beside it.
+    Where that is the folder of one repository, its siblings are looked for in the folder above.
     """
     chosen = checkpoints_dir or os.environ.get(ENVIRONMENT_VARIABLE)
     folder = Path(chosen).expanduser() if chosen else cache_dir() / "checkpoints"
@@ -211,7 +211,7 @@ def find_lora(name: str, checkpoints_dir: str | Path | None) -> Path:
 
 
 def find_control(name: str, checkpoints_dir: str | Path | None, spec: ModelSpec | None = None) -> Path:
-    """The file of a network that steers from beside a model, by its name in `CONTROLS`.
+    """The file of a control network, by its name in `CONTROLS`.
 
     Args:
         spec: the model; one that ships has a network of its own in its folder, which serves for all its `controls`.

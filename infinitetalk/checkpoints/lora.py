@@ -1,4 +1,5 @@
-"""LoRA: small changes of the network's weights, merged into them or kept beside a layer that is already quantized.
+"""LoRA: small changes of the network's weights, merged into them or added live to the output of a layer that is already
+quantized.
 
 A file is matched to the network strictly (`checkpoints/keys/lora.py`). Merging adds
 `scale * (alpha / rank * up @ down + diff)` to a weight, in float32, tensor by tensor, so that it can happen while a
@@ -153,7 +154,7 @@ def merge_into(network: nn.Module, adapters: Adapters) -> None:
 
 
 class LowRank(nn.Module):
-    """Two factors beside a linear layer: tokens [..., in] -> [..., out]."""
+    """Two factors whose output is added to a linear layer's: tokens [..., in] -> [..., out]."""
 
     def __init__(self, down: Tensor, up: Tensor) -> None:
         super().__init__()
@@ -168,7 +169,7 @@ class LowRank(nn.Module):
 
 
 class LiveAdapters:
-    """Branches that `attach` put beside layers; `detach` takes them away again (what was merged stays)."""
+    """Branches that `attach` added to layers; `detach` takes them away again (what was merged stays)."""
 
     NAME = "low_rank"
 
@@ -194,14 +195,14 @@ class LiveAdapters:
 
 
 @torch.no_grad()
-def attach(network: nn.Module, adapters: Adapters, dtype: torch.dtype, *, beside_all: bool = False) -> LiveAdapters:
+def attach(network: nn.Module, adapters: Adapters, dtype: torch.dtype, *, branch_all: bool = False) -> LiveAdapters:
     """Apply adapters to a network whose linear layers are already quantized.
 
-    A layer's factors, of all adapters together, become one branch in `dtype` beside it; biases, norms, modulations,
-    convolutions and layers left unquantized are changed in place.
+    A layer's factors, of all adapters together, become one branch in `dtype`, added to its output; biases, norms,
+    modulations, convolutions and layers left unquantized are changed in place.
 
     Args:
-        beside_all: put branches beside unquantized linear layers as well instead of changing their weights.
+        branch_all: add branches to unquantized linear layers as well instead of changing their weights.
     Raises:
         CheckpointError: an adapter holds a full difference of a layer that cannot be changed; no branch expresses it.
     """
@@ -214,7 +215,7 @@ def attach(network: nn.Module, adapters: Adapters, dtype: torch.dtype, *, beside
         weight = owner._parameters.get(leaf)  # None where a quantized layer only computes one
         changes = [(a.source, a.changes[name], scale) for a, scale in adapters if name in a.changes]
         is_linear_weight = isinstance(owner, nn.Linear) and leaf == "weight"
-        gets_branch = is_linear_weight and (beside_all or _is_quantizers_own(owner))
+        gets_branch = is_linear_weight and (branch_all or _is_quantizers_own(owner))
         if weight is not None and _is_plain(weight) and not gets_branch:
             setattr(owner, leaf, nn.Parameter(merged(name, weight.data, adapters), requires_grad=weight.requires_grad))
             continue

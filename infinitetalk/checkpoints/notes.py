@@ -1,7 +1,7 @@
 """What was downloaded: the commit of each repository, and every file's size and checksum as the hub stated them.
 
-The note lies beside the files. A later download keeps to the commit that is noted, so that a model's files always come
-from one state of their repository; `checkpoints verify --checksums` compares with the sums.
+The note lies in the folder of the files. A later download keeps to the commit that is noted, so that a model's files
+always come from one state of their repository; `checkpoints verify --checksums` compares with the sums.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def fill_official(
 
 
 def read_official_map(path: str | Path) -> dict[str, dict[str, str]]:
-    """The JSON map beside a published quantized file.
+    """The JSON map that belongs to a published quantized file.
 
     Raises:
         CheckpointError: it is missing or not such a map.

@@ -49,7 +49,7 @@ def _bench_film(options: argparse.Namespace) -> None:
     seconds = number_of(options, "seconds")
     if not 0 < seconds <= 36_000:
         raise InputError(f"--seconds is {seconds:g}; give a length from 0.1 to 36000.")
-    load_preset(options.preset)  # a wrong name is told here and not by the measuring process
+    load_preset(options.preset)  # a wrong name is reported here and not by the measuring process
     result = bench(options.preset, seconds, compare=not options.skip_comparison)
     if options.json:
         print(json.dumps(result, indent=2))

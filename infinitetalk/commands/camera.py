@@ -35,7 +35,7 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--seconds", metavar="SECONDS", help="length (default: the film's, or 3)")
     parser.add_argument("--output", metavar="FILE", help="rendered film (default: NAME-camera.mp4 here)")
-    parser.add_argument("--path", metavar="FILE", help="the path, to edit (default: beside the film, .json)")
+    parser.add_argument("--path", metavar="FILE", help="the path, to edit (default: next to the film, .json)")
     parser.add_argument("--accept-cuts", action="store_true", help="follow a film across changes of shot")
     parser.add_argument("--checkpoints-dir", metavar="DIR", help="where a depth network may lie (in depth/)")
     return parser
@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
 def _camera_path(
     movement: str, given: Path, amount: float, seconds: float | None, options: argparse.Namespace
 ) -> tuple[CameraPath, list[str]]:
-    """The path that was asked for, and warnings."""
+    """The requested path, and warnings."""
     from ..vision.camera_path import load_path, preset_path
 
     if movement in MOVEMENTS:

@@ -15,11 +15,11 @@ from .arguments import CommandParser
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = CommandParser(prog="infinitetalk compare", description="Two films against each other: a film or a page.")
-    parser.add_argument("first", help="a job folder or a film; its sound is heard")
+    parser.add_argument("first", help="a job folder or a film; its sound is used")
     parser.add_argument("second", help="a job folder or a film")
     parser.add_argument("--output", type=Path, required=True, help="comparison.mp4, or comparison.html to share")
     parser.add_argument("--layout", choices=("side", "wipe"), default="side", help="of an mp4 (default: side by side)")
-    parser.add_argument("--labels", nargs=2, metavar=("A", "B"), help="names shown (default: of folders and files)")
+    parser.add_argument("--labels", nargs=2, metavar=("A", "B"), help="labels (default: of folders and files)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
 

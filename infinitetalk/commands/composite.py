@@ -52,8 +52,8 @@ def main(argv: Sequence[str]) -> None:
         point = person if isinstance(person, tuple) else _point_of(person, films, Path(options.source).name)
         _write(films, point, output, options)
     difference = float(np.mean(films.differences))
-    told = {"film": str(output), "frames": films.num_frames, "difference_before": round(difference, 3)}
-    print_result(told, _warnings(films, difference), options.json)
+    result = {"film": str(output), "frames": films.num_frames, "difference_before": round(difference, 3)}
+    print_result(result, _warnings(films, difference), options.json)
 
 
 class _Films:

@@ -77,20 +77,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _request_fields(options: argparse.Namespace) -> dict[str, Any]:
-    """What the measured films' requests hold beside the preset's settings."""
+    """What the measured films' requests hold besides the preset's settings."""
     from ..config.request import Camera, CameraControl, Head, Pose
 
     overrides = {name: getattr(options, name) for name in ("steps", "shift", "audio_guidance_scale")}
-    told = {name: value for name, value in overrides.items() if value is not None}
+    given = {name: value for name, value in overrides.items() if value is not None}
     if options.camera is not None and options.camera_control:
-        told["camera_control"] = CameraControl(options.camera, options.amount)
+        given["camera_control"] = CameraControl(options.camera, options.amount)
     elif options.camera is not None:
-        told["camera"] = Camera(options.camera, options.amount)
+        given["camera"] = Camera(options.camera, options.amount)
     if options.pose is not None:
-        told["pose"] = Pose(source=str(options.pose))
+        given["pose"] = Pose(source=str(options.pose))
     if options.head is not None:
-        told["head"] = Head(options.head)
-    return told
+        given["head"] = Head(options.head)
+    return given
 
 
 if __name__ == "__main__":

@@ -150,11 +150,12 @@ def parse_guide(flag: str, text: str, key: str) -> dict[str, Any]:
 
 def parse_strength_guide(flag: str, text: str) -> dict[str, Any]:
     """`3-7.5=0.5` as a table of a guide. Raises InputError."""
-    guide = parse_guide(flag, text, "steering")
+    guide = parse_guide(flag, text, "control_strength")
     try:
-        return guide | {"steering": float(guide["steering"])}
+        return guide | {"control_strength": float(guide["control_strength"])}
     except ValueError:
-        raise InputError(f"--{flag} gives the factor {guide['steering']!r}; give a number from 0 to 2.") from None
+        given = guide["control_strength"]
+        raise InputError(f"--{flag} gives the factor {given!r}; give a number from 0 to 2.") from None
 
 
 def _is_none(text: str) -> bool:

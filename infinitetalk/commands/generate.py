@@ -1,4 +1,4 @@
-"""`infinitetalk generate`: flags into one `GenerationRequest`, and the film that it asks for."""
+"""`infinitetalk generate`: flags into one `GenerationRequest`, and its film."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(request: GenerationRequest, options: argparse.Namespace) -> int:
         for warning in film.warnings:
             print(f"Note: {warning}", file=sys.stderr)
     job_dir = Path(options.job_dir) if options.job_dir else new_job_dir(Path("jobs"), request.source)
-    job_dir = Path(process_group().told(str(job_dir)))
+    job_dir = Path(process_group().broadcast(str(job_dir)))
     if options.later:
         print(prepare_job(request, job_dir).path)
         return 0

@@ -28,8 +28,8 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("film", help="a film or picture, or a recorded sequence (.npz)")
     parser.add_argument("--output", metavar="FILE", help="skeleton film (default: FILM-pose.mp4 here)")
-    parser.add_argument("--sequence", metavar="FILE", help="recorded sequence (default: beside the film, .npz)")
-    parser.add_argument("--person", metavar="N|X,Y", help="choose whom to read: number from the left, or a point")
+    parser.add_argument("--sequence", metavar="FILE", help="recorded sequence (default: next to the film, .npz)")
+    parser.add_argument("--person", metavar="N|X,Y", help="choose the person: number from the left, or a point")
     parser.add_argument("--fit-to", metavar="PICTURE", help="retarget the movement to the body of the person in it")
     parser.add_argument("--start", default="0", metavar="SECONDS", help="where in the film to begin (default: 0)")
     parser.add_argument("--seconds", metavar="SECONDS", help="length (default: to the end of the film)")
@@ -97,7 +97,7 @@ def _read(
 
     if _is_recorded(film):
         return load_pose(film), (), "recorded"
-    reading = read_pose(
+    extracted = read_pose(
         film,
         person=parse_choice(options.person),
         start_seconds=start,
@@ -106,7 +106,7 @@ def _read(
         weights_dir=options.checkpoints_dir,
         report=Meter("reading", options.json),
     )
-    return reading.sequence, reading.warnings, reading.reader
+    return extracted.sequence, extracted.warnings, extracted.reader
 
 
 def _write_skeletons(

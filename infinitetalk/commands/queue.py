@@ -65,14 +65,14 @@ def _list(queue: JobQueue, as_json: bool) -> None:
     for place, (waiting, path) in enumerate(zip(state.jobs, queue.jobs(), strict=True)):
         job = job_state(path)
         made = f"{job.num_made} of {job.num_chunks or '?'} chunks made{job.owner}"
-        told = waiting.failed or job.fault or (f"held, {made}" if waiting.held else made)
-        print(f"{place:4d}  {waiting.job}  {told}")
+        state = waiting.failed or job.fault or (f"held, {made}" if waiting.held else made)
+        print(f"{place:4d}  {waiting.job}  {state}")
 
 
 def _run(
     first: Callable[[], Path | None], done: Callable[[Path], bool], failed: Callable[[Path, str], None], as_json: bool
 ) -> int:
-    """Make what stands first until nothing does; a job that cannot be made is passed over and told at the end."""
+    """Make what stands first until nothing does; a job that cannot be made is passed over and named at the end."""
     from ..pipeline import resume
 
     code = 0

@@ -170,7 +170,7 @@ def _add_pose(group: TakesFlags) -> None:
     group.add_argument("--pose-start", metavar="SECONDS", help="where in that movement the film begins")
     group.add_argument("--pose-speed", metavar="NUMBER", help=f"speed of that movement, {SLOWEST:g} to {FASTEST:g}")
     group.add_argument("--pose-steps", metavar="FIRST-LAST", help="steps with control residuals, as shares: 0-0.7")
-    group.add_argument("--pose-person", metavar="N|X,Y", help="choose whom to follow: number from the left, or a point")
+    group.add_argument("--pose-person", metavar="N|X,Y", help="choose the person: number from the left, or a point")
     add_flag(
         group,
         "--control-strength-at",
@@ -274,79 +274,79 @@ def _in_folder(choice: Choice, folder: Path) -> Choice:
 
 
 def _number_fields(options: argparse.Namespace) -> dict[str, Any]:
-    told = {name: value for name in _NUMBERS if (value := number_of(options, name)) is not None}
-    if "steps" in told and told["steps"].is_integer():
-        told["steps"] = int(told["steps"])
-    return told
+    given = {name: value for name in _NUMBERS if (value := number_of(options, name)) is not None}
+    if "steps" in given and given["steps"].is_integer():
+        given["steps"] = int(given["steps"])
+    return given
 
 
 def _input_fields(options: argparse.Namespace) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if options.seed is not None:
-        told["seed"] = parse_seed(options.seed)
+        given["seed"] = parse_seed(options.seed)
     if options.audio is not None or options.audio2 is not None:
-        told["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
+        given["speakers"] = [{"audio": audio} for audio in (options.audio, options.audio2) if audio is not None]
     if options.lora is not None:
-        told["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
+        given["loras"] = [dataclasses.asdict(parse_lora(text)) for text in options.lora]
     if options.keyframe is not None:
-        told["keyframes"] = [dataclasses.asdict(parse_keyframe(text)) for text in options.keyframe]
+        given["keyframes"] = [dataclasses.asdict(parse_keyframe(text)) for text in options.keyframe]
     if options.cut is not None:
-        told["cuts"] = [] if options.cut == ["none"] else [parse_instant("cut", text) for text in options.cut]
-    return told
+        given["cuts"] = [] if options.cut == ["none"] else [parse_instant("cut", text) for text in options.cut]
+    return given
 
 
 def _camera_fields(data: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """The three ways to move the camera. What flags choose takes the place of what a project holds."""
-    told = {name: data.get(name) for name in _CAMERA_FIELDS}
+    given = {name: data.get(name) for name in _CAMERA_FIELDS}
     if options.camera is not None:
         choice = parse_camera(options.camera)
-        told = dict.fromkeys(_CAMERA_FIELDS) | {"sdedit" if isinstance(choice, SDEdit) else "camera": choice}
+        given = dict.fromkeys(_CAMERA_FIELDS) | {"sdedit" if isinstance(choice, SDEdit) else "camera": choice}
     if options.camera_control is not None:
-        path = told["camera"] or told["camera_control"]
-        told |= {"camera": None, "camera_control": parse_camera_control(options.camera_control, path)}
+        path = given["camera"] or given["camera_control"]
+        given |= {"camera": None, "camera_control": parse_camera_control(options.camera_control, path)}
     if options.sdedit is not None:
         choice = parse_sdedit(options.sdedit)
         if choice is not None and options.camera is None and options.camera_control is None:
-            told = dict.fromkeys(_CAMERA_FIELDS)
-        told |= {"sdedit": choice}
-    return told
+            given = dict.fromkeys(_CAMERA_FIELDS)
+        given |= {"sdedit": choice}
+    return given
 
 
 def _movement_fields(data: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if options.head is not None:
-        told["head"] = parse_head(options.head)
+        given["head"] = parse_head(options.head)
     if options.composite is not None:
-        told["composite"] = parse_composite(options.composite)
+        given["composite"] = parse_composite(options.composite)
     pose = parse_pose(options.pose) if options.pose is not None else from_table(Pose, data.get("pose"), "pose")
-    return told | {"pose": _over_pose(pose, options)}
+    return given | {"pose": _over_pose(pose, options)}
 
 
 def _over_pose(pose: Pose | None, options: argparse.Namespace) -> Pose | None:
-    """The pose with what the flags beside --pose say of it. Raises InputError."""
-    told: dict[str, Any] = {}
+    """The pose with the values of the other --pose flags. Raises InputError."""
+    given: dict[str, Any] = {}
     if options.pose_by is not None:
-        told["mode"] = options.pose_by
+        given["mode"] = options.pose_by
     for name, field in (("pose_start", "offset_seconds"), ("pose_speed", "speed")):
         if (value := number_of(options, name)) is not None:
-            told[field] = value
+            given[field] = value
     if options.pose_steps is not None:
-        told["first"], told["last"] = parse_steps("pose-steps", options.pose_steps)
+        given["first"], given["last"] = parse_steps("pose-steps", options.pose_steps)
     if options.pose_person is not None:
-        told["person"] = options.pose_person
-    if told and pose is None:
+        given["person"] = options.pose_person
+    if given and pose is None:
         raise InputError("A flag such as --pose-speed was given without a movement to change; add --pose.")
-    return dataclasses.replace(pose, **told) if told else pose
+    return dataclasses.replace(pose, **given) if given else pose
 
 
 def _span_fields(options: argparse.Namespace) -> dict[str, Any]:
     """What differs in single spans, and the placement that counts everywhere."""
-    told: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     guides = [parse_guide("prompt-at", text, "prompt") for text in options.prompt_at or ()]
     guides += [parse_strength_guide("control-strength-at", text) for text in options.control_strength_at or ()]
     for text in options.reference_placement or ():
         if "=" in text:
             guides.append(parse_guide("reference-placement", text, "reference_placement"))
         else:
-            told["reference_placement"] = text
-    return told | {"guides": guides} if guides else told
+            given["reference_placement"] = text
+    return given | {"guides": guides} if guides else given

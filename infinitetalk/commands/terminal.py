@@ -69,7 +69,7 @@ def checked_output(output: str | Path | None) -> Path | None:
 
 
 def deliver(film: Path, output: Path) -> None:
-    """Copy beside the target, then rename over it: the earlier file stays whole until the new one is."""
+    """Copy into the target's folder, then rename over it: the earlier file stays whole until the new one is."""
     temporary = output.with_name(f".{output.name}.partial")
     try:
         shutil.copyfile(film, temporary)
@@ -119,7 +119,7 @@ def free_name(path: Path) -> Path:
 
 
 def output_beside(given: str | None, otherwise: str, suffix: str, source: Path) -> Path:
-    """Where a result goes: as asked, or `otherwise` in the working directory under a name that is free.
+    """Where a result goes: as given, or `otherwise` in the working directory under a name that is free.
 
     Raises:
         OutputError: the name has another suffix, or is that of the source.

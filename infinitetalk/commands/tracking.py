@@ -25,7 +25,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("result", help="the film to judge")
     parser.add_argument("--pose", metavar="FILE", help="the recorded sequence that it was to follow (.npz)")
     parser.add_argument("--camera", metavar="FILE", help="the camera path that it was to follow (.json)")
-    parser.add_argument("--person", metavar="N|X,Y", help="choose whom to judge: number from the left, or a point")
+    parser.add_argument("--person", metavar="N|X,Y", help="choose the person: number from the left, or a point")
     return parser
 
 
@@ -43,10 +43,10 @@ def main(argv: Sequence[str]) -> None:
         for score in scores.values():
             print(score.sentence)
         return
-    told = {name: dataclasses.asdict(score) for name, score in scores.items()}
-    for score in told.values():
+    result = {name: dataclasses.asdict(score) for name, score in scores.items()}
+    for score in result.values():
         score["value"] = score["value"] if math.isfinite(score["value"]) else None
-    print(json.dumps(told, indent=2))
+    print(json.dumps(result, indent=2))
 
 
 def _pose_score(options: argparse.Namespace) -> TrackingScore:
@@ -57,12 +57,12 @@ def _pose_score(options: argparse.Namespace) -> TrackingScore:
     from ..vision.tracking import pose_tracking_score
 
     targets = load_pose(options.pose)
-    reading = read_pose(
+    extracted = read_pose(
         options.result, person=parse_choice(options.person), max_seconds=targets.seconds, accept_cuts=True,
         report=Meter("reading", options.json),
     )  # fmt: skip
-    frames = min(len(targets), len(reading.sequence))
-    return pose_tracking_score(retime(targets, frames), retime(reading.sequence, frames))
+    frames = min(len(targets), len(extracted.sequence))
+    return pose_tracking_score(retime(targets, frames), retime(extracted.sequence, frames))
 
 
 def _camera_score(options: argparse.Namespace) -> TrackingScore:

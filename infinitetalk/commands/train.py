@@ -15,7 +15,7 @@ from .arguments import CommandParser, add_flag
 
 if TYPE_CHECKING:
     from ..models.audio_encoder import SpeechEncoder
-    from ..training.audio_pretraining import HeardSpeech
+    from ..training.audio_pretraining import SpeechWindows
     from ..training.clips import ClipSet
     from ..training.latents import Features
     from ..training.phases import TransformerTraining
@@ -141,7 +141,7 @@ def _train_nano(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True)
 class _Stage:
-    """One stage as it was asked for. seconds: its time, None for its own default."""
+    """One stage with its options. seconds: its time, None for its own default."""
 
     name: str
     clips: ClipSet
@@ -163,7 +163,7 @@ class _Stage:
 
     @property
     def start_from(self) -> Path:
-        """The folder of the networks that the stage starts from: as asked, else what was trained before."""
+        """The folder of the networks that the stage starts from: as given, else what was trained before."""
         return self.arguments.start_from or _weights(self.out, "transformer").parent
 
     def vae(self) -> Any:
@@ -326,7 +326,7 @@ def _distill(stage: _Stage) -> dict[str, float]:
     if not 0 <= arguments.truth <= 1:
         raise InputError(f"--truth is {arguments.truth:g}; give a share from 0 to 1.")
     if arguments.start_from is None:
-        _weights(stage.out, "transformer")  # a lacking teacher is told before features are computed
+        _weights(stage.out, "transformer")  # a lacking teacher is reported before features are computed
     features = stage.features()
     teaching = Teaching(arguments.audio_guidance_scale, arguments.teacher_steps, truth=arguments.truth)
     settings = _transformer_settings(DISTILL_TRAINING, stage)
@@ -341,7 +341,7 @@ _RUN: dict[str, Callable[[_Stage], dict[str, float]]] = {
 
 
 def _changed(settings, **changes):
-    """Settings with those of the changes that were asked for."""
+    """Settings with those of the changes that were given."""
     return replace(settings, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -398,7 +398,7 @@ def _speech_encoder(out: Path) -> SpeechEncoder:
     return SpeechEncoder.from_pretrained(_weights(out, "audio_encoder")).eval()
 
 
-def _heard(arguments: argparse.Namespace) -> HeardSpeech | None:
+def _heard(arguments: argparse.Namespace) -> SpeechWindows | None:
     from ..training.audio_pretraining import hear_speech
 
     return None if arguments.speech is None else hear_speech(_speech(arguments), _speech_encoder(arguments.out))

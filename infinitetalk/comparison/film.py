@@ -31,10 +31,10 @@ def export_film(
 ) -> Path:
     """Write both films as one mp4, as long as both last.
 
-    The first one's sound is heard, or the second one's where the first has none.
+    The sound is the first one's, or the second one's where the first has none.
 
     Args:
-        report: told the share that is written, 0 to 1.
+        report: called with the share that is written, 0 to 1.
 
     Raises:
         InputError: they have no instant in common.
@@ -68,10 +68,10 @@ def export_film(
             return wipe(pictures[0], _within(pictures[1], widths[0], height), sweep(seconds))
 
         clip = VideoClip(frame, duration=duration)
-        heard, from_ = (left, starts[0]) if left.audio is not None else (right, starts[1])
-        if heard.audio is not None:
-            last = min(heard.audio.duration, begin - from_ + duration)  # a track may end a little before its pictures
-            clip = clip.with_audio(heard.audio.subclipped(begin - from_, last))
+        sounding, from_ = (left, starts[0]) if left.audio is not None else (right, starts[1])
+        if sounding.audio is not None:
+            last = min(sounding.audio.duration, begin - from_ + duration)  # a track may end before its pictures
+            clip = clip.with_audio(sounding.audio.subclipped(begin - from_, last))
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             clip.write_videofile(

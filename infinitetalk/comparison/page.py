@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import writing_failed
 from .sides import Side, differences
 
-EMBED_BELOW_BYTES = 40_000_000  # both films together; larger ones are put beside the page
+EMBED_BELOW_BYTES = 40_000_000  # both films together; larger ones become files next to the page
 
 _STATIC = Path(__file__).resolve().parent / "static"
 
@@ -36,10 +36,10 @@ def export_page(first: Side, second: Side, output: Path) -> list[Path]:
                 data = base64.b64encode(side.film.read_bytes()).decode("ascii")
                 addresses.append(f"data:video/mp4;base64,{data}")
             else:
-                beside = output.with_name(f"{output.stem}-{name}{side.film.suffix}")
-                shutil.copyfile(side.film, beside)
-                files.append(beside)
-                addresses.append(beside.name)
+                copy = output.with_name(f"{output.stem}-{name}{side.film.suffix}")
+                shutil.copyfile(side.film, copy)
+                files.append(copy)
+                addresses.append(copy.name)
         partial = output.with_name(output.name + ".partial")
         partial.write_text(_page(sides, addresses), encoding="utf-8")
         os.replace(partial, output)
@@ -72,11 +72,11 @@ def differences_table(first: Side, second: Side) -> str:
 
 def _page(sides: Sequence[Side], addresses: Sequence[str]) -> str:
     title = " against ".join(escape(side.label) for side in sides)
-    shown = [
+    films = [
         {"url": address, "label": side.label, "start": side.start_seconds}
         for side, address in zip(sides, addresses, strict=True)
     ]
-    data = json.dumps(shown).replace("<", "\\u003c")  # a name must not end the script
+    data = json.dumps(films).replace("<", "\\u003c")  # a name must not end the script
     style = (_STATIC / "page.css").read_text(encoding="utf-8") + player_style()
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

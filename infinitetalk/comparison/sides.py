@@ -96,7 +96,7 @@ def _take(folder: Path) -> tuple[int, Path, dict[str, Any]] | None:
 def differences(first: Side, second: Side) -> list[tuple[str, str, str]]:
     """(name, value of the first, value of the second) of every choice that differs; empty where one is unknown.
 
-    Preset values count as chosen, so that two presets are told apart by what they set.
+    Preset values count as chosen, so that two presets differ by what they set.
     """
     if first.request is None or second.request is None:
         return []
@@ -106,7 +106,7 @@ def differences(first: Side, second: Side) -> list[tuple[str, str, str]]:
         (name, values[0].get(name, "-"), values[1].get(name, "-"))
         for name in names
         if (pair := {values[0].get(name, "-"), values[1].get(name, "-")}) != {"null", "-"} and len(pair) == 2
-    ]  # what one leaves out and the other has in several parts is told by the parts
+    ]  # what one leaves out and the other has in several parts differs in the parts
 
 
 def _choices(request: GenerationRequest) -> dict[str, Any]:

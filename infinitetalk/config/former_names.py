@@ -16,6 +16,7 @@ FORMER_NAMES = {
     "lock": "composite",
     "recipes": "overrides",  # of a chunk, in project.json
     "followed": "tracking",
+    "steering": "control_strength",
 }
 _FORMER_NAME_OF = {current: former for former, current in FORMER_NAMES.items()}
 

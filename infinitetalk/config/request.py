@@ -130,7 +130,8 @@ class Keyframe:
 class Guide:
     """What differs in the chunks whose middle lies in a span of the film; None leaves the film's own.
 
-    prompt: what happens there, where the model reads one. reference_placement: see `REFERENCE_PLACEMENTS`. steering:
+    prompt: what happens there, where the model reads one. reference_placement: see `REFERENCE_PLACEMENTS`.
+    control_strength:
     factor of the strengths of pose and camera networks. Of several guides, the last one counts.
     """
 
@@ -138,7 +139,7 @@ class Guide:
     stop_seconds: float
     prompt: str | None = None
     reference_placement: ReferencePlacement | None = None
-    steering: float | None = None
+    control_strength: float | None = None
 
     def __post_init__(self) -> None:
         number("The start of a guide", self.start_seconds, 0, 1e6)
@@ -151,8 +152,8 @@ class Guide:
             text("The prompt of a guide", self.prompt)
         if self.reference_placement is not None:
             choice("reference_placement", self.reference_placement, tuple(REFERENCE_PLACEMENTS))
-        if self.steering is not None:
-            number("The steering of a guide", self.steering, 0, MAX_CONTROL_STRENGTH)
+        if self.control_strength is not None:
+            number("The control strength of a guide", self.control_strength, 0, MAX_CONTROL_STRENGTH)
 
 
 _FORMER = ("detail_size",)  # written by earlier versions; of no effect

@@ -33,10 +33,10 @@ _LONGEST_QUOTE = 60  # characters of a wrong value repeated in a sentence
 
 def quoted(value: Any) -> str:
     try:
-        shown = repr(value)
+        text = repr(value)
     except ValueError:  # Python refuses to write out whole numbers of thousands of digits
         return "a number too long to print"
-    return shown if len(shown) <= _LONGEST_QUOTE else f"{shown[:_LONGEST_QUOTE]}..."
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
 
 
 def _within(value: Any, low: float, high: float) -> bool:
@@ -135,11 +135,11 @@ class Settings:
     Machine.
         device: cpu, cuda or mps. dtype: of weights and arithmetic. quantization: of the blocks' linear layers.
         offload: weights wait in main memory and come in as blocks or layers are reached. pinned_gb: of them, at most so
-        much in pinned memory, from which they come in beside the arithmetic. resident_gb: of them, so much stays.
-        keys: where each chunk's encoded condition waits. branches: of a step, side by side (shares work, and offloaded
-        weights come in once) or one after the other (needs less). encoders: text and image encoder stay, or visit the
-        device while they work. tile_vae: pictures are encoded and decoded in tiles. attention: backend. compile: each
-        block, once.
+        much in pinned memory, from which they are copied while the device computes. resident_gb: of them, so much
+        stays. keys: where each chunk's encoded condition waits. branches: of a step, side by side (shares work, and
+        offloaded weights come in once) or one after the other (needs less). encoders: text and image encoder stay, or
+        visit the device while they work. tile_vae: pictures are encoded and decoded in tiles. attention: backend.
+        compile: each block, once.
     """
 
     model: str

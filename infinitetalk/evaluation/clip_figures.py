@@ -1,4 +1,4 @@
-"""Figures over several held-out clips: what the films do, beside what the true renders of the same speech do."""
+"""Figures over several held-out clips: what the films do, next to what the true renders of the same speech do."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from .blinks import Blinks, measure_blinks
+from .face_measures import FaceMeasures
 from .films import Film
 from .frechet import Frechet, measure_frechet
 from .identity import FaceEmbedder, IdentityScale, distances
 from .lipsync import LipSync, closed_lips, measure_lip_sync
 from .picture_error import psnr, ssim
-from .reading import Reading
 from .report import Figure, at_least, at_most
 from .statistics import Estimate, estimate, estimate_share
 from .sync_net import SyncNet, SyncScore, embed_film, sync_score
@@ -28,7 +28,7 @@ _EMBEDDED_FRAMES = 10  # of each film, by dlib
 
 @dataclass(frozen=True)
 class Measured:
-    """One film beside its clip; fields with `true_` are the clip's own."""
+    """One film and its clip; fields with `true_` are the clip's own."""
 
     sync: LipSync
     true_sync: LipSync
@@ -57,7 +57,7 @@ class Measured:
 
 
 def measure_clip(
-    film: Film, clip: HeldOutClip, own: Reading, true: Reading, others: list[HeldOutClip], net: SyncNet
+    film: Film, clip: HeldOutClip, own: FaceMeasures, true: FaceMeasures, others: list[HeldOutClip], net: SyncNet
 ) -> Measured:
     """Every figure of one film. `others`: clips with other speech, for what chance would give."""
     other_jaws = [other.jaw for other in others]
@@ -230,13 +230,13 @@ def identity_figures(
 
 
 def frechet_figures(
-    net: SyncNet, embedder: FaceEmbedder, films: list[Film], clips: list[HeldOutClip], own: list[Reading],
-    true: list[Reading],
+    net: SyncNet, embedder: FaceEmbedder, films: list[Film], clips: list[HeldOutClip], own: list[FaceMeasures],
+    true: list[FaceMeasures],
 ) -> list[Figure]:  # fmt: skip
     """Fréchet distances on three named sets of features."""
 
-    def lips(readings: list[Reading]) -> list[np.ndarray]:
-        crops = [reading.crops for reading in readings if reading.crops is not None]
+    def lips(faces: list[FaceMeasures]) -> list[np.ndarray]:
+        crops = [face.crops for face in faces if face.crops is not None]
         return [embed_film(net, one, None)[0].numpy() for one in crops]
 
     sets = {
@@ -248,8 +248,8 @@ def frechet_figures(
         ),
         "motion": (
             "spread and speed of lips, eyes and head in seconds of landmarks",
-            [reading.motion_windows() for reading in own],
-            [reading.motion_windows() for reading in true],
+            [measures.motion_windows() for measures in own],
+            [measures.motion_windows() for measures in true],
         ),
     }
     figures = []

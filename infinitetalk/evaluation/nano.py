@@ -17,11 +17,11 @@ import numpy as np
 
 from ..models.specs import get_spec
 from .clip_figures import clip_figures, clip_row, frechet_figures, identity_figures, measure_clip
+from .face_measures import read_pictures
 from .films import Film, Studio
 from .identity import FaceEmbedder, IdentityScale, identity_scale
 from .minute import long_speech, minute_figures
-from .progress import Clock, Tell
-from .reading import read_pictures
+from .progress import Clock, OnProgress
 from .real import Photo, Recording, can_align, photos, recordings
 from .real_figures import RealFilm, real_figures, real_film
 from .report import Figure, Report, at_least, at_most
@@ -56,13 +56,13 @@ class EvaluationSettings:
     request: dict[str, Any] = field(default_factory=dict)
 
 
-def evaluate_nano(settings: EvaluationSettings, tell: Tell | None = None) -> Report:
-    """Make the films, measure them, write report and sheets; `tell(line)` hears about the progress.
+def evaluate_nano(settings: EvaluationSettings, on_progress: OnProgress | None = None) -> Report:
+    """Make the films, measure them, write report and sheets; `on_progress(line)` is called with every line of progress.
 
     Raises:
         InputError: no clips, no photographs in the folder given, or packages for measuring are not installed.
     """
-    bench = _Bench(settings, tell)
+    bench = _Bench(settings, on_progress)
     report = Report(about=_about(settings, bench.clips))
     drawn, scale = _measure_clips(bench, report)
     if settings.minute_seconds > 0:
@@ -80,7 +80,7 @@ def evaluate_nano(settings: EvaluationSettings, tell: Tell | None = None) -> Rep
 class _Bench:
     """What every part of the measurement uses: clips, photographs, recordings, networks, films' maker, clock."""
 
-    def __init__(self, settings: EvaluationSettings, tell: Tell | None) -> None:
+    def __init__(self, settings: EvaluationSettings, on_progress: OnProgress | None) -> None:
         self.settings = settings
         self.clips = [framed(clip) for clip in held_out_clips(settings.data, settings.clips)]
         self.photos = photos(settings.photos) if settings.real else []
@@ -88,7 +88,7 @@ class _Bench:
         self.embedder, self.net = FaceEmbedder().load(), load_sync_net()
         keep = None if settings.out is None else settings.out / "films"
         self.studio = Studio(settings.preset, settings.seed, keep, **settings.request)
-        self.clock = Clock(_plan(settings, self.clips, len(self.photos), len(self.recordings)), tell)
+        self.clock = Clock(_plan(settings, self.clips, len(self.photos), len(self.recordings)), on_progress)
 
 
 def _plan(
@@ -107,7 +107,7 @@ def _plan(
 
 
 def _measure_clips(bench: _Bench, report: Report) -> tuple[list[Path], IdentityScale]:
-    """Every clip's speech said by its own portrait, beside the true renders."""
+    """Every clip's speech said by its own portrait, and the true renders."""
     clips, out = bench.clips, bench.settings.out
     films, own, true = [], [], []
     for number, clip in enumerate(clips):
@@ -202,7 +202,7 @@ def _about(settings: EvaluationSettings, clips: list[HeldOutClip]) -> dict:
 
 def _notes(settings: EvaluationSettings, num_photos: int, num_recordings: int) -> list[str]:
     notes = [
-        "Intervals are 95 % bootstrap intervals over clips unless another unit stands beside them; one minute of film "
+        "Intervals are 95 % bootstrap intervals over clips unless another unit is given; one minute of film "
         "is one sample of a film, whatever its frames say.",
         "Openness and eyes: mediapipe's refined face mesh, frame by frame. Identity: dlib's face embedding; similarity "
         "(D - d) / (D - S) with D between different held-out people and S between halves of one true clip.",
@@ -216,6 +216,6 @@ def _notes(settings: EvaluationSettings, num_photos: int, num_recordings: int) -
     if settings.real and num_recordings:
         notes.append(
             "Real speech has no true jaw: the curve follows from its text, espeak-ng's phoneme times and dynamic time "
-            "warping; how well that agrees with the truth where it is known is given beside it."
+            "warping; how well that agrees with the truth where it is known is given with it."
         )
     return notes

@@ -6,15 +6,15 @@ import sys
 import time
 from collections.abc import Callable
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 class Clock:
     """Counts planned work. `planned` are expected seconds of each step on two cores; real ones correct them."""
 
-    def __init__(self, planned: list[tuple[str, float]], tell: Tell | None = None) -> None:
+    def __init__(self, planned: list[tuple[str, float]], on_progress: OnProgress | None = None) -> None:
         self._planned = planned
-        self._tell = tell or _to_stderr
+        self._on_progress = on_progress or _to_stderr
         self._done = 0
         self._started = time.monotonic()
 
@@ -27,7 +27,7 @@ class Clock:
         # The first guess is trusted like 20 seconds of experience.
         pace = (elapsed + 20) / (past + 20)
         self._done += 1
-        self._tell(f"[{self._done}/{len(self._planned)}] {name}, about {left * pace:.0f} s left")
+        self._on_progress(f"[{self._done}/{len(self._planned)}] {name}, about {left * pace:.0f} s left")
 
     @property
     def elapsed(self) -> float:

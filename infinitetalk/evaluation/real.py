@@ -6,7 +6,7 @@ film. Two figures are possible and both are given:
     speech with a known jaw   the photograph says held-out synthetic speech, whose jaw curve is exact
     real speech               the jaw curve follows from the recording's text: espeak-ng says it too, tells when it says
                               which phoneme, and is laid over the recording in time. How well that works is measured
-                              where the truth is known, on flite's voice saying the same text, and stated beside it
+                              where the truth is known, on flite's voice saying the same text, and stated with it
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .blinks import blink_instants
+from .face_measures import FaceMeasures, read_pictures
 from .films import Film, Studio
 from .identity import FaceEmbedder, distances
 from .lipsync import lagged_correlation
-from .reading import Reading, read_pictures
 from .real import Photo, Recording, aligned_jaw, spoken_truth
 from .report import Figure, at_least
 from .statistics import estimate
@@ -25,7 +25,7 @@ class RealFilm:
     """A film of a photograph (None: of a held-out render) saying a recording (None: a held-out clip's speech)."""
 
     film: Film
-    reading: Reading
+    measures: FaceMeasures
     picture: np.ndarray
     photo: Photo | None
     recording: Recording | None
@@ -59,8 +59,8 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
     guessed = {recording.name: aligned_jaw(samples, recording.text) for recording, samples in spoken}
     photographed = [one for one in films if one.photo is not None]
 
-    def best(reading: Reading, jaw: np.ndarray) -> float:
-        return max(lagged_correlation(reading.openness, jaw).values())
+    def best(measures: FaceMeasures, jaw: np.ndarray) -> float:
+        return max(lagged_correlation(measures.openness, jaw).values())
 
     figures = []
     if known:
@@ -69,7 +69,7 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
                 "jaw_photo",
                 GROUP,
                 "jaw correlation from a real photograph (held-out synthetic speech, true jaw)",
-                estimate([best(one.reading, one.clip.jaw) for one in known]),
+                estimate([best(one.measures, one.clip.jaw) for one in known]),
                 over="over films",
                 aim=at_least(0.6),
             )  # fmt: skip
@@ -79,7 +79,7 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
                 "jaw_photo_other",
                 GROUP,
                 "the same with other speech",
-                estimate([best(one.reading, _other(clips, one.clip).jaw) for one in known]),
+                estimate([best(one.measures, _other(clips, one.clip).jaw) for one in known]),
                 over="over films",
             )  # fmt: skip
         )
@@ -91,7 +91,7 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
              [one for one in films if one.recording and one.photo]),
         ):  # fmt: skip
             if chosen:
-                values = [best(one.reading, guessed[one.recording.name]) for one in chosen]
+                values = [best(one.measures, guessed[one.recording.name]) for one in chosen]
                 figures.append(Figure(key, GROUP, label, estimate(values), over="over films"))
         texts = dict.fromkeys(recording.text for recording, _ in spoken)
         truths = [(text, truth) for text in texts if (truth := spoken_truth(text)) is not None]
@@ -112,27 +112,28 @@ def real_figures(films: list[RealFilm], clips: list[HeldOutClip], net: SyncNet, 
 
 def _photo_figures(films: list[RealFilm], net: SyncNet, embedder: FaceEmbedder) -> list[Figure]:
     scores = [
-        sync_score(net, one.reading.crops, one.film.samples).confidence if one.reading.crops is not None else np.nan
+        sync_score(net, one.measures.crops, one.film.samples).confidence if one.measures.crops is not None else np.nan
         for one in films
     ]
     gaps, minutes = [], []
     for one in films:
         own, portrait = embedder.embed_some(one.film.frames, 8), embedder.embed(one.picture)
         gaps.append(distances(own, portrait[None]).mean() if portrait is not None and len(own) else np.nan)
-        minutes.append(len(blink_instants(one.reading.eyes)) / one.film.seconds * 60)
+        minutes.append(len(blink_instants(one.measures.eyes)) / one.film.seconds * 60)
 
     def figure(key: str, label: str, values: list[float]) -> Figure:
         return Figure(key, GROUP, label, estimate(values), over="over films")
 
-    spreads = [float(np.nanstd(one.reading.openness)) for one in films]
+    spreads = [float(np.nanstd(one.measures.openness)) for one in films]
     return [
         figure("spread_photo", "photographs: spread of openness, mouth widths", spreads),
         figure("sync_photo", "photographs: studio sync confidence (trained on renders)", scores),
         figure("dlib_photo", "photographs: dlib distance to the photograph (same person below 0.6)", gaps),
         figure("blinks_photo", "photographs: blinks per minute", minutes),
-        figure("turn_photo", "photographs: spread of the head's turning, degrees", [one.reading.turn for one in films]),
+        figure("turn_photo", "photographs: spread of the head's turning, degrees",
+               [one.measures.turn for one in films]),
         figure("faces_photo", "photographs: frames in which a face is found",
-               [float(np.isfinite(one.reading.openness).mean()) for one in films]),
+               [float(np.isfinite(one.measures.openness).mean()) for one in films]),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Figures as a table, as Markdown and as JSON, each with its uncertainty and what the project asks of it."""
+"""Figures as a table, as Markdown and as JSON, each with its uncertainty and its target."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """aim | must | missed, or "" where nothing is asked or the value is unknown."""
+        """aim | must | missed, or "" where there is no target or the value is unknown."""
         value = self.estimate.value
         if (self.must is None and self.aim is None) or math.isnan(value):
             return ""

@@ -1,4 +1,4 @@
-"""Can the joint between two chunks be seen? The step across it against the steps inside chunks."""
+"""Is the seam between two chunks visible? The step across it against the steps inside chunks."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ import numpy as np
 from ..media.contact_sheet import contact_sheet
 from .blinks import LID_CLOSED
 from .clip_figures import fitted
+from .face_measures import FaceMeasures
 from .films import Film
 from .landmarks import EYES
 from .lipsync import runs
 from .minute import chunk_spans
-from .reading import Reading
 from .real_figures import RealFilm
 from .seams import border_frames
 from .sync_net import lip_boxes
@@ -27,7 +27,7 @@ _APART = 6  # frames between two chosen closures
 
 
 def phoneme_instants(clip: HeldOutClip, closures: int = 3) -> list[tuple[str, int]]:
-    """Names and frames of telling instants: some lip closures, then the strongest moment of each other shape."""
+    """Names and frames of instants worth a look: some lip closures, then the strongest moment of each other shape."""
     middles = [(start + stop - 1) // 2 for start, stop in runs(clip.closures) if stop > start]
     chosen = middles[:: max(1, len(middles) // closures)][:closures]
     instants = [("p b m", frame) for frame in chosen]
@@ -38,17 +38,17 @@ def phoneme_instants(clip: HeldOutClip, closures: int = 3) -> list[tuple[str, in
     return instants
 
 
-def phoneme_sheet(films: list[Film], clips: list[HeldOutClip], true: list[Reading], folder: Path) -> list[Path]:
+def phoneme_sheet(films: list[Film], clips: list[HeldOutClip], true: list[FaceMeasures], folder: Path) -> list[Path]:
     """Whole faces and close mouths at the instants of phonemes: true renders above, generated below."""
     faces, mouths, labels = [], [], []
-    for film, clip, reading in zip(films, clips, true, strict=True):
+    for film, clip, measures in zip(films, clips, true, strict=True):
         instants = phoneme_instants(clip)
         truth = fitted(clip.video, film.frames)
         scale = truth.shape[1] / clip.video.shape[1]
         for who, frames in (("true", truth), ("nano", film.frames)):
             for name, frame in instants:
                 faces.append(frames[frame])
-                mouths.append(_close(frames[frame], _square(reading, scale)))
+                mouths.append(_close(frames[frame], _square(measures, scale)))
                 labels.append(f"{who}: {name}, {frame / 25:.2f} s")
             for _ in range(len(instants), 3 + len(INSTANTS)):
                 faces.append(np.zeros_like(truth[0]))
@@ -61,9 +61,9 @@ def phoneme_sheet(films: list[Film], clips: list[HeldOutClip], true: list[Readin
     ]
 
 
-def _square(reading: Reading, scale: float) -> tuple[int, int, int]:
+def _square(measures: FaceMeasures, scale: float) -> tuple[int, int, int]:
     """Row, column and side of the square around the mouth, the same for a whole clip."""
-    boxes = lip_boxes(reading.points) * scale
+    boxes = lip_boxes(measures.points) * scale
     top, left, bottom, right = np.nanmedian(boxes, axis=0)
     side = int(2.2 * (right - left))
     return int((top + bottom) / 2 - side / 2), int((left + right) / 2 - side / 2), side
@@ -77,17 +77,17 @@ def _close(frame: np.ndarray, square: tuple[int, int, int]) -> np.ndarray:
     return cv2.resize(frame[rows][:, columns], (TILE, TILE), interpolation=cv2.INTER_CUBIC)
 
 
-def blink_sheet(films: list[Film], clips: list[HeldOutClip], true: list[Reading], folder: Path) -> list[Path]:
+def blink_sheet(films: list[Film], clips: list[HeldOutClip], true: list[FaceMeasures], folder: Path) -> list[Path]:
     """The eyes from before to after a true blink, true renders above, generated below; none if the truth has none."""
     tiles, labels = [], []
-    for film, clip, reading in zip(films, clips, true, strict=True):
+    for film, clip, measures in zip(films, clips, true, strict=True):
         blinks = [] if clip.lids is None else runs(clip.lids > LID_CLOSED)
         if not blinks:
             continue
         middle = (blinks[0][0] + blinks[0][1] - 1) // 2
         truth = fitted(clip.video, film.frames)
         scale = truth.shape[1] / clip.video.shape[1]
-        eyes = np.nanmedian(reading.points, axis=0)[[index for eye in EYES for index in eye], :2] * scale
+        eyes = np.nanmedian(measures.points, axis=0)[[index for eye in EYES for index in eye], :2] * scale
         (left, _), (right, _) = eyes.min(axis=0), eyes.max(axis=0)
         side = int(1.5 * (right - left))
         square = int(eyes[:, 1].mean() - side / 2), int((left + right) / 2 - side / 2), side
@@ -128,7 +128,7 @@ def real_sheet(films: list[RealFilm], folder: Path, columns: int = 8) -> list[Pa
     """From the most closed to the widest generated mouth, one row per film."""
     tiles, labels = [], []
     for one in films:
-        openness = np.nan_to_num(one.reading.openness, nan=0.0)
+        openness = np.nan_to_num(one.measures.openness, nan=0.0)
         order = np.argsort(openness, kind="stable")
         for column, frame in enumerate(order[np.linspace(0, len(order) - 1, columns).astype(int)]):
             tiles.append(one.film.frames[frame])

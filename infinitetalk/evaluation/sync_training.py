@@ -143,7 +143,7 @@ def _draw(
 
 
 def _loss(net: SyncNet, batch: list[tuple[Tensor, Tensor, Tensor]], near: int) -> Tensor:
-    """Cross entropy of telling a window's sound from the clip's other sounds, and the other way round."""
+    """Cross entropy of picking a window's sound among the clip's other sounds, and the other way round."""
     mouth = net.embed_mouth(torch.cat([item[0] for item in batch]))
     sound = net.embed_sound(torch.cat([item[1] for item in batch]))
     losses, start = [], 0

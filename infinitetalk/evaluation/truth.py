@@ -13,7 +13,7 @@ from ..media.faces import centre_square, cut, face_square, find_faces
 
 SAMPLES_PER_FRAME = 640
 MOVING_CAMERA = 2  # of the array `motion`
-_PRESSED = 0.25  # of the shape "press", where a folder of format 1 tells no closures
+_PRESSED = 0.25  # of the shape "press", where a folder of format 1 has no closures
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class HeldOutClip:
     """F frames at 25 a second.
 
     video: [F,S,S,3] uint8. audio: [640 F] at 16 kHz. jaw: [F], 0 shut to 1 wide. shapes: name to [F].
-    closures: bool [F], lips shut for p, b or m. lids: [F], 0 open to 1 shut; None in folders that do not tell.
+    closures: bool [F], lips shut for p, b or m. lids: [F], 0 open to 1 shut; None in folders without them.
     number: of the clip in its folder. head: of the person. voice, language: by name.
     source: the whole portrait [S,S,3] that films are made from, where `video` is cut as films are.
     """
@@ -57,7 +57,7 @@ class HeldOutClip:
 def held_out_clips(folder: Path, most: int) -> list[HeldOutClip]:
     """Up to `most` finished clips of `folder/heldout`, as many voices and heads among them as there are; copied.
 
-    Clips whose camera moves are left out: a still portrait and sound do not tell where a camera goes.
+    Clips whose camera moves are left out: a still portrait and sound do not say where a camera goes.
 
     Raises:
         InputError: if there are none.

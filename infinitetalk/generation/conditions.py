@@ -67,13 +67,13 @@ def branch_conditions(
     silence = torch.zeros_like(audio[:1])
     conditions: dict[Branch, Condition] = {}
     for branch in branches:
-        heard = branch in ("cond", "drop_text")
+        with_audio = branch in ("cond", "drop_text")
         condition = models.transformer.encode_condition(
             text=positive if branch in ("cond", "drop_audio") else negative,
             image=image,
-            audio=audio if heard else silence,
+            audio=audio if with_audio else silence,
             reference=y if residuals is None else residuals.y(branch, y),
-            speaker_masks=speaker_masks if len(audio) == 2 and heard else None,
+            speaker_masks=speaker_masks if len(audio) == 2 and with_audio else None,
             reuse=tuple(conditions.values()),  # branches share what is equal
             keep_keys=keys != "recompute",
             keys_device="cpu" if keys == "host" else None,

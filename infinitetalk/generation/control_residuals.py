@@ -56,12 +56,12 @@ def control_residuals(
     device, dtype = models.device, models.dtype
     if inputs.camera is not None and inputs.camera_strength:
         assert models.camera is not None, "the request has a camera control whose network is not loaded"
-        camera_network, seen = models.camera, inputs.camera
-        rendering = space.normalise(_latents(models, _film(seen.render)).to(y)).to(device, dtype)
+        camera_network, camera = models.camera, inputs.camera
+        rendering = space.normalise(_latents(models, _film(camera.render)).to(y)).to(device, dtype)
         mask = y[:, :NUM_MASK_CHANNELS].to(device, dtype)
-        height, width = seen.holes.shape[1:]
-        rays = torch.from_numpy(ray_embedding(seen.intrinsic, seen.w2c, height, width))[None].to(device, dtype)
-        holes = torch.from_numpy(seen.holes.astype(np.float32))[None, None].to(device, dtype)
+        height, width = camera.holes.shape[1:]
+        rays = torch.from_numpy(ray_embedding(camera.intrinsic, camera.w2c, height, width))[None].to(device, dtype)
+        holes = torch.from_numpy(camera.holes.astype(np.float32))[None, None].to(device, dtype)
         ray_tokens = camera_network.ray_tokens(holes, rays)
         del rays, holes
 

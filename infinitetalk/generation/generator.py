@@ -109,8 +109,7 @@ def chunk_noise(seed: int, chunk: int, take: int, shape: tuple[int, ...]) -> Ten
 def chunk_times(settings: Settings, denoising_strength: float = 1.0) -> Tensor:
     """The times of one chunk's run, [steps + 1]; fewer steps where it starts from pictures (SDEdit)."""
     times = timesteps(settings.steps, settings.shift)
-    kept = round(1 - denoising_strength, 9)
-    return timesteps_from(times, kept) if kept else times
+    return timesteps_from(times, denoising_strength)
 
 
 def num_evaluations(settings: Settings, denoising_strength: float = 1.0) -> int:

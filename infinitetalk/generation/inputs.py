@@ -24,7 +24,7 @@ from .generator import ChunkInputs, chunk_noise
 from .job import ChunkJob
 from .reference import ReferencePicture
 
-# What the published command line asks the network to avoid is nothing but quality words, in these terms.
+# The published command line's negative prompt is nothing but quality words, in these terms.
 DEFAULT_NEGATIVE_PROMPT = (
     "bright tones, overexposed, static, blurred details, subtitles, style, works, paintings, images, static, overall "
     "gray, worst quality, low quality, JPEG compression residue, ugly, incomplete, extra fingers, poorly drawn hands, "

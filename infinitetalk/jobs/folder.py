@@ -6,7 +6,8 @@
     output.mp4
     name.txt                what the user calls the film, where that was said
 
-A take is written beside its place and renamed when it is complete and on disk, so a folder `take-NN` is always whole.
+A take is written under a temporary name and renamed when it is complete and on disk, so a folder `take-NN` is always
+whole.
 """
 
 from __future__ import annotations

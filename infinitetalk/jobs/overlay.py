@@ -151,8 +151,8 @@ def with_grid(picture: np.ndarray, w2c: np.ndarray) -> np.ndarray:
         for step in steps:
             points = np.ones((len(along), 4))
             points[:, across], points[:, 1 - across] = step, along
-            seen = points @ w2c.T
-            pixels = seen[:, :3] @ matrix.T
+            in_camera = points @ w2c.T
+            pixels = in_camera[:, :3] @ matrix.T
             pixels = pixels[:, :2] / np.maximum(pixels[:, 2:], _DEAREST)
             lines = [np.rint(8 * pixels).clip(-(2**20), 2**20).astype(np.int32)[:, None]]
             for colour, thick in ((_SHADOW, 2), (_LINE, 1)):

@@ -6,8 +6,9 @@
         for event in resume(job): ...
         queue.remove(job)
 
-The order stands in `queue.json` beside the jobs, written whole or not at all; several processes may edit it, each for
-an instant under a lock. A job that was running when the power went is still the first, and `resume` continues it.
+The order stands in `queue.json` in the folder of the jobs, written whole or not at all; several processes may edit it,
+each for an instant under a lock. A job that was running when the power went is still the first, and `resume` continues
+it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Other takes of single chunks: how each differs from the film's own settings, which is chosen, where the film goes on.
 
-project.json holds, beside the request, for every chunk that has more than one take
+project.json holds, next to the request, for every chunk that has more than one take
 
     "takes": {"3": {"chosen": 1, "overrides": [{"seed": 11, "join": "blend"}, ...]}}
 

@@ -65,7 +65,7 @@ class TakeStore:
         return KeptTake(context, self._event(job.chunk, record["seconds"], tracking))
 
     def write(self, job: ChunkJob, made: FinishedChunk, report: Callable[[ChunkFinished], None]) -> None:
-        """Encode and write the chunk's new frames, its context and its record, then tell `report`.
+        """Encode and write the chunk's new frames, its context and its record, then call `report`.
 
         Raises:
             OutputError: if it cannot be written; no part of the take is left.

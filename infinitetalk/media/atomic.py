@@ -33,7 +33,7 @@ def check_output(path: str | os.PathLike) -> Path:
 
 @contextmanager
 def atomic_output(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary file beside `path`, given its name once the block has ended well; removed otherwise.
+    """A temporary file in the folder of `path`, given its name once the block has ended well; removed otherwise.
 
     The content is on the disk (fsync) before it gets the name, so a crash leaves the earlier file or the new one.
 

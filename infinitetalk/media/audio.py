@@ -153,7 +153,7 @@ def mix_to_stereo(block: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
 
 
 def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None = None) -> np.ndarray:
-    """The whole sound as the speech encoder hears it: 16 kHz, mono, as long as the original.
+    """The whole sound as the speech encoder takes it: 16 kHz, mono, as long as the original.
 
     Memory does not grow with length: beyond a minute the samples lie in an unnamed temporary file in `workdir` (the
     system's temporary folder if None) and the result is a read-only memory map.
@@ -236,7 +236,7 @@ def measure_level(signal: np.ndarray, rate: int = SPEECH_RATE) -> SoundLevel:
 
 
 def is_silent(signal: np.ndarray, rate: int = SPEECH_RATE) -> bool:
-    """Whether nobody could be heard speaking in float32 [samples]."""
+    """Whether there is no audible speech in float32 [samples]."""
     return measure_level(signal, rate).loudest_dbfs < SILENCE_DBFS
 
 

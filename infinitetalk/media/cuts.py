@@ -39,8 +39,8 @@ def find_cuts(
 
     Args:
         until_seconds: look no further.
-        report: told the share that is done, 0 to 1, about once a second of film.
-        should_stop: asked as often; what was found so far is returned.
+        report: called with the share that is done, 0 to 1, about once a second of film.
+        should_stop: called as often; what was found so far is returned.
 
     Raises:
         MediaError: if the film is damaged.
@@ -50,7 +50,7 @@ def find_cuts(
     before: np.ndarray | None = None
     with VideoSource(path, max_side=_SIDE_PIXELS) as source:
         stop = min(source.duration_seconds, until_seconds or source.duration_seconds)
-        told = 0.0
+        reported = 0.0
         for seconds, frame in source.own_frames():
             if seconds >= stop:
                 break
@@ -58,8 +58,8 @@ def find_cuts(
             if before is not None:
                 _judge(around, (seconds, change(before, colors)), cuts)
             before = colors
-            if seconds - told >= 1.0:
-                told = seconds
+            if seconds - reported >= 1.0:
+                reported = seconds
                 if report is not None:
                     report(min(1.0, seconds / stop))
                 if should_stop is not None and should_stop():

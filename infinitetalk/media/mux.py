@@ -71,18 +71,18 @@ def mux_film(
             parameters = template.codec_context.extradata
             written = 0
             blocks = _sound_blocks(soundtrack)
-            heard = 0
+            sounded = 0
             for packet in _packets(segments, num_frames, parameters, rate):
                 packet.stream = video
                 container.mux_one(packet)
                 written += 1
                 # Picture and sound go in step, so that neither is kept in memory to wait for the other.
-                while heard * rate < written * soundtrack.rate:
+                while sounded * rate < written * soundtrack.rate:
                     if (block := next(blocks, None)) is None:
                         break
-                    heard += _encode(container, audio, block, heard)
+                    sounded += _encode(container, audio, block, sounded)
             for block in blocks:
-                heard += _encode(container, audio, block, heard)
+                sounded += _encode(container, audio, block, sounded)
             container.mux(audio.encode(None))
             if written < num_frames:
                 raise OutputError(

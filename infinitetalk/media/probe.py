@@ -1,4 +1,4 @@
-"""What a file is, before anything is decoded, and one clear sentence when it is not what was asked for."""
+"""What a file is, before anything is decoded, and one clear sentence when it is not what was expected."""
 
 from __future__ import annotations
 

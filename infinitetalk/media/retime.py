@@ -33,15 +33,15 @@ def retimed(segments: Sequence[str | os.PathLike], rate: Fraction, num_frames: i
     Pictures are repeated or left out, never mixed. One is held in memory.
     """
     pictures = _pictures(segments)
-    shown, position = next(pictures), 0
+    picture, position = next(pictures), 0
     for index in range(num_frames):
         wanted = int(index * FRAMES_PER_SECOND / rate)
         while position < wanted:
             following = next(pictures, None)
             if following is None:
                 break
-            shown, position = following, position + 1
-        yield shown
+            picture, position = following, position + 1
+        yield picture
 
 
 def _pictures(segments: Sequence[str | os.PathLike]) -> Iterator[av.VideoFrame]:

@@ -23,7 +23,7 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}  # by number of channels; others ar
 
 
 def frame_to_sample(frame: int, rate: int) -> int:
-    """The sample at which a frame begins, the same wherever it is asked, so that stretches join without a gap."""
+    """The sample at which a frame begins, the same for every caller, so that stretches join without a gap."""
     return round(Fraction(frame * rate, FRAMES_PER_SECOND))
 
 
@@ -64,7 +64,7 @@ class Soundtrack:
             sounds: one path or several.
             duration_seconds: of the film; sound beyond it is cut, silence fills what is missing.
             start_seconds: when each sound begins in the film; None: all at 0.
-            background_track: what is heard under them, from the beginning.
+            background_track: the sound under them, from the beginning.
 
         Raises:
             MediaError: if one of them is no sound or is damaged.

@@ -179,7 +179,7 @@ class VideoSource(_ContextManaged):
         self._stream.thread_count = DECODER_THREADS
         self._frames = self._container.decode(self._stream)
         self._last_seconds = -math.inf
-        self._shown = self._decode_one()
+        self._frame = self._decode_one()
         assert self._shown is not None, "probe decoded a frame of this file"
         # A player's 0 is the first thing to be seen or heard; a sound that starts earlier than the picture counts.
         start = self._container.start_time
@@ -196,13 +196,13 @@ class VideoSource(_ContextManaged):
             self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
             self._frames = self._container.decode(self._stream)
             self._last_seconds = -math.inf
-            shown = self._decode_one()
+            frame = self._decode_one()
         except av.error.FFmpegError:
-            shown = None  # no index, as in raw streams
-        if shown is None or self._time(shown) > target:
+            frame = None  # no index, as in raw streams
+        if frame is None or self._time(frame) > target:
             self._rewind()  # an index that points too late: from the beginning it is certainly right
             return
-        self._shown, self._next = shown, self._decode_one()
+        self._shown, self._next = frame, self._decode_one()
 
     def _decode_one(self) -> av.VideoFrame | None:
         try:

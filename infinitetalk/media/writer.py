@@ -48,8 +48,8 @@ class SegmentWriter:
     do not drift. Surround sound is mixed to stereo.
 
     width, height: of the frames in pixels; an odd side gets one more column or row, as 4:2:0 video has to be even.
-    sound_rate: in Hz, None for silent segments. crf, preset: of x264; the preset is fast because encoding runs beside
-    the network's own work. quantizer: 1 to 51, one for every picture, instead of crf. rate: frames per second, another
+    sound_rate: in Hz, None for silent segments. crf, preset: of x264; the preset is fast because encoding runs while
+    the network works. quantizer: 1 to 51, one for every picture, instead of crf. rate: frames per second, another
     than 25 for silent ones alone.
     """
 
@@ -220,7 +220,7 @@ def closing_container(container: OutputContainer) -> Iterator[None]:
 
 
 def mp4_options(sound_rate: int | None) -> dict[str, str]:
-    """Options of the mp4 muxer: index at the front, and lengths told to the sample instead of the millisecond."""
+    """Options of the mp4 muxer: index at the front, and lengths in samples instead of milliseconds."""
     exact = sound_rate if sound_rate and sound_rate % FRAMES_PER_SECOND == 0 else FRAMES_PER_SECOND * 1000
     return {"movflags": "+faststart", "movie_timescale": str(exact)}
 

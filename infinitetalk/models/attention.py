@@ -15,7 +15,7 @@ from torch.nn import functional
 from .condition import KeysAndValues
 from .rotary import position_table, rotate
 
-# Where the speakers stand on the axis that tells them apart: each owns a short stretch, the background the middle
+# Where the speakers stand on the axis that separates them: each owns a short stretch, the background the middle
 # (wan/modules/attention.py, SingleStreamMutiAttention).
 CLASS_RANGE = 24
 CLASS_INTERVAL = 4

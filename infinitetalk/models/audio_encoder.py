@@ -123,19 +123,19 @@ def linear_positions(start: int, stop: int, num_features: int, num_frames: int) 
 
 
 class Articulation(nn.Module):
-    """What is heard, put as K mouth shapes a frame, and these put as features again: nothing else gets through.
+    """A bottleneck: features to K mouth shapes a frame, and these to features again; nothing else gets through.
 
     Whoever draws mouths from such features can learn from the true shapes of its pictures, which leave nothing to
     guess. A small network that has to guess draws the mean of all mouths that a sound may go with: half open, and
     blurred. Nano's alone; the published encoder has none.
     """
 
-    def __init__(self, num_heard: int, num_shapes: int, num_layers: int, num_channels: int, dim: int = 96) -> None:
-        """num_heard: values of all layers that are heard with; num_layers, num_channels: of the features given."""
+    def __init__(self, num_inputs: int, num_shapes: int, num_layers: int, num_channels: int, dim: int = 96) -> None:
+        """num_inputs: values of all the encoder's layers together; num_layers, num_channels: of the features given."""
         super().__init__()
         self.num_layers, self.num_channels = num_layers, num_channels
         self.hear = nn.Sequential(
-            nn.Conv1d(num_heard, dim, 9, padding=4, padding_mode="replicate"),
+            nn.Conv1d(num_inputs, dim, 9, padding=4, padding_mode="replicate"),
             nn.GELU(),
             nn.Conv1d(dim, dim, 5, padding=2, padding_mode="replicate"),
             nn.GELU(),
@@ -148,7 +148,7 @@ class Articulation(nn.Module):
         return self.hear(layers.flatten(2).transpose(1, 2)).transpose(1, 2)
 
     def forward(self, layers: Tensor) -> Tensor:
-        """Layers heard with → [B, F, L, C], of what the mouth does alone."""
+        """All layers → [B, F, L, C], of what the mouth does alone."""
         return self.say(self.shapes(layers)).unflatten(-1, (self.num_layers, self.num_channels))
 
 
@@ -166,7 +166,7 @@ class SpeechEncoder(Wav2Vec2Model):
         super().__init__(config)
         num_shapes = getattr(config, "num_mouth_shapes", 0)
         self.articulation = (
-            Articulation(self.num_heard, num_shapes, self.num_layers, self.num_channels) if num_shapes else None
+            Articulation(self.num_inputs, num_shapes, self.num_layers, self.num_channels) if num_shapes else None
         )
 
     @property
@@ -180,8 +180,8 @@ class SpeechEncoder(Wav2Vec2Model):
         return getattr(self.config, "spoken_channels", None) or self.config.hidden_size
 
     @property
-    def num_heard(self) -> int:
-        """Values that an `Articulation` hears with: those of all the encoder's own layers."""
+    def num_inputs(self) -> int:
+        """Input values of an `Articulation`: those of all the encoder's own layers."""
         return self.config.num_hidden_layers * self.config.hidden_size
 
     @property

@@ -14,9 +14,9 @@ from ..errors import InputError
 
 
 def group_windows(audio: torch.Tensor, scale: int) -> torch.Tensor:
-    """Features each latent frame after the first hears: [S, F, W, L, C] -> [S, T - 1, W + scale - 1, L, C].
+    """Audio features of each latent frame after the first: [S, F, W, L, C] -> [S, T - 1, W + scale - 1, L, C].
 
-    A latent frame covers `scale` frames. It hears the first one's window up to its centre, the centres of those
+    A latent frame covers `scale` frames. It takes the first one's window up to its centre, the centres of those
     between, and the last one's window from its centre on: consecutive frames, except where windows were clamped at
     the ends of the sound (wan/modules/multitalk_model.py, WanModel.forward).
     """

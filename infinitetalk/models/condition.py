@@ -20,7 +20,7 @@ class ConditionInputs:
 
     Attributes:
         text: [B or 1, L, text_dim], L from 0 to the network's text_len.
-        image: [B or 1, tokens, image_dim], the image encoder's reading of the reference.
+        image: [B or 1, tokens, image_dim], the image encoder's output for the reference.
         audio: [B * S, frames, window, blocks, channels]; the speakers of one item stand together.
         reference: [B, 4 + 16, T, h, w], mask of known frames and encoded reference.
         speaker_masks: [3, h, w] (speaker one, speaker two, background), needed with two speakers only.
@@ -56,8 +56,8 @@ class BlockKeys:
     def on(self, device: torch.device, brought: dict[int, KeysAndValues] | None = None) -> BlockKeys:
         """On another device; what `brought` holds already, by identity, is not copied again.
 
-        On their way from a graphics card they are put into pinned memory, from which they come back beside the work.
-        (Not called `to`: hooks of offloading would find it and move every block's keys at once.)
+        On their way from a graphics card they are put into pinned memory, from which they are copied back while the
+        device computes. (Not called `to`: hooks of offloading would find it and move every block's keys at once.)
         """
         brought = {} if brought is None else brought
         pairs = (self.text, self.image, self.audio)

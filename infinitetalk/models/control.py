@@ -19,7 +19,7 @@ Between = tuple[float, float]  # lowest and highest time in 0..1000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What those who make residuals see of one evaluation of one branch.
+    """The inputs of control networks in one evaluation of one branch.
 
     latents: noisy, [B, 16, T, h, w]. embedding: of the time, [B, dim]; modulation: what blocks make of it, [B, 6, dim].
     tokens: before the blocks, [B, N, dim]. text: projected, [B, L, dim]. shape: (T, rows, columns) of the tokens.
@@ -40,8 +40,8 @@ MakesResiduals = Callable[[Evaluation], Sequence["Tensor | None"]]
 class Added:
     """What one network adds.
 
-    residuals: [B, N, dim] or None each, the i-th added after block i, asked for in order; or what makes them for an
-        evaluation. by_branch: whether that looks at what branches differ in, their text and tokens.
+    residuals: [B, N, dim] or None each, the i-th added after block i, read in order; or what makes them for an
+        evaluation. by_branch: whether that depends on what branches differ in, their text and tokens.
     strength: factor. between: the times at which it acts; None for all.
     """
 
@@ -50,14 +50,14 @@ class Added:
     between: Between | None = None
     by_branch: bool = False
 
-    def at(self, seen: Evaluation, made: dict[tuple, Sequence[Tensor | None]]) -> Added:
+    def at(self, evaluation: Evaluation, made: dict[tuple, Sequence[Tensor | None]]) -> Added:
         """Of one evaluation, made. made: what was made in it, for branches that share it."""
         if not callable(self.residuals):
             return self
-        own = (id(seen.text), id(seen.tokens)) if self.by_branch else ()
+        own = (id(evaluation.text), id(evaluation.tokens)) if self.by_branch else ()
         key = (id(self.residuals), *own)
         if key not in made:
-            made[key] = self.residuals(seen)
+            made[key] = self.residuals(evaluation)
         return replace(self, residuals=made[key])
 
 
@@ -69,15 +69,15 @@ class Control:
     added: tuple[Added, ...] = ()
     tokens_between: Between | None = None
 
-    def at(self, timestep: Tensor, seen: Evaluation, made: dict[tuple, Sequence[Tensor | None]]) -> Control:
+    def at(self, timestep: Tensor, evaluation: Evaluation, made: dict[tuple, Sequence[Tensor | None]]) -> Control:
         """Of one evaluation: what acts then, residuals made."""
         time = float(timestep.flatten()[0])
         tokens = self.tokens if _within(time, self.tokens_between) else None
-        added = tuple(each.at(seen, made) for each in self.added if each.strength and _within(time, each.between))
+        added = tuple(each.at(evaluation, made) for each in self.added if each.strength and _within(time, each.between))
         return Control(tokens, added)
 
     def after(self, index: int, tokens: Tensor) -> Tensor:
-        """[B, n, dim], the last n tokens that block `index` gave, steered."""
+        """[B, n, dim], the last n tokens of block `index`, residuals added."""
         for each in self.added:
             residual = each.residuals[index] if index < len(each.residuals) else None
             if residual is not None and each.strength:
@@ -98,9 +98,9 @@ def _within(time: float, between: Between | None) -> bool:
 
 
 class Residuals(Sequence[Tensor]):
-    """Of one evaluation, to be asked for in order: all 20 of Uni3C at once would be 7 GB at 480p in bfloat16.
+    """Of one evaluation, to be read in order: all 20 of Uni3C at once would be 7 GB at 480p in bfloat16.
 
-    The one asked for last stays, because several branches take it.
+    The one read last stays, because several branches take it.
     """
 
     def __init__(self, made: Iterator[Tensor], places: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """Where a transformer works: the autoencoder's latents as published, or their distance from the reference's.
 
-A `ModelSpec` owns one of the two strategies, `AbsoluteLatents` or `RelativeLatents`; nobody else asks which it is.
+A `ModelSpec` owns one of the two strategies, `AbsoluteLatents` or `RelativeLatents`; no other code depends on which it
+is.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbed
 from torch import nn
 from torch.nn import functional
 
-# Values that one pass over tokens may hold beside its result; a chunk at 480p has 168 million.
+# Values that one pass over tokens may hold besides its result; a chunk at 480p has 168 million.
 SLICE_VALUES = 2**25
 
 

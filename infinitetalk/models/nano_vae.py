@@ -14,7 +14,7 @@ Built in rather than learnt:
   features of the reference.  No difference: no flow, no painting, the reference itself.
 
 Groups are encoded one by one.  The decoder sees a group, the one before and the one after it, from whose means it
-tells what happens within the group.
+says what happens within the group.
 
 Shape legend: B batch, F frames (4k+1), T latent frames (k+1), N groups or frames, H W pixels of the encoder's
 picture, h=H/8 w=W/8, C channels.  Flow is in pixels of the reference picture, (columns, rows).
@@ -104,7 +104,7 @@ class NanoVAE(ModelMixin, ConfigMixin):
         """Decode raw latents [B,16,T,h,w] to video [B,3,4(T-1)+1,2H,2W], unclamped.
 
         reference: [B,3,2H,2W] in [-1,1], the sharp picture that the video's content is taken from; or [B,3,F,2H,2W],
-            that picture as every frame would show it if nothing but its camera or a body moved (`Shown.expected`).
+            that picture as every frame would show it if only its camera or a body moved (`ControlInputs.expected`).
         skip_frames: so many at the start are not wanted; those of whole groups are left grey.
         """
         skip_groups = (skip_frames + VAE_TEMPORAL_STRIDE - 1) // VAE_TEMPORAL_STRIDE  # the first stands for one frame
@@ -122,18 +122,18 @@ class NanoVAE(ModelMixin, ConfigMixin):
             zip(differences, reference, reference_latents.transpose(1, 2), strict=True)
         ):
             around = (own, *neighbours(own))
-            seen = None if moving else self.decoder.look_at(pictures[None], latents)
+            fixed = None if moving else self.decoder.reference_features(pictures[None], latents)
             for first in range(skip_groups, num_groups, GROUPS_PER_DECODER_PASS):
                 part = slice(first, first + GROUPS_PER_DECODER_PASS)
-                looked = self._look_along(pictures, latents[part], first) if moving else seen
-                frames = self.decoder(*(each[part] for each in around), looked).frames
+                features = self._features_along(pictures, latents[part], first) if moving else fixed
+                frames = self.decoder(*(each[part] for each in around), features).frames
                 start = first * VAE_TEMPORAL_STRIDE
                 video[index, start : start + len(frames)] = frames
         # The first latent frame stands for the last frame of its group alone.
         video = video[:, VAE_TEMPORAL_STRIDE - 1 :].transpose(1, 2)
         return DecoderOutput(sample=video) if return_dict else (video,)
 
-    def _look_along(self, pictures: Tensor, latents: Tensor, first: int) -> Seen:
+    def _features_along(self, pictures: Tensor, latents: Tensor, first: int) -> ReferenceFeatures:
         """What the decoder knows of some groups' own pictures.
 
         pictures: [3,F,2H,2W], of the whole video. latents: [N,16,h,w], of its groups from number `first` on.
@@ -143,12 +143,12 @@ class NanoVAE(ModelMixin, ConfigMixin):
         )
         frames = (frames - VAE_TEMPORAL_STRIDE).clamp(min=0)  # the first group is the first frame alone
         middles = pictures[:, frames[:, 1]].transpose(0, 1)
-        seen = self.decoder.look_at(middles, latents)
-        return replace(seen, picture=pictures[:, frames.flatten()].transpose(0, 1))
+        features = self.decoder.reference_features(middles, latents)
+        return replace(features, picture=pictures[:, frames.flatten()].transpose(0, 1))
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReferenceFeatures:
     """What the decoder knows of one or more reference pictures.
 
     picture: [B,3,2H,2W], or one for every frame. latent: [B,16,h,w]. whole, half, quarter: features at h, 2h and 4h.
@@ -219,24 +219,25 @@ class ReferenceDecoder(nn.Module):
                             (self.to_mask, 3.0)):  # fmt: skip
             nn.init.normal_(layer.weight, std=gain * (layer.weight[0].numel() ** -0.5) / 3**0.5)
 
-    def look_at(self, picture: Tensor, latent: Tensor) -> Seen:
+    def reference_features(self, picture: Tensor, latent: Tensor) -> ReferenceFeatures:
         """Features of reference pictures [B,3,2H,2W] with latents [B,16,h,w]."""
         quarter = self.see_quarter(F.pixel_unshuffle(picture, 4))
         half = self.see_half(F.pixel_unshuffle(quarter, 2))
         whole = self.see_whole(torch.cat([F.pixel_unshuffle(half, 2), latent], dim=1))
-        return Seen(picture, latent, whole, half, quarter)
+        return ReferenceFeatures(picture, latent, whole, half, quarter)
 
-    def forward(self, differences: Tensor, before: Tensor, after: Tensor, seen: Seen) -> Moved:
+    def forward(self, differences: Tensor, before: Tensor, after: Tensor, features: ReferenceFeatures) -> Moved:
         """Differences [N,16,h,w] of groups, and of the groups before and after them, to 4N frames.
 
-        seen: of one picture for all groups, or of one picture for each.
+        features: of one picture for all groups, or of one picture for each.
         """
         # 1. What happens in the group, at h.
-        hidden = self.groups_in(torch.cat([differences, before, after], dim=1)) * (1 + self.groups_gate(seen.whole))
-        hidden = self.group_block2(self.group_block(hidden, seen.whole), seen.whole)
+        hidden = self.groups_in(torch.cat([differences, before, after], dim=1)) * (1 + self.groups_gate(features.whole))
+        hidden = self.group_block2(self.group_block(hidden, features.whole), features.whole)
         hidden = self.to_frames(self.active_group(hidden)).unflatten(1, (VAE_TEMPORAL_STRIDE, -1)).flatten(0, 1)
         whole, half, quarter, picture = (
-            _for_frames(each, len(hidden)) for each in (seen.whole, seen.half, seen.quarter, seen.picture)
+            _for_frames(each, len(hidden))
+            for each in (features.whole, features.half, features.quarter, features.picture)
         )
         hidden = self.frame_block(hidden, whole)
 
@@ -259,7 +260,7 @@ class ReferenceDecoder(nn.Module):
 
         # 4. The picture: the reference moved, and painted over.
         moved = warp(picture, _enlarge(flow, 4))
-        latents = [each + seen.latent for each in (differences, before, after)]
+        latents = [each + features.latent for each in (differences, before, after)]
         brush = torch.cat([self.painter(*latents), active, arrived], dim=1)
         patches = self.painter.patches(latents[0])
         if torch.is_grad_enabled():
@@ -303,7 +304,7 @@ class Painter(nn.Module):
     def __init__(self, z_dim: int, dim: int) -> None:
         super().__init__()
         frame_dim, half_dim = dim * 3 // 5, dim * 3 // 10
-        self.latent_to_patch = nn.Conv2d(z_dim, 3 * PATCH * PATCH, 1)  # a linear code beside the network's
+        self.latent_to_patch = nn.Conv2d(z_dim, 3 * PATCH * PATCH, 1)  # a linear code next to the network's
         self.latent_in = nn.Conv2d(3 * z_dim, dim, 3, padding=1)
         self.group_block = ResidualBlock(dim)
         self.mixed_block = ResidualBlock(dim)

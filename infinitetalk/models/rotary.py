@@ -1,4 +1,4 @@
-"""Rotary positions: three axes for latent tokens, one axis for telling two speakers apart.
+"""Rotary positions: three axes for latent tokens, one axis that separates two speakers.
 
 Angles are computed in float64 and stored as complex64; applying them in float32 costs a quarter of the float64 the
 published code uses and stays within 1e-6 of it. Tables are cached per geometry by `RotaryCache`, which is neither a

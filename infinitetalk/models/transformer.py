@@ -76,7 +76,7 @@ class InfiniteTalkBlock(nn.Module):
         num_speakers: Sequence[int] = (),
         skip_tokens: int = 0,
         known: Sequence[str] = (),
-        steering: Sequence[Control | None] = (),
+        controls: Sequence[Control | None] = (),
         place: int = 0,
     ) -> list[torch.Tensor] | torch.Tensor | BlockKeys:
         """One [B, N, dim] per branch -> the same; or, without `hidden_states`, the keys and values of one condition.
@@ -90,7 +90,7 @@ class InfiniteTalkBlock(nn.Module):
             num_frames: latent frames of the tokens that come out.
             skip_tokens: leave out that many first tokens of the result; the others still attend to them.
             known: which of text, image and audio need not be encoded; they come back as None.
-            steering: per branch, what is added to the result; place: the block's own, by which its share is found.
+            controls: per branch, what is added to the result; place: the block's own, by which its share is found.
                 Added here and not between blocks, so that a cache that stands in for the block stands in for both.
         """
         if hidden_states is None:
@@ -111,10 +111,10 @@ class InfiniteTalkBlock(nn.Module):
             shared = any(own == id(later) for later in hidden_states[index + 1 :])  # else nothing of it is kept
             if own not in attended:
                 normed = modulated_norm(tokens, shift_in, scale_in, self.eps)
-                seen, speaker_map = self.attn1(normed, rotary, masks.get(own), skip_tokens)
+                attention, speaker_map = self.attn1(normed, rotary, masks.get(own), skip_tokens)
                 del normed
-                attended[own] = gated_sum(tokens[:, skip_tokens:], seen, gate_in), speaker_map
-                del seen
+                attended[own] = gated_sum(tokens[:, skip_tokens:], attention, gate_in), speaker_map
+                del attention
             tokens, speaker_map = attended[own] if shared else attended.pop(own)
             prompt = (own, id(condition.text[0]), id(condition.image[0]))
             if prompt not in read:
@@ -125,7 +125,7 @@ class InfiniteTalkBlock(nn.Module):
             )
             mixed = self.ffn(modulated_norm(tokens, shift_out, scale_out, self.eps))
             tokens = gated_sum(tokens, mixed, gate_out)
-            control = steering[index] if steering else None
+            control = controls[index] if controls else None
             results.append(tokens if control is None else control.after(place, tokens))
             del tokens, mixed
         return results[0] if alone else results
@@ -423,16 +423,16 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
             name: c.control.at(timestep, Evaluation(latents, embedding, time, tokens[name], c.tokens.text, shape), made)
             for name, c in branches.items() if c.control is not None
         }  # fmt: skip
-        for name, steering in controls.items():
-            if steering.tokens is not None:
-                tokens[name] = tokens[name] + steering.tokens.to(tokens[name].dtype)
+        for name, control in controls.items():
+            if control.tokens is not None:
+                tokens[name] = tokens[name] + control.tokens.to(tokens[name].dtype)
 
         def walk(names: Sequence[str]) -> dict[str, torch.Tensor]:
             chosen = {name: branches[name] for name in names}
-            # Without a cache nobody asks for these tokens again, so they are let go.
+            # Without a cache nothing needs these tokens again, so they are let go.
             hidden = [tokens[name] if around_blocks else tokens.pop(name) for name in chosen]
-            steering = [controls.get(name) for name in chosen]
-            walked = self._walk_blocks(hidden, list(chosen.values()), time, skip_frames, steering)
+            own = [controls.get(name) for name in chosen]
+            walked = self._walk_blocks(hidden, list(chosen.values()), time, skip_frames, own)
             return dict(zip(chosen, walked, strict=True))
 
         hidden = walk(list(branches)) if around_blocks is None else around_blocks(walk, tokens, embedding, time)
@@ -455,18 +455,18 @@ class InfiniteTalkTransformer(ModelMixin, AttentionMixin, ConfigMixin, PeftAdapt
         num_speakers = [c.num_speakers for c in conditions]
         tokens_per_frame = rows * columns
         if self.shares is not None:
-            controls = [c and self.shares.steering(c, tokens_per_frame) for c in controls]
+            controls = [c and self.shares.control(c, tokens_per_frame) for c in controls]
             hidden[:], rotary = self.shares.take(hidden, rotary, shape)
             tokens_per_frame //= self.shares.members.size
-        # Without steering every block is called alike, so that a compiled one serves for all.
-        steering = controls if any(control is not None for control in controls) else ()
+        # Without control every block is called alike, so that a compiled one serves for all.
+        added = controls if any(control is not None for control in controls) else ()
         tokens = list(hidden) if len(hidden) > 1 else hidden[0]
         hidden.clear()
         for index, block in enumerate(self.blocks):
             skip = skip_frames if index == len(self.blocks) - 1 else 0
             keys = [c.blocks[index] for c in conditions]
             arguments = (tokens, keys, time, rotary, masks, frames - skip, num_speakers, skip * tokens_per_frame, (),
-                         steering, index if steering else 0)  # fmt: skip
+                         added, index if added else 0)  # fmt: skip
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 tokens = self._gradient_checkpointing_func(block, *arguments)
             else:

@@ -57,7 +57,7 @@ class Uni3CControl(ModelMixin, ConfigMixin):
     def forward(
         self, latents: Tensor, mask: Tensor, rendering: Tensor, ray_tokens: Tensor, time_embedding: Tensor
     ) -> Residuals:
-        """Residuals [B, N, out_dim] of the first blocks, each made when it is asked for.
+        """Residuals [B, N, out_dim] of the first blocks, each made on demand.
 
         Args:
             latents: noisy, [B, 16, T, h, w]. mask: the four mask channels of `y`.

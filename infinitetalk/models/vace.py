@@ -1,8 +1,8 @@
 """VACE's side branch: pictures that show what is to happen, into residuals of the transformer's blocks.
 
 Facts of ali-vilab/VACE (vace/models/wan, wan/modules/vace_model.py). The branch's blocks are diffusers' own; parameters
-are named as in its `WanVACETransformer3DModel`. The published branch was trained beside the text-to-video model, whose
-blocks are of the same size; beside InfiniteTalk's image-to-video ones it is on trial, and its score says what it does.
+are named as in its `WanVACETransformer3DModel`. The published branch was trained with the text-to-video model, whose
+blocks are of the same size; with InfiniteTalk's image-to-video ones it is on trial, and its score says what it does.
 """
 
 from __future__ import annotations
@@ -51,19 +51,20 @@ class VaceBranch(ModelMixin, ConfigMixin):
         """What is the same at every step: of `control_channels`, [B, 96, T, h, w] → [B, N, dim]."""
         return self.vace_patch_embedding(control).flatten(2).transpose(1, 2)
 
-    def forward(self, embedded: Tensor, seen: Evaluation) -> Residuals:
-        """Hints [B, N, dim], each made when it is asked for. embedded: of `embed`."""
-        table = latent_table(seen.shape, self.config.dim // self.config.num_heads, embedded.device)
+    def forward(self, embedded: Tensor, evaluation: Evaluation) -> Residuals:
+        """Hints [B, N, dim], each made on demand. embedded: of `embed`."""
+        table = latent_table(evaluation.shape, self.config.dim // self.config.num_heads, embedded.device)
         rotary = tuple(part.repeat_interleave(2, dim=-1)[None, :, None] for part in (table.real, table.imag))
-        return Residuals(self._walk(embedded, seen.tokens.to(embedded.dtype), seen, rotary), self.config.layers)
+        tokens = evaluation.tokens.to(embedded.dtype)
+        return Residuals(self._walk(embedded, tokens, evaluation, rotary), self.config.layers)
 
     def _walk(
-        self, control: Tensor, tokens: Tensor, seen: Evaluation, rotary: tuple[Tensor, Tensor]
+        self, control: Tensor, tokens: Tensor, evaluation: Evaluation, rotary: tuple[Tensor, Tensor]
     ) -> Iterator[Tensor]:
-        assert seen.text is not None, "the side branch reads the prompt"
-        text = seen.text.to(control.dtype)
+        assert evaluation.text is not None, "the side branch reads the prompt"
+        text = evaluation.text.to(control.dtype)
         for block in self.vace_blocks:
-            hint, control = block(tokens, text, control, seen.modulation, rotary)
+            hint, control = block(tokens, text, control, evaluation.modulation, rotary)
             yield hint
 
 

@@ -50,12 +50,12 @@ class Reference:
 class Chunk:
     """One stretch. Frame numbers count film frames at 25 fps; `stop` is exclusive.
 
-    start_frame .. start_frame + num_frames: what the network generates and whose audio it hears.
+    start_frame .. start_frame + num_frames: what the network generates, and whose audio it takes.
     new_start_frame .. new_stop_frame: what is kept, clipped to the film.
     prompt: its own, None for the film's. reference_placement: its own or the film's, None where it is as published.
     second: the picture for the chunk's end, where it has two references; a chunk that goes on after its shot has one.
     second_if_far: None, or true: only where the source's camera turns out to move far within the chunk.
-    steering: factor of the strengths of pose and camera networks, None where it is 1.
+    control_strength: factor of the strengths of pose and camera networks, None where it is 1.
     """
 
     index: int
@@ -68,13 +68,13 @@ class Chunk:
     prompt: str | None = None
     reference_placement: ReferencePlacement | None = None
     second: Reference | None = None
-    steering: float | None = None
+    control_strength: float | None = None
     second_if_far: bool | None = None
 
     @property
     def control_factor(self) -> float:
         """Of the strengths of pose and camera networks."""
-        return 1.0 if self.steering is None else self.steering
+        return 1.0 if self.control_strength is None else self.control_strength
 
     @property
     def stop_frame(self) -> int:
@@ -179,7 +179,7 @@ def plan_chunks(
 
     chunks = []
     for k, (start, length, num_context, (kept_start, kept_stop), shot) in enumerate(spans):
-        prompt, own, steering = _guided((kept_start + kept_stop) / 2 / FRAMES_PER_SECOND, guides)
+        prompt, own, control_strength = _guided((kept_start + kept_stop) / 2 / FRAMES_PER_SECOND, guides)
         chunk_reference_placement = own or reference_placement
         if k in pins:
             pin = keyframes[pins[k]]
@@ -196,7 +196,7 @@ def plan_chunks(
             second = Reference(reference_seconds((kept_stop - 1) / FRAMES_PER_SECOND, source_seconds, short_source))
         if_far = True if second is not None and chunk_reference_placement == "auto" else None
         chunks.append(Chunk(k, start, length, num_context, kept_start, kept_stop, reference, prompt, own, second,
-                            steering, if_far))  # fmt: skip
+                            control_strength, if_far))  # fmt: skip
     return tuple(chunks)
 
 
@@ -227,7 +227,7 @@ def _guided(
     for guide in here:  # the last one that says something counts
         prompt = guide.prompt if guide.prompt is not None else prompt
         placement = guide.reference_placement if guide.reference_placement is not None else placement
-        strength = guide.steering if guide.steering is not None else strength
+        strength = guide.control_strength if guide.control_strength is not None else strength
     return prompt, placement, strength
 
 

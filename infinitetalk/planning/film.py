@@ -82,7 +82,7 @@ class FilmPlan:
                 notes += f" with {chunk.second.source_seconds:.2f} s at its end"
                 notes += " if the camera moves far" if chunk.second_if_far else ""
             notes += "" if chunk.prompt is None else f", {chunk.prompt!r}"
-            notes += "" if chunk.steering is None else f", control strength times {chunk.steering:g}"
+            notes += "" if chunk.control_strength is None else f", control strength times {chunk.control_strength:g}"
             span = f"{chunk.start_seconds:8.2f} to {chunk.stop_seconds:8.2f} s"
             lines.append(f"  {chunk.index:4d}  {span}  {picture}{notes}")
         return "\n".join(lines + [f"Note: {warning}" for warning in self.warnings])

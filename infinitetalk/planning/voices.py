@@ -72,9 +72,9 @@ class FilmVoices:
         """Root mean square of all voices in those frames of the film; silence before and after it."""
         step = SPEECH_RATE // FRAMES_PER_SECOND
         first, last = max(0, start_frame), min(stop_frame, self._total // step)
-        heard = np.zeros(stop_frame - start_frame)
+        loudness = np.zeros(stop_frame - start_frame)
         if last > first:
             samples = self.together(first * step, last * step)
             powers = np.square(samples.reshape(last - first, step)).mean(axis=1)
-            heard[first - start_frame : last - start_frame] = np.sqrt(powers)
-        return heard
+            loudness[first - start_frame : last - start_frame] = np.sqrt(powers)
+        return loudness

@@ -85,7 +85,7 @@ def offload(
 ) -> None:
     """Keep a network's weights in main memory; `block`: one block at a time comes in, `leaf`: one layer.
 
-    On CUDA the next block comes in on a second stream beside the work. All weights wait in pinned memory where they
+    On CUDA the next block is copied on a second stream during the work. All weights wait in pinned memory where they
     are at most `pinned_gb`; else each block is pinned for its own way in. With `block`, the first blocks stay on the
     device as long as they take at most `resident_gb`.
     """
@@ -171,7 +171,7 @@ def set_attention(network: nn.Module, wanted: Attention, device: torch.device) -
     """Choose the attention kernels by what is installed; returns diffusers' name of the choice.
 
     `auto` takes FlashAttention 3 on Hopper cards, FlashAttention 2 on others, and torch's own elsewhere. `sage`
-    computes in eight bits and is therefore taken only when asked for.
+    computes in eight bits and is therefore only the user's own choice.
 
     Raises:
         InputError: the wanted backend is not installed or needs a card.

@@ -32,7 +32,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Asks the system and NVIDIA's tool; of several cards the first visible one."""
+    """Read from the system and NVIDIA's tool; of several cards the first visible one."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -69,4 +69,4 @@ def _card() -> tuple[str, int, int, float]:
         _, name, total, free, compute = cards.get(visible) or next(iter(cards.values()))
         return name.strip(), int(total), int(free), float(compute)
     except (OSError, subprocess.SubprocessError, ValueError, StopIteration):
-        return "", 0, 0, 0.0  # a driver that cannot be asked cannot be used
+        return "", 0, 0, 0.0  # a driver that does not answer cannot be used

@@ -29,9 +29,9 @@ CUDA_CONTEXT_MB = 600
 FIRST_RUN_MB = 32  # measured on a CPU: kernels at their first use, threads, what the allocator keeps
 FRAGMENTATION = 1.05  # of a card's memory, for what the allocator cannot use
 
-# Parameters of the encoders beside the published transformer (checkpoints' manifests), and the width of the VAE.
+# Parameters of the published transformer's encoders (checkpoints' manifests), and the width of the VAE.
 TEXT_ENCODER, IMAGE_ENCODER, AUDIO_ENCODER, VAE = 5_680_910_336, 632_076_800, 94_395_008, 126_892_531
-# What steers from beside, the blocks of each, and Uni3C's sizes; VACE's are the transformer's.
+# Control networks, the blocks of each, and Uni3C's sizes; VACE's are the transformer's.
 CONTROLS = {"uni3c": 1_165_741_824, "unianimate": 381_380, "vace": 3_049_101_312}
 CONTROL_BLOCKS = {"uni3c": 20, "unianimate": 1, "vace": 8}
 UNI3C_DIM, UNI3C_FFN = 1024, 8192
@@ -278,7 +278,7 @@ def _activations(shape: Shape, grid: tuple[int, int, int], branches: int, wide: 
     """Bytes alive at the widest place of a block, all branches side by side."""
     tokens = grid[0] * grid[1] * grid[2]
     one = tokens * shape.dim
-    # What elementwise passes in float32 hold beside their result, and the hidden layer of the MLP; both are made a
+    # What elementwise passes in float32 hold besides their result, and the hidden layer of the MLP; both are made a
     # slice of tokens at a time where there are many (models/layers.py, by_slices).
     passing = (3 if wide == 2 else 1) * 4 * min(one, _SLICE_VALUES)
     hidden = min(tokens * shape.ffn_dim, 4 * _SLICE_VALUES)

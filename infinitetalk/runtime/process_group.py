@@ -40,7 +40,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def any(self, wish: bool) -> bool:
-        """Whether one of the processes wishes it; all must ask. Waits for the others."""
+        """Whether one of the processes wishes it; all must call this. Waits for the others."""
         if self.size == 1:
             return wish
         import torch
@@ -53,8 +53,8 @@ class ProcessGroup:
         """Until all processes are here."""
         self.any(False)
 
-    def told(self, text: str) -> str:
-        """What the leader said, for all."""
+    def broadcast(self, text: str) -> str:
+        """The leader's text in every process."""
         if self.size == 1:
             return text
         import torch
@@ -147,7 +147,7 @@ class TokenShares:
         own = {id(each): self._own(each, 1, per_frame) for each in tokens}
         return [own[id(each)] for each in tokens], self._own(rotary, 0, per_frame)
 
-    def steering(self, control: Control, per_frame: int) -> Control:
+    def control(self, control: Control, per_frame: int) -> Control:
         """Of residuals [B,N,dim], which every process makes whole, own tokens each."""
         added = (replace(each, residuals=_OwnResiduals(self, each.residuals, per_frame)) for each in control.added)
         return replace(control, added=tuple(added))

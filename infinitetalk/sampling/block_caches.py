@@ -95,8 +95,8 @@ class MagCache(_BlockCache):
         self._measured.clear()
         with super().attached(model) as network:
             yield network
-        # A chunk that was cancelled has seen too little.
-        if self.ratios is None and all(len(seen) == self.steps for seen in self._measured.values()) and self._measured:
+        # A chunk that was cancelled has measured too little.
+        if self.ratios is None and all(len(step) == self.steps for step in self._measured.values()) and self._measured:
             self.ratios = [sum(step) / len(step) for step in zip(*self._measured.values(), strict=True)]
 
     def configuration(self) -> Any:
@@ -113,7 +113,7 @@ class MagCache(_BlockCache):
 
 
 def _register(block: type) -> None:
-    """Tell diffusers what our block returns."""
+    """Register with diffusers what our block returns."""
     from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 
     TransformerBlockRegistry.register(block, TransformerBlockMetadata(return_hidden_states_index=0))

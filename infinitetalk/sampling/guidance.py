@@ -1,6 +1,6 @@
 """Guidance: how the evaluations of a step, one per branch, become one velocity.
 
-Four branches by what they are told: `cond` the text and the speech, `drop_text` the negative text and the speech,
+Four branches by their conditions: `cond` the text and the speech, `drop_text` the negative text and the speech,
 `uncond` the negative text and silence, `drop_audio` the text and silence. Sources: wan/multitalk.py; adaptive
 projected guidance (arXiv 2410.02416) as in wan/utils/multitalk_utils.py.
 """

@@ -29,15 +29,18 @@ def timesteps(num_steps: int, shift: float) -> torch.Tensor:
     return shift * times / (1 + (shift - 1) * times) * NUM_TIMESTEPS
 
 
-def timesteps_from(times: torch.Tensor, spared: float) -> torch.Tensor:
+def timesteps_from(times: torch.Tensor, denoising_strength: float) -> torch.Tensor:
     """The end of a run that starts from a noised film (SDEdit, arXiv 2108.01073).
 
     Args:
-        times: of `timesteps`. spared: 0 to 1, the share of the way from noise that the film spares; 1 leaves no step.
+        times: of `timesteps`. denoising_strength: 1 starts from noise alone; 0 leaves no step.
     Returns:
-        [1 to steps + 1] falling from (1 - spared) * 1000.
+        [1 to steps + 1] falling from denoising_strength * 1000.
     """
-    start = (1 - spared) * NUM_TIMESTEPS
+    skipped = round(1 - denoising_strength, 9)
+    if not skipped:
+        return times
+    start = (1 - skipped) * NUM_TIMESTEPS
     return torch.cat([times.new_tensor([start]), times[times < start]]) if start > 0 else times[-1:]
 
 

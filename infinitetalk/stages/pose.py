@@ -122,7 +122,7 @@ def _people(pose: Pose, path: str, seconds: float) -> list[str]:
 
 @functools.lru_cache(maxsize=16)
 def _looked(path: str, changed: float, person: Choice, start_seconds: float, seconds: float) -> tuple[str, ...]:
-    """A page asks at every change of a form, so what was found is kept."""
+    """A page plans at every change of a form, so what was found is kept."""
     from ..vision.pose_extract import look_at_people
 
     return tuple(look_at_people(path, person=person, start_seconds=start_seconds, max_seconds=seconds))

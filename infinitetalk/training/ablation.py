@@ -55,7 +55,7 @@ def training_of(variant: str, settings: Ablation) -> TransformerTraining:
         dim=settings.dim,
         num_layers=settings.num_layers,
         num_heads=settings.num_heads,
-        hearing_steps=0,
+        audio_pretraining_steps=0,
         average_decay=0.99,
         phases=(WHOLE,),
         report_seconds=1e9,
@@ -63,7 +63,7 @@ def training_of(variant: str, settings: Ablation) -> TransformerTraining:
     )
     if variant == "base":
         return replace(
-            training, steps=settings.base_steps, rate=1.2e-3, hearing_steps=300, reference="any",
+            training, steps=settings.base_steps, rate=1.2e-3, audio_pretraining_steps=300, reference="any",
             phases=(CROPS, replace(WHOLE, share=0.4, moving_share=0.3)), report_seconds=180.0,
         )  # fmt: skip
     if variant in ("I2V", "FL2V"):

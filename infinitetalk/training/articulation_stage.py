@@ -1,10 +1,10 @@
-"""Stage `articulation`: a finished speech encoder learns to say what it hears as mouth shapes, and nothing else.
+"""Stage `articulation`: a finished speech encoder learns to put speech as mouth shapes, and nothing else.
 
 Afterwards its features are a linear map of a few shapes (`models.audio_encoder.Articulation`).  The stage `features`
 then gives the transformer the features of the *true* shapes of its clips, so that pictures and sound agree frame by
 frame and the mouth is learnt sharp and fully open; when a film is made the shapes come from the voice.  Errors of
-hearing and of drawing are apart, each learnt from what teaches it best: hearing from any amount of speech without
-pictures, drawing from faces.
+recognising speech and drawing it are apart, each learnt from what teaches it best: speech from any amount of speech
+without pictures, drawing from faces.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _MOST_EXCERPTS = 400  # that the way back from shapes to features is fitted to
 class ArticulationTraining:
     """Settings of the stage; `speech`: what is drawn of the speech, and how its errors count.
 
-    group_weight: of telling what is spoken from the encoder's layers, frame by frame, against the mouth shapes' error.
-        p, b and m are heard before they are seen; the reader of them is thrown away.
+    group_weight: of classifying what is spoken from the encoder's layers, frame by frame, against the mouth shapes'
+        error. p, b and m are audible before they are visible; the classifier of them is thrown away.
     encoder_rate: of the encoder itself, whose layers learn on, as a share of the rate.
     viseme_gain: times so far from their mean the shapes are moved when all is learnt. Predicted mouths move less than
         true ones do, and a transformer that was trained on richer features answers to shapes alone less than it should.
         1 for one that was trained on them.
     new_encoder: channels and layers of a new encoder that learns in the given one's place; None: that one learns on.
-    press: how much of the pressing of lips that is heard is taken off the jaw, when all is learnt: of p, b and m it is
-        the surer sign.
+    press: how much of the pressing of lips that is predicted is taken off the jaw, when all is learnt: of p, b and m it
+        is the surer sign.
     """
 
     seconds: float | None = 900.0
@@ -122,7 +122,7 @@ class _Listener(nn.Module):
     def __init__(self, encoder: SpeechEncoder) -> None:
         super().__init__()
         self.encoder = encoder
-        self.groups = nn.Linear(encoder.num_heard, len(PHONE_GROUPS))
+        self.groups = nn.Linear(encoder.num_inputs, len(PHONE_GROUPS))
 
     def forward(self, signals: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
         """Signals [B,S] to mouth shapes [B,F,K] and logits of phoneme groups [B,F,G]."""
@@ -181,7 +181,7 @@ def usual_features(encoder: SpeechEncoder, data: SpeechSet) -> tuple[Tensor, Ten
 
 @torch.no_grad()
 def heard_figures(encoder: SpeechEncoder, data: SpeechSet) -> dict[str, float]:
-    """Of voices that were never heard: correlation of the jaw and of all shapes that move, and shut lips.
+    """Of held-out voices: correlation of the jaw and of all shapes that move, and shut lips.
 
     spread: of the jaw, as a share of the true one. lips_closed: of the frames of p, b and m, those in which the jaw
     lies below the excerpt's 30th percentile.

@@ -1,4 +1,4 @@
-"""Before the first picture: the sound's tokens learn to tell what the face does.
+"""Before the first picture: the sound's tokens learn to predict what the face does.
 
 In a short training the transformer spends most of its time finding out that the audio tokens mean anything; until
 they do, their gradients are noise.  The truth of the clips says directly what they have to carry: mouth shapes, of
@@ -56,7 +56,7 @@ class Listener(nn.Module):
 
 
 @dataclass(frozen=True)
-class HeardSpeech:
+class SpeechWindows:
     """Speech without pictures: features [N,F,L,C] float16, mouth shapes [N,F,K] with the jaw first, is_test [N]."""
 
     features: np.ndarray
@@ -65,7 +65,7 @@ class HeardSpeech:
 
 
 @torch.inference_mode()
-def hear_speech(speech: SpeechSet, encoder: SpeechEncoder, most: int = MOST_EXCERPTS, seed: int = 0) -> HeardSpeech:
+def hear_speech(speech: SpeechSet, encoder: SpeechEncoder, most: int = MOST_EXCERPTS, seed: int = 0) -> SpeechWindows:
     """Features of all excerpts held out and of at most `most` others, every second of those with changed sound."""
     rng = np.random.default_rng(seed)
     train = rng.permutation(speech.indices(test=False))[:most]
@@ -76,13 +76,13 @@ def hear_speech(speech: SpeechSet, encoder: SpeechEncoder, most: int = MOST_EXCE
         signal = torch.from_numpy(speech.samples(int(index)))[None]
         changed = vary_sound(signal, rng) if not speech.is_test[index] and row % 2 else signal
         features[row] = encoder(changed, speech.num_frames)[0].numpy()
-    return HeardSpeech(features, speech.shapes[chosen].astype(np.float32), speech.is_test[chosen])
+    return SpeechWindows(features, speech.shapes[chosen].astype(np.float32), speech.is_test[chosen])
 
 
 def motion_truths(clips: ClipSet) -> np.ndarray:
     """What a face does besides its mouth, [N,F,5]: eyelids, brows, and the head's distance from the clip's mean pose.
 
-    How a person holds the head as a rule, no sound tells.
+    How a person holds the head as a rule does not follow from any sound.
     """
     pose = clips.pose - clips.pose.mean(axis=1, keepdims=True)
     return np.concatenate([clips.lids[..., None], clips.brows[..., None], pose], axis=2).astype(np.float32)
@@ -94,14 +94,14 @@ def standardised(values: np.ndarray, like: np.ndarray) -> Tensor:
     return torch.from_numpy(((values - center) / np.maximum(spread, 1e-3)).astype(np.float32))
 
 
-def learn_to_hear(
+def pretrain_audio(
     projection: AudioProjection,
     clips: ClipSet,
     features: Features,
     folder: Path,
     num_steps: int,
     seed: int = 3,
-    speech: HeardSpeech | None = None,
+    speech: SpeechWindows | None = None,
 ) -> dict[str, float]:
     """Train `projection` in place on clips whose features are ready; returns held-out correlations.
 
@@ -146,8 +146,8 @@ def learn_to_hear(
         else:
             windows, wanted = of_clips(draw.rng.choice(train, BATCH_SIZE), draw.rng, features.num_variations[1])
         windows = windows + FEATURE_NOISE * torch.randn(windows.shape, generator=draw.generator)
-        readings = model(windows.to(draw.device))[..., : wanted.shape[2]]
-        error = nn.functional.smooth_l1_loss(readings, wanted.to(draw.device), reduction="none")
+        predicted = model(windows.to(draw.device))[..., : wanted.shape[2]]
+        error = nn.functional.smooth_l1_loss(predicted, wanted.to(draw.device), reduction="none")
         return (error * weight[: wanted.shape[2]].to(draw.device)).mean(), {}
 
     def report(step: int) -> dict[str, float]:
@@ -155,8 +155,8 @@ def learn_to_hear(
         device = next(model.parameters()).device
         agreement = correlation(model(windows.to(device)).cpu().transpose(1, 2), wanted.transpose(1, 2)).mean(dim=0)
         names = ("lids", "brows", "yaw", "pitch", "roll")
-        heard = dict(zip(names, agreement[-len(names) :].tolist(), strict=True))
-        return {"jaw": agreement[0].item(), "shapes": agreement[: -len(names)].mean().item(), **heard}
+        groups = dict(zip(names, agreement[-len(names) :].tolist(), strict=True))
+        return {"jaw": agreement[0].item(), "shapes": agreement[: -len(names)].mean().item(), **groups}
 
     settings = LoopSettings(
         num_steps=num_steps, rate=1.5e-3, weight_decay=0.03, average_decay=0.98, report=Every(steps=200), seed=seed

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from synthetic_people.visemes import PRESS
 
-from .decoded_crops import DecodedCrop, glimpse
+from .decoded_crops import DecodedCrop, crop
 from .dubbing import Dub, Dubbing
 from .latents import LATENT_CELLS, Features, Variation, load_small, windows_of
-from .motion_labels import Telling
+from .motion_labels import MotionLabels
 from .references import Given, draw_given
 
 if TYPE_CHECKING:
-    from .audio_pretraining import HeardSpeech
+    from .audio_pretraining import SpeechWindows
     from .clips import ClipSet
     from .phases import Phase, TransformerTraining
 
@@ -38,12 +38,12 @@ class Batch:
     conditioning: [B,20,T,h,w], mask and reference latents as the network reads them.
     mouth, eyes: [B,1,T,h,w], share of each latent position that they cover.
     num_context: [B] latent frames given clean. opens: [B], 1 where that is the reference itself.
-    picture: [B,3,S,S] the reference frame. image_seen: [B], 0 where the image encoder's reading is withheld.
+    picture: [B,3,S,S] the reference frame. image_seen: [B], 0 where the image encoder's output is withheld.
     audio: [B,F,5,L,C]. truth: [B,T-1,4,K], of the frames of each group, less the reference's: jaw, opening of the lips,
         mouth shapes, eyelids last. motion: [B], what moves besides the face: 0 little, 1 the head, 2 the camera.
     closed: [B,1,T,1,1], share of each latent frame's time in which p, b or m shuts the lips. dubbed: [B], 1 where the
         mouth says other speech.
-    glimpse: some frames of each as pictures, if the training looks at any.
+    crop: some frames of each as pictures, if the training looks at any.
     tracks: by name [B,F,...], the clips' own camera or pose, for adapters that are conditioned on them.
     """
 
@@ -61,7 +61,7 @@ class Batch:
     motion: Tensor
     closed: Tensor
     dubbed: Tensor
-    glimpse: DecodedCrop | None = None
+    crop: DecodedCrop | None = None
     tracks: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Batch:
@@ -92,10 +92,10 @@ class BatchMaker:
         scale: float,
         settings: TransformerTraining,
         tracks: tuple[str, ...] = (),
-        speech: HeardSpeech | None = None,
+        speech: SpeechWindows | None = None,
     ) -> None:
         self.dubbing = None if speech is None else Dubbing(clips, features, speech)
-        self.telling = Telling(clips, *features.speech.shape[3:5]) if settings.movement_told else None
+        self.labels = MotionLabels(clips, *features.speech.shape[3:5]) if settings.motion_labels else None
         self.clips = clips
         self.features = features
         self.scale = scale
@@ -195,10 +195,10 @@ class BatchMaker:
         if dub is None:
             audio = features.windows(clip, given.start, num_frames, sound)
             clean = features.chunk(clip, given.start, phase.num_latent_frames, variation_number, window)
-            if self.telling is not None:
+            if self.labels is not None:
                 large = Variation.of(clip, variation_number, self.clips.size)
-                told = self.telling.additions(clip, given.reference, large)
-                audio = audio + windows_of(told, given.start, num_frames)
+                added = self.labels.additions(clip, given.reference, large)
+                audio = audio + windows_of(added, given.start, num_frames)
             closed = np.asarray(self.clips.closures[clip, span], np.float32)
         else:
             audio, closed = dub.windows, np.asarray(dub.shapes[:, PRESS] > PRESSED, np.float32)
@@ -227,9 +227,9 @@ class BatchMaker:
             example["second"] = single(given.second)
         if rng is not None:
             large = Variation.of(clip, variation_number, self.clips.size)
-            looked = glimpse(self.clips, clip, given, large, (top, left), (rows, columns), example["closed"], rng)
+            looked = crop(self.clips, clip, given, large, (top, left), (rows, columns), example["closed"], rng)
             looked["counts"] = 1 - example["dubbed"]  # no picture shows the clip's face saying other speech
-            example |= {f"glimpse {name}": value for name, value in looked.items()}
+            example |= {f"crop {name}": value for name, value in looked.items()}
         for name in self.tracks:
             example[f"track {name}"] = np.asarray(getattr(self.clips, name)[clip, span], np.float32)
         return example
@@ -251,7 +251,7 @@ class BatchMaker:
             clean=(clean - reference) / self.scale,
             reference=reference,
             conditioning=torch.cat([mask, shown], dim=1),
-            glimpse=DecodedCrop(**looked) if (looked := _named(stacked, "glimpse ")) else None,
+            crop=DecodedCrop(**looked) if (looked := _named(stacked, "crop ")) else None,
             tracks=_named(stacked, "track "),
             mouth=stacked["mouth"][:, None],
             eyes=stacked["eyes"][:, None],

@@ -1,12 +1,12 @@
-"""Examples for the network that steers nano from beside it: chunks of clips, and the reference moved along with them.
+"""Examples for nano's control network: chunks of clips, and the reference moved along with them.
 
 A camera's example is a clip's chunk filmed again: every frame as a camera on a path sees it that stands before the
-picture's plane, which is exact. What the network is shown is made as for a film (`vision/control_images.py`): the
+picture's plane, which is exact. The network's inputs are made as for a film (`vision/control_images.py`): the
 reference alone along that path, its holes, and the rays. A body's example is a chunk as it is, most of them swaying
-besides; the network is shown the reference bent from its own joints to each frame's (`vision/pose_turn.py`), by the
-clip's exact joints, a little beside them, as a detector's are. What is to be made is told relative to the reference
-moved along, by the camera or the joints, as in a film (`Shown.expected` in `generation/control_inputs.py`): there
-stands all that is known of a frame but what the mouth says.
+besides; the network gets the reference bent from its own joints to each frame's (`vision/pose_turn.py`), by the
+clip's exact joints, with small errors, as a detector's are. The target is relative to the reference
+moved along, by the camera or the joints, as in a film (`ControlInputs.expected`): there stands all that is known of a
+frame but what the mouth says.
 
 Shapes: B examples, T latent frames, F = 4 (T - 1) + 1 film frames of 128 x 128 pixels, h and w latent positions.
 """
@@ -49,7 +49,7 @@ _SWAYING_SHARE, _SWAY, _SWAY_DEGREES = 0.7, 0.12, 8.0
 _NUM_VARIATIONS = 1000
 _JOINT_OFFSET, _JOINT_SHAKE = 0.008, 0.003  # of the picture: of a clip's joints throughout, and of every frame's
 _LOST_EAR_SHARE = 0.1
-_OUTSIDE_SHARE = 0.5  # of the clips, whose joints beyond the picture's edge are told as well
+_OUTSIDE_SHARE = 0.5  # of the clips, whose joints beyond the picture's edge are given as well
 # OpenCV counts pixels from the middle of the first one, homographies here from the picture's edge.
 _TO_EDGE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 _FROM_EDGE = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
@@ -57,7 +57,7 @@ _FROM_EDGE = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
 
 @dataclass(frozen=True)
 class Moved:
-    """What the network is shown.
+    """Inputs of the control network.
 
     rendering: [B,16,T,h,w], (its latent - reference latent) / scale. holes: [B,1,F,H,W]. rays: [B,6,F,H,W].
     """
@@ -69,7 +69,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class ControlBatch:
-    """Chunks, and what a network beside the transformer is shown of them."""
+    """Chunks, and a control network's inputs for them."""
 
     chunks: Batch
     shown: Moved
@@ -81,7 +81,7 @@ class ControlBatch:
 
 
 class ControlExamples:
-    """Draws batches; everything is encoded when it is drawn, which costs little beside a step."""
+    """Draws batches; everything is encoded when it is drawn, which costs little compared with a step."""
 
     def __init__(
         self, clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder, scale: float, audio_noise: float = 0.1

@@ -1,7 +1,7 @@
-"""Stage `steer`: the published network that steers a transformer from beside it, Uni3C's, in small, for nano.
+"""Stage `steer`: a small control network of Uni3C's published kind for nano.
 
-It learns beside the finished transformer, which does not. It is shown the reference moved along, by a camera or by a
-body's joints (`control_examples.py`), and learns to tell the transformer where the mouth has gone: as nano's last
+It learns on the finished transformer, which does not change. It gets the reference moved along, by a camera or by a
+body's joints (`control_examples.py`), and learns residuals that say where the mouth has gone: as nano's last
 stages do, from pure noise in one evaluation, by the error of the clean latents, mouths weighted. Its file has the
 published layout, so films and tests read it as they read the published one (`checkpoints/controls.py`).
 """
@@ -71,24 +71,24 @@ class SteeredNetworks(nn.Module):
         width = networks.transformer.config.dim
         self.networks = networks.requires_grad_(False)
         torch.manual_seed(settings.seed)
-        self.steering = Uni3CControl(
+        self.control = Uni3CControl(
             conv_out_dim=width, dim=settings.dim, ffn_dim=3 * settings.dim, num_heads=settings.dim // 64,
             num_layers=settings.num_layers, time_embed_dim=width, out_dim=width, mid_channels=32,
         )  # fmt: skip
-        embedding = self.steering.controlnet_patch_embedding
+        embedding = self.control.controlnet_patch_embedding
         nn.init.normal_(embedding.weight, std=_EMBEDDED * (4 * LATENT_CHANNELS) ** -0.5)
         nn.init.zeros_(embedding.weight[:, :-LATENT_CHANNELS])  # of noise and mask nothing is to be learnt
-        for layer in (self.steering.controlnet_mask_embedding.mask_zero_proj, *self.steering.controlnet["proj_out"]):
+        for layer in (self.control.controlnet_mask_embedding.mask_zero_proj, *self.control.controlnet["proj_out"]):
             nn.init.zeros_(layer.weight)  # nothing is added at first
             nn.init.zeros_(layer.bias)
 
     def forward(self, batch: ControlBatch, latents: Tensor, times: Tensor) -> Tensor:
         """As `NanoNetworks.forward`, steered by what the batch shows."""
         chunks, shown, networks = batch.chunks, batch.shown, self.networks
-        y, rays = chunks.conditioning, self.steering.ray_tokens(shown.holes, shown.rays)
+        y, rays = chunks.conditioning, self.control.ray_tokens(shown.holes, shown.rays)
 
         def residuals(at: Evaluation):
-            return self.steering(at.latents, y[:, :NUM_MASK_CHANNELS], shown.rendering, rays, at.embedding)
+            return self.control(at.latents, y[:, :NUM_MASK_CHANNELS], shown.rendering, rays, at.embedding)
 
         control = Control(added=(Added(residuals),))
         condition = networks.transformer.encode_condition(
@@ -117,7 +117,7 @@ def train_control(
     if speech_encoder.articulation is None:
         raise InputError("The speech encoder has no articulation; train that stage first.")
     if not clips.joints:
-        raise InputError("These clips tell no joints; render them anew.")
+        raise InputError("These clips have no joints; render them anew.")
     model = SteeredNetworks(NanoNetworks.from_folder(start_from), settings)
     examples = ControlExamples(clips, vae.eval(), speech_encoder.eval(), scale)
     phase, size = settings.phase, settings.phase.batch_size
@@ -126,7 +126,7 @@ def train_control(
         long, kind = draw.step % _LONG_EVERY == 0, _KINDS[int(draw.rng.integers(len(_KINDS)))]
         chosen = examples.choose(train, max(1, size // 4) if long else size, kind, draw.rng)
         batch = examples.draw(chosen, _LONG_CHUNK if long else phase.num_latent_frames, kind, draw.rng).to(draw.device)
-        error, chunks = steered_error(model, batch, draw.generator, settings.context_noise), batch.chunks
+        error, chunks = control_error(model, batch, draw.generator, settings.context_noise), batch.chunks
         return weighted_error(error, chunks, phase, TransformerTraining.closed_weight), shares(error, chunks)
 
     def report(step: int) -> dict[str, float]:
@@ -148,7 +148,7 @@ def train_control(
     return result.figures | {"steps": float(result.step)}
 
 
-def steered_error(
+def control_error(
     model: SteeredNetworks, batch: ControlBatch, generator: torch.Generator, context_noise: float
 ) -> Tensor:
     """Squared error [B,1,T,h,w] of the clean latents that one evaluation makes from pure noise."""
@@ -176,7 +176,7 @@ def shares(error: Tensor, chunks) -> dict[str, Tensor]:
 def held_out_shares(
     model: SteeredNetworks, examples: ControlExamples, held_out: np.ndarray, settings: ControlTraining
 ) -> dict[str, float]:
-    """`shares` of held-out clips; `mouth_other` where another clip's movement is shown, which has to be worse."""
+    """`shares` of held-out clips; `mouth_other` with another clip's movement, which has to be worse."""
     rng = np.random.default_rng(0)
     device = next(model.parameters()).device
     found: dict[str, list[float]] = {}
@@ -187,7 +187,7 @@ def held_out_shares(
         rolled = {name: value.roll(1, 0) for name, value in vars(batch.shown).items()}
         other = ControlBatch(batch.chunks, replace(batch.shown, **rolled))
         for name, shown in (("", batch), ("_other", other)):
-            error = steered_error(model, shown, torch.Generator().manual_seed(number), 0.0)
+            error = control_error(model, shown, torch.Generator().manual_seed(number), 0.0)
             for key, value in shares(error, batch.chunks).items():
                 found.setdefault(key + name, []).append(float(value))
     return {name: float(np.mean(values)) for name, values in found.items()}
@@ -195,7 +195,7 @@ def held_out_shares(
 
 def export(model: SteeredNetworks, path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write what steers in the published layout."""
-    weights = model.steering.state_dict()
+    weights = model.control.state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_output(path) as partial:
         save_file({key: tensor.to(dtype).contiguous() for key, tensor in weights.items()}, partial)

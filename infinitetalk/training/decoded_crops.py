@@ -1,7 +1,7 @@
 """What generated latents look like: mouths decoded in training, and how far they are from the true pictures.
 
 An error of latents counts what eyes do not see, and misses what they do: moving latents along the direction in which a
-mouth opens raises every reading of them while the decoded lips stay where they were.  Here one group of four frames of
+mouth opens raises every probe of them while the decoded lips stay where they were.  Here one group of four frames of
 each example goes through nano's own decoder, which does not learn, and the picture's error goes back through it.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CELLS = 6  # latent positions along each side of what is decoded: a mouth, and the chin that falls with it
 CELL_PIXELS = PATCH * PICTURE_SCALE
-MOUTH_WEIGHT = 6.0  # of a mouth's pixels, against 1 beside it
+MOUTH_WEIGHT = 6.0  # of a mouth's pixels, against 1 around it
 DETAIL_SCALES = 3
 STILL_ERROR = 0.03  # of pictures in [-1,1], added to what the reference alone would be wrong by
 
@@ -55,7 +55,7 @@ class DecodedCrop:
         return replace(self, **{name: value.to(device) for name, value in vars(self).items()})
 
 
-def glimpse(
+def crop(
     clips: ClipSet,
     clip: int,
     given: Given,
@@ -101,8 +101,8 @@ def glimpse(
     }
 
 
-class Sight(nn.Module):
-    """Nano's decoder and a reader of lips, both fixed, and the errors of what is shown.
+class CropLoss(nn.Module):
+    """Nano's decoder and a lip reader, both fixed, and the errors of the decoded crop.
 
     Not part of what learns: kept out of checkpoints and averages by whoever holds it.
     """
@@ -116,8 +116,8 @@ class Sight(nn.Module):
         self.std = vae.config.latents_std[0]
 
     def decode(self, clean: Tensor, batch: Batch) -> Tensor:
-        """Frames [B,4,3,s,s] of the batch's glimpses, from relative latents `clean` [B,16,T,h,w]."""
-        seen = batch.glimpse
+        """Frames [B,4,3,s,s] of the batch's crops, from relative latents `clean` [B,16,T,h,w]."""
+        seen = batch.crop
         last = clean.shape[2] - 1
         rows = torch.arange(CELLS, device=clean.device)
 
@@ -133,11 +133,11 @@ class Sight(nn.Module):
             for group in (seen.group, seen.group - 1, (seen.group + 1).clamp(max=last))
         ]
         latent = cut(batch.reference, torch.zeros_like(seen.group)) * self.std + self.mean
-        moved = self.decoder(*moved, self.decoder.look_at(seen.reference, latent))
+        moved = self.decoder(*moved, self.decoder.reference_features(seen.reference, latent))
         return moved.frames.unflatten(0, (-1, VAE_TEMPORAL_STRIDE))
 
     def errors(self, clean: Tensor, batch: Batch, closed_weight: float = 1.0) -> dict[str, Tensor]:
-        """Of the decoded glimpses, numbers that are about 1 where nothing moves.
+        """Of the decoded crops, numbers that are about 1 where nothing moves.
 
         seen: error over that of showing the reference alone. lips: squared error of what the reader reads, in
         variances, shut lips weighted.
@@ -146,7 +146,7 @@ class Sight(nn.Module):
 
     def compare(self, frames: Tensor, batch: Batch, closed_weight: float = 1.0) -> dict[str, Tensor]:
         """As `errors`, of frames [B,4,3,s,s] that are decoded."""
-        seen = batch.glimpse
+        seen = batch.crop
         still = picture_error(seen.reference[:, None].expand_as(seen.frames), seen)
         ratio = picture_error(frames, seen) / (STILL_ERROR + still)
         errors = {"seen": (ratio * seen.counts).sum() / seen.counts.sum().clamp(min=1)}

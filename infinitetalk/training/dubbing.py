@@ -4,7 +4,7 @@ A few hundred rendered clips are few voices and few sentences; speech without pi
 the mouth's shapes are known, as they are of made speech, a clip shows nearly everything its own mouth does: for every
 group of four frames the latents of the clip's groups that look most alike are averaged, and what still differs in
 shape is added by a linear map from shapes to latents, fitted to that clip. It is the mean that a network trained on
-squared errors is to predict anyway. What is not the mouth follows nothing that is heard and has to be left out of the
+squared errors is to predict anyway. What is not the mouth follows nothing in the sound and has to be left out of the
 loss (`Batch.dubbed`).
 """
 
@@ -19,7 +19,7 @@ from ..config.constants import VAE_TEMPORAL_STRIDE
 from .latents import GROUP_STRIDE, windows_of
 
 if TYPE_CHECKING:
-    from .audio_pretraining import HeardSpeech
+    from .audio_pretraining import SpeechWindows
     from .clips import ClipSet
     from .latents import Features
 
@@ -30,7 +30,7 @@ SHAPE_WEIGHTS = (3.0, 1.5, 1.5, 1.0, 1.0, 1.0, 2.0)  # jaw first, press last (`s
 
 @dataclass(frozen=True)
 class Dub:
-    """shapes: [F,K] of the mouth. windows: [F,5,L,C] what is heard."""
+    """shapes: [F,K] of the mouth. windows: [F,5,L,C] of audio features."""
 
     shapes: np.ndarray
     windows: np.ndarray
@@ -39,7 +39,7 @@ class Dub:
 class Dubbing:
     """Draws pieces of speech, and what a clip's face does while it says them."""
 
-    def __init__(self, clips: ClipSet, features: Features, speech: HeardSpeech) -> None:
+    def __init__(self, clips: ClipSet, features: Features, speech: SpeechWindows) -> None:
         self.clips, self.features, self.speech = clips, features, speech
         self.unseen = np.flatnonzero(~speech.is_test)
 

@@ -209,14 +209,14 @@ def compute_features(clips: ClipSet, vae: NanoVAE, speech_encoder: SpeechEncoder
             arrays["single"][clip, number] = ((single - mean) / std).numpy()
             arrays["groups"][clip, number] = ((groups - mean) / std).numpy()
             if speech_encoder.articulation is not None and not clips.is_test[clip]:
-                # What the mouth in the picture does, not what is heard of it: see `articulation_stage`.
+                # What the mouth in the picture does, not what the sound says of it: see `articulation_stage`.
                 shapes = torch.from_numpy(np.array(clips.mouth_shapes[clip], np.float32))
                 shapes += _SHAPE_NOISE * number * torch.from_numpy(rng.standard_normal(shapes.shape, np.float32))
                 spoken = speech_encoder.articulation.say(shapes)
                 arrays["speech"][clip, number] = spoken.reshape(arrays["speech"].shape[2:]).numpy()
                 continue
-            heard = signal if number == 0 else vary_sound(signal, rng)
-            arrays["speech"][clip, number] = speech_encoder(heard, clips.num_frames)[0].numpy()
+            sound = signal if number == 0 else vary_sound(signal, rng)
+            arrays["speech"][clip, number] = speech_encoder(sound, clips.num_frames)[0].numpy()
         finished[clip] = True
         if count % 10 == 0 or count == len(missing):
             for array in arrays.values():

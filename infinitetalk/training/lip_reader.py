@@ -71,7 +71,7 @@ class LipReader(nn.Module):
 
         closed_weight: of frames in which p, b or m shuts the lips, against 1 for all others.
         """
-        seen = batch.glimpse
+        seen = batch.crop
         references = seen.reference[:, None].expand_as(frames).flatten(0, 1)
         read = self(frames.flatten(0, 1), references).float().unflatten(0, (-1, 4))
         error = (read - glimpsed(batch) / self.spread).square()
@@ -85,7 +85,7 @@ class LipReader(nn.Module):
 def glimpsed(batch: Batch) -> Tensor:
     """Truth [B,4,K] of the batch's glimpses; the eyelids, its last column, are not in the picture."""
     index = torch.arange(len(batch.truth), device=batch.truth.device)
-    return batch.truth[index, batch.glimpse.group - 1, :, :-1]
+    return batch.truth[index, batch.crop.group - 1, :, :-1]
 
 
 def train_reader(
@@ -97,13 +97,13 @@ def train_reader(
         jaw, opening: correlation over all held-out frames; decoded: the jaw's where the frames are decoded from their
         own latents.
     """
-    from .decoded_crops import Sight
+    from .decoded_crops import CropLoss
 
     torch.manual_seed(settings.seed)
     maker = BatchMaker(
         clips, features, scale, TransformerTraining(picture_weight=1.0, audio_dropout=0, image_dropout=0)
     )
-    sight = Sight(vae, scale)
+    crop_loss = CropLoss(vae, scale)
     train, held_out = (features.ready(clips.split(name)) for name in ("train", "test"))
     reader = LipReader(maker.truths.shape[2] - 1)
     rng = np.random.default_rng(settings.seed)
@@ -112,11 +112,11 @@ def train_reader(
 
     def frames_of(batch: Batch, decoded: Tensor) -> Tensor:
         with torch.no_grad():
-            shown = sight.decode(batch.clean, batch).clamp(-1, 1)
-        return torch.where(decoded[:, None, None, None, None], shown.float(), batch.glimpse.frames)
+            shown = crop_loss.decode(batch.clean, batch).clamp(-1, 1)
+        return torch.where(decoded[:, None, None, None, None], shown.float(), batch.crop.frames)
 
     def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
-        sight.to(draw.device)
+        crop_loss.to(draw.device)
         batch = maker.draw(maker.choose(train, _GROUP, draw.rng), _GROUP, draw.rng).to(draw.device)
         size = len(batch.clean)
         frames = frames_of(batch, torch.rand(size, generator=draw.generator).to(draw.device) < 0.5)
@@ -126,8 +126,8 @@ def train_reader(
         grain = _NOISE * torch.rand(1, generator=draw.generator).to(frames)
         frames = frames * gain + lift
         frames = frames + grain * torch.randn_like(frames)
-        changed = batch.glimpse.reference * gain[:, 0] + lift[:, 0]
-        batch = replace(batch, glimpse=replace(batch.glimpse, reference=changed))
+        changed = batch.crop.reference * gain[:, 0] + lift[:, 0]
+        batch = replace(batch, crop=replace(batch.crop, reference=changed))
         return reader.error(frames, batch), {}
 
     @torch.no_grad()
@@ -143,7 +143,7 @@ def train_reader(
             for batch in batches:
                 batch = batch.to(next(reader.parameters()).device)
                 frames = frames_of(batch, torch.full((len(batch.clean),), decoded, device=batch.clean.device))
-                references = batch.glimpse.reference[:, None].expand_as(frames).flatten(0, 1)
+                references = batch.crop.reference[:, None].expand_as(frames).flatten(0, 1)
                 reads.append(reader(frames.flatten(0, 1), references).cpu())
                 truths.append(glimpsed(batch).flatten(0, 1).cpu())
             read, truth = torch.cat(reads), torch.cat(truths)

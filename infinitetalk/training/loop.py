@@ -142,7 +142,7 @@ def fit(
         CheckpointError: the folder holds a checkpoint of another network.
         InputError: the precision is not one that the device computes in.
         TrainingError: the loss is no longer a number; the checkpoint before it stays.
-        KeyboardInterrupt: Ctrl-C or the system asked to stop; a checkpoint of the last step was written.
+        KeyboardInterrupt: Ctrl-C or a signal to stop; a checkpoint of the last step was written.
     """
     return _Training(model, loss, settings, folder, report, rates).run()
 
@@ -187,11 +187,11 @@ class _Training:
         reported = saved = logged = self.elapsed
         pace = Pace(self.step, settings.progress(self.step, self.elapsed))
         self.model.train()
-        with _asked_to_stop() as asked:
+        with _stop_signal() as stopping:
             stop = False
             while not stop and (progress := settings.progress(self.step, self.elapsed)) < 1:
                 self._take_step(progress)
-                self.elapsed, stop = self._agree(elapsed_before + time.monotonic() - started, asked.is_set())
+                self.elapsed, stop = self._agree(elapsed_before + time.monotonic() - started, stopping.is_set())
                 now = self.step, self.elapsed
                 if self.report_of is not None and settings.report.due(*now, reported):
                     self._report()
@@ -259,11 +259,11 @@ class _Training:
             generator=torch.Generator().manual_seed(second),
         )
 
-    def _agree(self, elapsed: float, asked: bool) -> tuple[float, bool]:
-        """The first process's clock for all, and whether any was asked to stop."""
+    def _agree(self, elapsed: float, stopping: bool) -> tuple[float, bool]:
+        """The first process's clock for all, and whether any is to stop."""
         if self.accelerator.num_processes == 1:
-            return elapsed, asked
-        mine = torch.tensor([[elapsed, float(asked)]], device=self.accelerator.device, dtype=torch.float32)
+            return elapsed, stopping
+        mine = torch.tensor([[elapsed, float(stopping)]], device=self.accelerator.device, dtype=torch.float32)
         everyone = self.accelerator.gather(mine).tolist()
         return everyone[0][0], any(row[1] for row in everyone)
 
@@ -385,23 +385,23 @@ def _accelerator(settings: LoopSettings) -> Accelerator:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
+def _stop_signal() -> Iterator[threading.Event]:
     """An event that is set by the first Ctrl-C or SIGTERM; a second one interrupts at once."""
-    asked = threading.Event()
+    stopping = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield asked
+        yield stopping
         return
     before: dict[int, Any] = {}
 
     def handle(number: int, frame: Any) -> None:
-        if asked.is_set():
+        if stopping.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, handle)
     try:
-        yield asked
+        yield stopping
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

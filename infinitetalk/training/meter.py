@@ -67,8 +67,8 @@ class Pace:
         gained = progress - self.progress
         left = _duration(spent * max(0.0, 1 - progress) / gained) if gained > 0 else "?"
         of = "" if settings.num_steps is None else f"/{settings.num_steps}"
-        shown = [f"{name} {value:.4g}" for name, value in row.items() if name not in ("step", "seconds", "rate")]
-        return f"step {step}{of}, {(step - self.step) / max(spent, 1e-9):.2f} steps/s, {left} left: {', '.join(shown)}"
+        parts = [f"{name} {value:.4g}" for name, value in row.items() if name not in ("step", "seconds", "rate")]
+        return f"step {step}{of}, {(step - self.step) / max(spent, 1e-9):.2f} steps/s, {left} left: {', '.join(parts)}"
 
 
 def _duration(seconds: float) -> str:

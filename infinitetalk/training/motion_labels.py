@@ -1,7 +1,7 @@
-"""What a face does besides speaking, told to the network in training beside the sound.
+"""Labels of what a face does besides speaking, which the network gets in training along with the sound.
 
-No sound tells where a head is in half a second, and most of what a mouth's latents do is the head carrying it about.
-A network that is not told draws the mean over all those places: lips without edges, an open mouth as a dark smear.
+No sound says where a head is in half a second, and most of what a mouth's latents do is the head carrying it about.
+A network without these labels draws the mean over all those places: lips without edges, an open mouth as a dark smear.
 Here the movement since the reference is added to the speech features along fixed directions of their own.  When a film
 is made nothing is added, which says that the head stays where the reference has it; so it does.
 """
@@ -27,12 +27,12 @@ _DIRECTIONS_SEED = 20
 _PLACES = ("right_eye", "left_eye", "nose")
 
 
-class Telling:
+class MotionLabels:
     """Movements of clips as additions to their speech features [F,L,C]."""
 
     def __init__(self, clips: ClipSet, num_layers: int, num_channels: int) -> None:
         self._clips = clips
-        known = set(_PLACES) <= set(clips.joints)  # folders of format 1 tell no joints: the pose alone is told then
+        known = set(_PLACES) <= set(clips.joints)  # folders of format 1 have no joints: the pose alone is given then
         self._places = [clips.joints.index(name) for name in _PLACES] if known else None
         rng = np.random.default_rng(_DIRECTIONS_SEED)
         directions, _ = np.linalg.qr(rng.standard_normal((num_layers * num_channels, len(SPREADS))))
@@ -46,10 +46,10 @@ class Telling:
             pose = pose * np.array([-1, 1, -1], np.float32)
         places = self._places_of(clip, variation)
         middle, apart = places[:, :2].mean(axis=1), np.abs(places[:, 0, 0] - places[:, 1, 0])
-        told = np.concatenate(
+        labels = np.concatenate(
             [pose, middle, places[:, 2], apart[:, None], clips.lids[clip][:, None], clips.brows[clip][:, None]], axis=1
         )
-        return np.clip((told - told[reference]) / SPREADS, -FARTHEST, FARTHEST).astype(np.float32)
+        return np.clip((labels - labels[reference]) / SPREADS, -FARTHEST, FARTHEST).astype(np.float32)
 
     def _places_of(self, clip: int, variation: Variation) -> np.ndarray:
         """[F,3,2] x and y of both eyes and the nose, in latent positions."""

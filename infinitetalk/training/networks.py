@@ -59,7 +59,8 @@ class NanoNetworks(nn.Module):
         self.image_encoder.save_pretrained(folder / "image_encoder")
 
     def forward(self, batch: Batch, latents: Tensor, times: Tensor, audio: Tensor | None = None) -> Tensor:
-        """The clean latents that `latents` [B,16,T,h,w] at `times` [B] in [0,1] come from, as far as can be told.
+        """The clean latents that `latents` [B,16,T,h,w] at `times` [B] in [0,1] come from, as far as the network
+        predicts them.
 
         audio: instead of the batch's own, [B,F,5,L,C].
         """

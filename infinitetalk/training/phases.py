@@ -1,4 +1,4 @@
-"""Settings of the transformer's training: what is seen, how often, and how errors count."""
+"""Settings of the transformer's training: what is drawn, how often, and how errors count."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TransformerTraining:
     """Settings of the stage.
 
     seconds, steps: how long; with `steps` given the time has no say.
-    hearing_steps: steps in which the sound's tokens learn, alone, to predict the face's truth
+    audio_pretraining_steps: steps in which the sound's tokens learn, alone, to predict the face's truth
         (`training.audio_pretraining`).
     audio_noise: added to the speech features, whose spread is one: few clips are not to be known by their sound.
     context_noise: added to context latents, which at generation time are generated ones.
@@ -59,7 +59,7 @@ class TransformerTraining:
     reading_weight: of errors in what can be read from latents (`training.probes`).
     picture_weight: of the error of decoded mouths (`training.decoded_crops`), once the decoder is there.
     lips_weight: of what a reader of lips reads wrongly in them (`training.lip_reader`), if there is one.
-    movement_told: whether the network is told what the face does besides speaking (`training.motion_labels`).
+    motion_labels: whether the network gets labels of what the face does besides speaking (`training.motion_labels`).
     favoured: clips by number that are drawn as often as all others together: those that are drawn worst, for instance.
     dubbed_share: of the examples, in which a clip's mouth says other speech (`training.dubbing`), if there is some.
     closed_weight: of latent frames in which p, b or m shuts the lips throughout, against 1 for all others.
@@ -76,7 +76,7 @@ class TransformerTraining:
     audio_noise: float = 0.2
     context_noise: float = 0.06
     average_decay: float = 0.997
-    hearing_steps: int = 400
+    audio_pretraining_steps: int = 400
     dim: int = 192
     num_layers: int = 6
     num_heads: int = 6
@@ -88,7 +88,7 @@ class TransformerTraining:
     reading_weight: float = 0.12
     picture_weight: float = 0.0
     lips_weight: float = 0.0
-    movement_told: bool = False
+    motion_labels: bool = False
     favoured: tuple[int, ...] = ()
     dubbed_share: float = 0.5
     closed_weight: float = 2.5

@@ -1,8 +1,8 @@
 """What can be read from latents, linearly: mouth shapes and eyelids; and a loss on it.
 
-Squared errors of latents count every direction alike, and most of what a mouth's latents do no sound tells: where the
-head is, how the light falls. The few directions in which a mouth opens or a lid falls are what eyes look at. They are
-found by ridge regression on true latents, and errors along them count once more.
+Squared errors of latents count every direction alike, and most of what a mouth's latents do follows from no sound:
+where the head is, how the light falls. The few directions in which a mouth opens or a lid falls are what eyes look at.
+They are found by ridge regression on true latents, and errors along them count once more.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def moments(latents: Tensor, mask: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Readings:
+class Probes:
     """Linear readers of a group's four frames. mouth: [97, 4 (K-1)]; eyes: [97, 4]; and the spreads of the truths."""
 
     mouth: Tensor
@@ -49,7 +49,7 @@ class Readings:
     eyes_spread: Tensor
 
     @classmethod
-    def fit(cls, maker: BatchMaker, train: np.ndarray) -> Readings:
+    def fit(cls, maker: BatchMaker, train: np.ndarray) -> Probes:
         """From training clips, the reference being each clip's first frame."""
         mouths, eyes, truths = [], [], []
         for clip in train[:: max(1, len(train) // MOST_CLIPS)]:
@@ -77,7 +77,7 @@ class Readings:
         return total / 2
 
     def quality(self, maker: BatchMaker, held_out: np.ndarray) -> tuple[float, float]:
-        """Correlation of readings of true latents with the jaw and the lids, of clips not fit on; the most there is."""
+        """Correlation of probes of true latents with the jaw and the lids, of clips not fit on; the most there is."""
         pairs: list[list[float]] = [[], []]
         for clip in held_out:
             batch = maker.collate([maker.example(int(clip), Given(0, 0, 1, opens=True), WHOLE_CHUNK)], second=False)

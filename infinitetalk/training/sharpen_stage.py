@@ -1,9 +1,9 @@
 """Stage `sharpen`: the decoder learns to show what the finished transformer makes, as sharp as pictures are.
 
-A decoder that only ever saw encoded pictures shows generated latents, which lie a little beside those of any picture,
+A decoder that only ever saw encoded pictures shows generated latents, which lie a little off those of any picture,
 as lips with soft edges.  Here the transformer, fixed, makes the mouths of training clips from their true shapes; the
-decoder learns to turn these into the clips' own pictures.  A critic that sees a mouth beside its reference says what
-still tells the two apart: what it looks at has to agree (feature matching, Wang et al. 2018), and it has to be
+decoder learns to turn these into the clips' own pictures.  A critic that sees a mouth and its reference says what
+still separates the two: what it looks at has to agree (feature matching, Wang et al. 2018), and it has to be
 deceived a little (hinge loss).  Every third step is the stage `decoder`'s own, so that eyes, flow and stillness remain.
 
 Latents stay what they are: the encoder and the transformer do not learn.
@@ -25,7 +25,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ..errors import InputError
 from ..models.nano_vae import NanoVAE
 from .batches import BatchMaker
-from .decoded_crops import MOUTH_WEIGHT, DecodedCrop, Sight
+from .decoded_crops import MOUTH_WEIGHT, CropLoss, DecodedCrop
 from .loop import Draw, Every, LoopSettings, Precision, fit
 from .networks import NanoNetworks
 from .phases import Phase, TransformerTraining
@@ -66,10 +66,10 @@ class SharpenTraining:
     seed: int = 8
 
     def batches(self) -> TransformerTraining:
-        """How examples are drawn: seen, told how the head moves, and nothing withheld."""
+        """How examples are drawn: with motion labels, and nothing withheld."""
         return TransformerTraining(
             picture_weight=1.0,
-            movement_told=True,
+            motion_labels=True,
             audio_noise=0.1,
             audio_dropout=0.0,
             image_dropout=0.0,
@@ -78,7 +78,7 @@ class SharpenTraining:
 
 
 class Critic(nn.Module):
-    """Mouths [N,3,s,s] beside their references, to features of three sizes and one answer for every 8x8 pixels."""
+    """Mouths [N,3,s,s] and their references, to features of three sizes and one answer for every 8x8 pixels."""
 
     def __init__(self, dims: tuple[int, int, int] = (32, 64, 96)) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ def train_sharpen(
     maker = BatchMaker(clips, features, scale, settings.batches())
     pieces = PieceMaker(clips, settings.pieces.pieces, [])
     vae = NanoVAE.from_pretrained(start_from / "vae")
-    sight = Sight(vae, scale, reader)
+    crop_loss = CropLoss(vae, scale, reader)
     vae.decoder.requires_grad_(True)
     vae.encoder.requires_grad_(False)
     model = nn.ModuleDict({"vae": vae, "critic": Critic()})
@@ -131,13 +131,13 @@ def train_sharpen(
             )
             return sum(losses.values()), {"pieces": sum(losses.values()).detach()}
         networks.to(draw.device)
-        sight.to(draw.device)
+        crop_loss.to(draw.device)
         batch = maker.draw(maker.choose(train, settings.phase, draw.rng), settings.phase, draw.rng).to(draw.device)
-        frames = sight.decode(generated(networks, batch, draw.generator), batch)
-        return sharpness_loss(model["critic"], frames, batch, sight, settings)
+        frames = crop_loss.decode(generated(networks, batch, draw.generator), batch)
+        return sharpness_loss(model["critic"], frames, batch, crop_loss, settings)
 
     def report(step: int) -> dict[str, float]:
-        return shown_figures(networks, sight, maker, held_out, settings.phase) | {
+        return crop_figures(networks, crop_loss, maker, held_out, settings.phase) | {
             name: value for name, value in held_out_figures(vae, clips, held_out[:4], 17).items() if "psnr" in name
         }
 
@@ -168,26 +168,26 @@ def generated(networks: NanoNetworks, batch: Batch, generator: torch.Generator) 
 
 
 def sharpness_loss(
-    critic: Critic, frames: Tensor, batch: Batch, sight: Sight, settings: SharpenTraining
+    critic: Critic, frames: Tensor, batch: Batch, crop_loss: CropLoss, settings: SharpenTraining
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Of decoded frames [B,4,3,s,s]: the decoder's loss and the critic's, which do not touch each other's weights."""
-    seen = batch.glimpse
-    errors = sight.compare(frames, batch)
+    seen = batch.crop
+    errors = crop_loss.compare(frames, batch)
     reference = seen.reference.repeat_interleave(frames.shape[1], dim=0)
     shown, true = frames.flatten(0, 1).float(), seen.frames.flatten(0, 1)
     weight = _answers_weight(seen)
 
-    told_true, answer_true = critic(true, reference)
+    features_true, answer_true = critic(true, reference)
     _, answer_shown = critic(shown.detach(), reference)
     judged = (F.relu(1 - answer_true) + F.relu(1 + answer_shown)) * weight
     critic.requires_grad_(False)
-    told_shown, answer = critic(shown, reference)
+    features_shown, answer = critic(shown, reference)
     critic.requires_grad_(True)
     matching = sum(
         ((here - there.detach()).abs() * F.interpolate(weight, size=here.shape[2:])).mean()
         / (there.detach().abs().mean() + 1e-3)
-        for here, there in zip(told_shown, told_true, strict=True)
-    ) / len(told_true)
+        for here, there in zip(features_shown, features_true, strict=True)
+    ) / len(features_true)
     deceived = -(answer * weight).mean()
     total = (
         settings.picture_weight * errors["seen"]
@@ -208,8 +208,8 @@ def _answers_weight(seen: DecodedCrop) -> Tensor:
 
 
 @torch.no_grad()
-def shown_figures(
-    networks: NanoNetworks, sight: Sight, maker: BatchMaker, held_out: np.ndarray, phase: Phase
+def crop_figures(
+    networks: NanoNetworks, crop_loss: CropLoss, maker: BatchMaker, held_out: np.ndarray, phase: Phase
 ) -> dict[str, float]:
     """Of held-out clips' mouths: `seen` as in the loss, and `detail`, fine contrast as a share of the true one."""
     device = next(networks.parameters()).device
@@ -217,12 +217,12 @@ def shown_figures(
     seen, detail = [], []
     for _ in range(3):
         batch = maker.draw(np.resize(held_out, phase.batch_size), phase, rng).to(device)
-        frames = sight.decode(generated(networks, batch, generator), batch)
-        seen.append(sight.compare(frames, batch)["seen"])
-        mouth = batch.glimpse.mouth.flatten(0, 1)
+        frames = crop_loss.decode(generated(networks, batch, generator), batch)
+        seen.append(crop_loss.compare(frames, batch)["seen"])
+        mouth = batch.crop.mouth.flatten(0, 1)
         shares = [
             ((each - F.interpolate(F.avg_pool2d(each, 2), scale_factor=2)).abs() * mouth).sum()
-            for each in (frames.flatten(0, 1).float(), batch.glimpse.frames.flatten(0, 1))
+            for each in (frames.flatten(0, 1).float(), batch.crop.frames.flatten(0, 1))
         ]
         detail.append(shares[0] / shares[1].clamp(min=1e-6))
     return {"seen": float(torch.stack(seen).mean()), "detail": float(torch.stack(detail).mean())}

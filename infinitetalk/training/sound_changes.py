@@ -1,6 +1,6 @@
 """Changes to speech that leave its timing alone: filters, rooms, noise, hum, codecs, levels.
 
-They stand in for the voices, microphones and rooms that synthetic speech lacks, so that the speech encoder hears
+They stand in for the voices, microphones and rooms that synthetic speech lacks, so that the speech encoder meets
 recordings as well.
 """
 

@@ -83,7 +83,7 @@ def report(networks: NanoNetworks, maker: BatchMaker, probe: Probe, held_out: np
 
     mouth, eyes, rest: error as a share of the variance; 1 is no better than keeping the reference. mouth_other: with
     another clip's sound. jaw: correlation over time of the jaw that the probe reads with the true one, clips' mean;
-    jaw_other: the same with other sound. slope: of the regression of that reading on the reading of true latents:
+    jaw_other: the same with other sound. slope: of the regression of that probe on the probe of true latents:
     below 1 the mouth moves too little.
     """
     clips = maker.clips

@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .audio_pretraining import HeardSpeech, learn_to_hear
+from .audio_pretraining import SpeechWindows, pretrain_audio
 from .batches import Batch, BatchMaker, relative_scale
-from .decoded_crops import Sight
+from .decoded_crops import CropLoss
 from .loop import Draw, fit
 from .networks import NanoNetworks, build_networks
 from .phases import Phase, TransformerTraining
-from .probes import Readings
+from .probes import Probes
 
 if TYPE_CHECKING:
     from ..models.nano_vae import NanoVAE
@@ -47,7 +47,7 @@ STILL_VARIANCE = 0.5  # of relative latents, added to an example's own before it
 TWO_REFERENCE_TRAINING = TransformerTraining(
     seconds=900.0,
     rate=3e-4,
-    hearing_steps=0,
+    audio_pretraining_steps=0,
     conditioning="two-reference",
     phases=(Phase("between", 1.0, 21, None, 2, 6.0, 4.0, 0.2, 0.6, moving_share=0.5),),
 )
@@ -56,11 +56,11 @@ TWO_REFERENCE_TRAINING = TransformerTraining(
 PICTURES_TRAINING = TransformerTraining(
     seconds=5400.0,
     rate=6e-4,
-    hearing_steps=0,
+    audio_pretraining_steps=0,
     audio_noise=0.15,
     picture_weight=1.0,
     lips_weight=0.3,
-    movement_told=True,
+    motion_labels=True,
     phases=(
         Phase("mouths", 0.6, 7, (8, 8), 12, 8.0, 2.0, 0.0, 1.0, moving_share=0.15),
         Phase("chunks", 0.4, 21, None, 2, 24.0, 6.0, 0.0, 1.0, moving_share=0.15, crops_between=2, crop_between=(8, 8)),
@@ -71,7 +71,7 @@ PICTURES_TRAINING = TransformerTraining(
 LIPS_TRAINING = TransformerTraining(
     seconds=2700.0,
     rate=6e-4,
-    hearing_steps=0,
+    audio_pretraining_steps=0,
     phases=(
         Phase("mouths", 0.5, 9, (8, 8), 16, 8.0, 2.0, 0.1, 0.85),
         Phase("chunks", 0.5, 21, None, 2, 24.0, 6.0, 0.1, 0.85, crops_between=2, crop_between=(8, 8)),
@@ -85,8 +85,8 @@ def flow_loss(
     phase: Phase,
     settings: TransformerTraining,
     generator: torch.Generator,
-    probes: Readings | None = None,
-    sight: Sight | None = None,
+    probes: Probes | None = None,
+    crop_loss: CropLoss | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted squared error of the predicted velocity, and that of the mouth's clean latent alone at high noise."""
     size, device = batch.clean.shape[0], batch.clean.device
@@ -111,8 +111,8 @@ def flow_loss(
         read = probes.error(result, batch)
         loss = loss + settings.reading_weight * read
         figures["read"] = read.detach()
-    if sight is not None:
-        for name, value in sight.errors(result, batch, settings.closed_weight).items():
+    if crop_loss is not None:
+        for name, value in crop_loss.errors(result, batch, settings.closed_weight).items():
             loss = loss + (settings.picture_weight if name == "seen" else settings.lips_weight) * value
             figures[name] = value.detach()
     return loss, figures
@@ -141,7 +141,7 @@ def train_transformer(
     *,
     stage: str = "transformer",
     start_from: Path | None = None,
-    speech: HeardSpeech | None = None,
+    speech: SpeechWindows | None = None,
     vae: NanoVAE | None = None,
     reader: LipReader | None = None,
 ) -> dict[str, float]:
@@ -168,9 +168,9 @@ def train_transformer(
         raise InputError(f"{len(train)} training and {len(held_out)} held-out clips have features; compute some first.")
     if start_from is None:
         networks = build_networks(settings, *features.speech.shape[3:5])
-        if settings.hearing_steps:
-            projection, hearing = networks.transformer.audio_projection, out / "stages" / "hearing"
-            learn_to_hear(projection, clips, features, hearing, settings.hearing_steps, settings.seed, speech)
+        if settings.audio_pretraining_steps:
+            projection, folder = networks.transformer.audio_projection, out / "stages" / "audio_pretraining"
+            pretrain_audio(projection, clips, features, folder, settings.audio_pretraining_steps, settings.seed, speech)
     else:
         networks = NanoNetworks.from_folder(start_from)
     choose_trainable(networks, settings.trainable)
@@ -178,10 +178,10 @@ def train_transformer(
         settings = replace(settings, picture_weight=0.0)
     scale = kept_scale(out, clips, features, train, settings.seed, start_from)
     maker = BatchMaker(clips, features, scale, settings, speech=speech)
-    sight = Sight(vae, scale, reader) if settings.picture_weight else None
+    crop_loss = CropLoss(vae, scale, reader) if settings.picture_weight else None
     probe = Probe.fit(clips, features, train)
     quality = probe.quality(clips, features, held_out)
-    probes = Readings.fit(maker, train)
+    probes = Probes.fit(maker, train)
     jaw, lids = probes.quality(maker, held_out)
     print(
         f"relative scale {scale:.4f}, probe on true latents {quality:.3f}, probes jaw {jaw:.3f}, lids {lids:.3f}",
@@ -191,9 +191,9 @@ def train_transformer(
     def loss(draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         phase = alternate(settings.phase_at(draw.progress), draw.step)
         batch = maker.draw(maker.choose(train, phase, draw.rng), phase, draw.rng)
-        if sight is not None:
-            sight.to(draw.device)
-        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator, probes, sight)
+        if crop_loss is not None:
+            crop_loss.to(draw.device)
+        return flow_loss(networks, batch.to(draw.device), phase, settings, draw.generator, probes, crop_loss)
 
     def measure(step: int) -> dict[str, float]:
         nonlocal train

@@ -1,8 +1,8 @@
 """Cut-outs that nano's autoencoder is trained on: a reference, a group of frames, and where mouth and eyes are.
 
 Pieces are 96x96 pixels of the 256-pixel pictures, most of them around the mouth or the eyes, so that far more
-pictures are seen in the same time; the networks are convolutional and their loss is local.  The reference is any
-other frame of the same clip, cut a little beside the frames for some.
+pictures pass in the same time; the networks are convolutional and their loss is local.  The reference is any
+other frame of the same clip, cut a little off the frames for some.
 
 Photographs, where given, are moved and bent as a speaking head moves, and some get an opening that widens: so flow,
 mask and painting also learn on textures that no renderer makes.
@@ -50,7 +50,7 @@ class Pieces:
     """B cut-outs of s pixels, colours in [-1,1].
 
     frames: [B,12,3,s,s], of which the middle four are to be decoded. reference: [B,3,s,s].
-    shown_frames, shown_reference: the same in other colours for some rows: what the encoder is shown, so that the
+    shown_frames, shown_reference: the same in other colours for some rows: the encoder's input, so that the
         difference of their latents has to be a code of motion.
     mouth, eyes: [B,4,1,s,s], 1 where they are.
     flow, trust: [B,4,2,s,s] pixels and [B,4,1,s,s] from 0 to 1: where optical flow finds the frames in the reference,

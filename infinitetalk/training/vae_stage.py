@@ -56,7 +56,7 @@ class VaeTraining:
     seed: int = 2
 
 
-# The decoder alone, after the transformer or beside it: latents stay what the transformer was trained on.
+# The decoder alone, after the transformer or along with it: latents stay what the transformer was trained on.
 DECODER_TRAINING = VaeTraining(
     seconds=3600.0, freeze_encoder=True, mask_cost=0.04, free_painting=0.85, trust_weight=0.1
 )
@@ -124,7 +124,7 @@ def piece_losses(model: NanoVAE, pieces: Pieces, settings: VaeTraining) -> dict[
     # At a film's ends a group stands for the neighbour it lacks.
     ends = torch.rand(2, batch, 1, 1, 1, device=groups.device) < 0.1
     before, after = (torch.where(end, noisy[:, 1], noisy[:, i]) for end, i in zip(ends, (0, 2), strict=True))
-    moved = model.decoder(noisy[:, 1], before, after, model.decoder.look_at(pieces.reference, reference))
+    moved = model.decoder(noisy[:, 1], before, after, model.decoder.reference_features(pieces.reference, reference))
     weight = 1 + settings.mouth_weight * pieces.mouth + settings.eyes_weight * pieces.eyes
     losses = picture_losses(moved, pieces.frames[:, MIDDLE].flatten(0, 1), weight.flatten(0, 1))
     trust = pieces.trust.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""The page for programs: what `gradio_client` can call, beside the page itself and through the same queue.
+"""The page for programs: what `gradio_client` can call, through the same queue as the page.
 
 >>> client = gradio_client.Client("http://127.0.0.1:7860")
 >>> client.predict(source=handle_file("portrait.png"), voice=handle_file("speech.wav"), api_name="/generate")
@@ -124,11 +124,11 @@ def request_from(
     for key in settings:
         if key not in SETTINGS:
             raise InputError(f"settings has the unknown key {key!r}; known are {', '.join(SETTINGS)}.")
-    steered = GenerationRequest.from_dict(request.to_dict() | settings)
-    for name, choice in steered.choices.items():
+    changed = GenerationRequest.from_dict(request.to_dict() | settings)
+    for name, choice in changed.choices.items():
         if choice.file is not None and not was_uploaded(choice.file):
             raise InputError(f"The file of {name} is not one of this page's uploads; upload it and give its path here.")
-    return steered
+    return changed
 
 
 @contextmanager

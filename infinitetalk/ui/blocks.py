@@ -1,4 +1,4 @@
-"""gradio's page, but for how a handler that answers several times tells the browser what has changed since."""
+"""gradio's page, but for how a handler that answers several times sends the browser its changes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class WholeAnswers(gr.Blocks):
         before = self.pending_diff_streams[session_hash].get(run)
         known = None if before is None else list(before)
         whole = list(data)
-        told = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format)
+        answer = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format)
         if known is None or final or simple_format:
-            return told
+            return answer
         return [
             [] if index < len(known) and known[index] == value else [["replace", [], value]]
             for index, value in enumerate(whole)

@@ -62,10 +62,10 @@ def from_composite(composite: Composite | None) -> dict[str, Any]:
 def shown(source: str | None, chosen: bool, person: str | None) -> Updates:
     """The source's first picture: the person bright, the kept background dark."""
     if not chosen or not source:
-        told = "" if source or not chosen else '<p class="help">Choose a photo or video first.</p>'
+        notice = "" if source or not chosen else '<p class="help">Choose a photo or video first.</p>'
         return {
             "composite_options": gr.update(visible=bool(chosen)),
-            "composite_notice": told,
+            "composite_notice": notice,
             "composite_picture": None,
         }
     try:
@@ -75,10 +75,10 @@ def shown(source: str | None, chosen: bool, person: str | None) -> Updates:
             "composite_picture": masked(source, person),
         }
     except Exception as error:
-        told = rendering.notice(str(error) if isinstance(error, UserError) else failure(error).message, "warning")
+        notice = rendering.notice(str(error) if isinstance(error, UserError) else failure(error).message, "warning")
         return {
             "composite_options": gr.update(visible=True),
-            "composite_notice": told,
+            "composite_notice": notice,
             "composite_picture": _first(source),
         }
 

@@ -150,7 +150,8 @@ def filled(request: GenerationRequest, serve: Callable[[str], str]) -> dict[str,
         "pins": [_pin(keyframe, serve) for keyframe in request.keyframes],
         "spans": [
             {"start": guide.start_seconds, "stop": guide.stop_seconds, "prompt": guide.prompt,
-             "reference_placement": guide.reference_placement, "steering": guide.steering} for guide in request.guides
+             "reference_placement": guide.reference_placement, "control_strength": guide.control_strength}
+            for guide in request.guides
         ],
     }  # fmt: skip
     return {

@@ -143,7 +143,7 @@ def people_wanted(two_voices: bool, source: str | None, boxes: Any) -> Updates:
         return {"people": gr.update(value=None)}
     try:
         state = people_state(source)
-    except UserError:  # said beside the source
+    except UserError:  # the source panel says so
         return {"people": gr.update(value=None), "boxes": None}
     if isinstance(boxes, dict) and boxes.get("source") == source and boxes.get("boxes"):
         return {"people": gr.update(value=state | {"boxes": boxes["boxes"]})}  # what was drawn stays
@@ -153,10 +153,10 @@ def people_wanted(two_voices: bool, source: str | None, boxes: Any) -> Updates:
 
 def boxes_drawn(source: str | None, state: Any, edit: gr.EventData) -> Updates:
     """Keep the drawn boxes; the plan checks them."""
-    told = getattr(edit, "_data", None)
-    if not source or not isinstance(state, dict) or not isinstance(told, dict):
+    data = getattr(edit, "_data", None)
+    if not source or not isinstance(state, dict) or not isinstance(data, dict):
         return {}
-    return {"boxes": kept(source, state, told.get("boxes"))}
+    return {"boxes": kept(source, state, data.get("boxes"))}
 
 
 def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
@@ -188,10 +188,10 @@ def plan_changed(pictures: SourcePictures, *values: Any) -> Updates:
 
 def timeline_edited(source: str | None, known: Any, edit: gr.EventData) -> Updates:
     """Keep the timeline's edits unless newer ones are `known`; the plan follows."""
-    told = getattr(edit, "_data", None)
-    if not isinstance(told, dict) or not isinstance(told.get("pins"), list):
+    data = getattr(edit, "_data", None)
+    if not isinstance(data, dict) or not isinstance(data.get("pins"), list):
         return {}
-    kept = {name: told.get(name, default) for name, default in NO_EDITS.items()}
+    kept = {name: data.get(name, default) for name, default in NO_EDITS.items()}
     if not isinstance(kept["revision"], int):
         kept["revision"] = 0
     if isinstance(known, dict) and known.get("source") == source and known["revision"] > kept["revision"]:

@@ -1,4 +1,4 @@
-"""A film being made for a visitor of the page, and what its followers are told of it.
+"""A film being made for a visitor of the page, and what its followers get to know of it.
 
 A job outlives the page that started it, so a reloaded page finds its film again. A visitor who does not come back
 within `GRACE_SECONDS` has left: the job stops and keeps its finished chunks. A film from the queue needs nobody.
@@ -152,7 +152,7 @@ class Job:
                 if progress is not seen_progress:
                     seen_progress = progress
                     yield progress
-                    with self._changed:  # progress can wait, a finished chunk is told at once
+                    with self._changed:  # progress can wait, a finished chunk is reported at once
                         self._changed.wait_for(
                             lambda: len(self._lasting) > num_seen,  # noqa: B023
                             timeout=PROGRESS_INTERVAL_SECONDS,

@@ -194,8 +194,8 @@ def shown(source: str | None, framing: str | None, *values: Any) -> Iterator[Upd
             return
         if FOLLOW in (camera_values[0], head_values[0]) or head_values[0] == "film":
             yield {"movement_shown": rendering.meter("Reading the video's movement", "", None)}
-        told, path = _condition(source, framing == "face", camera, head)
-        yield {"movement_shown": told, **_offered(path)}
+        found, path = _condition(source, framing == "face", camera, head)
+        yield {"movement_shown": found, **_offered(path)}
     except Exception as error:
         yield {"movement_shown": rendering.notice(failure(error).message, "warning"), **_offered(None)}
 
@@ -218,11 +218,11 @@ def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterat
             return
         seconds = float(timeline["duration"]) if isinstance(timeline, dict) else _SHOWN_SECONDS
         if camera.path == FOLLOW:
-            for told in _read(source, seconds):
-                if isinstance(told, str):
-                    yield {"path_notice": told}
+            for found in _read(source, seconds):
+                if isinstance(found, str):
+                    yield {"path_notice": found}
                 else:
-                    path = told
+                    path = found
         else:
             path = (
                 load_path(camera.file) if camera.file else preset_path(camera.path, camera.amount, seconds, _seed(seed))
@@ -234,11 +234,11 @@ def opened(source: str | None, timeline: Any, seed: Any, *values: Any) -> Iterat
 
 def edited(state: Any, event: gr.EventData) -> Updates:
     """Save the edited path as a file and make it the camera's."""
-    told = getattr(event, "_data", None)
-    if not isinstance(state, dict) or not isinstance(told, dict):
+    data = getattr(event, "_data", None)
+    if not isinstance(state, dict) or not isinstance(data, dict):
         return {}
     try:
-        file = saved(state, told.get("points"))
+        file = saved(state, data.get("points"))
     except Exception as error:
         return {"path_notice": rendering.notice(failure(error).message, "warning")}
     return {"camera": PATH, "camera_file": file, "path_notice": ""}

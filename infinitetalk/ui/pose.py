@@ -130,7 +130,7 @@ def _condition(path: str, pose: Pose) -> str:
         pictures, seen = pose_preview(pose, source, seconds, size, _NUM_PICTURES)
     label = f"The skeleton in the first {seconds:.0f} seconds"
     if seen < _NUM_PICTURES:
-        label += f"; at {_NUM_PICTURES - seen} of {_NUM_PICTURES} moments nobody is seen, and nothing is steered there"
+        label += f"; at {_NUM_PICTURES - seen} of {_NUM_PICTURES} moments nobody is visible; no skeleton there"
     return rendering.movement_condition(pictures, None, label)
 
 

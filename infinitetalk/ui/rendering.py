@@ -214,12 +214,12 @@ def model_panel(
     if files is not None:
         there = sum(state.present for state in files.files)
         where = files.folder or next((state.where for state in files.files if state.where), None)
-        told = f"{there} of {len(files.files)} files here" if files.files else "here"
+        text = f"{there} of {len(files.files)} files here" if files.files else "here"
         if where:
-            told += f", in {where if files.folder else where.rpartition('/')[0]}"
+            text += f", in {where if files.folder else where.rpartition('/')[0]}"
         if files.bytes_missing:
-            told += f"; {size(files.bytes_missing / 1e6)} to fetch"
-        facts.append(("Weights", told))
+            text += f"; {size(files.bytes_missing / 1e6)} to fetch"
+        facts.append(("Weights", text))
         licences = sorted({state.licence for state in files.files})
         if licences:
             facts.append(("Licences", ", ".join(licences)))
@@ -303,9 +303,9 @@ def chunk_strip(chunks: Sequence[Chunk], finished: Iterable[ChunkFinished], runn
         start, stop = members[0].start_seconds, members[-1].stop_seconds
         name = f"Chunk {first + 1}" if group == 1 else f"Chunks {first + 1} to {first + len(members)}"
         label = f"{name}, {clock(start)} to {clock(stop)}"
-        told = [one.sentence for chunk in members if chunk.index in done
+        text = [one.sentence for chunk in members if chunk.index in done
                 for one in done[chunk.index].tracking.values()]  # fmt: skip
-        about = escape(f"{label}. {told[0]}" if len(told) == 1 else label)
+        about = escape(f"{label}. {text[0]}" if len(text) == 1 else label)
         missed = " missed" if any(chunk.index in poorly_tracked for chunk in members) else ""
         width = f'style="flex-grow:{stop - start:.2f}"'
         if all(chunk.index in done for chunk in members):

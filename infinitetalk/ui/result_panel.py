@@ -85,6 +85,6 @@ def wire(page: gr.Blocks, wiring: Wiring) -> None:
     page.load(streamed(partial(film_handlers.reattach, studio)), c.job, running, **FILM)
     retakes.wire(wiring)
     # A player that is drawn when its tab is opened may have lost the film that it was given before.
-    told = updates(partial(film_handlers.whole_film, studio)), named("job", "overlay", "film_shown"), [c.film]
-    c.film_tab.select(*told, **QUICK, js=_WITH_SHOWN_FILM)
-    c.live.end(lambda: gr.Tabs(selected="film"), None, c.players, **QUICK).then(*told, **QUICK, js=_WITH_SHOWN_FILM)
+    show = updates(partial(film_handlers.whole_film, studio)), named("job", "overlay", "film_shown"), [c.film]
+    c.film_tab.select(*show, **QUICK, js=_WITH_SHOWN_FILM)
+    c.live.end(lambda: gr.Tabs(selected="film"), None, c.players, **QUICK).then(*show, **QUICK, js=_WITH_SHOWN_FILM)

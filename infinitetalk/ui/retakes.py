@@ -62,8 +62,8 @@ def chunk_chosen(studio: Studio, job_id: Any, chunk: Any) -> Updates:
 
 def chunk_picked(studio: Studio, job_id: Any, picked: gr.EventData) -> Updates:
     """The stretch that the timeline says is to be made again."""
-    told = getattr(picked, "_data", None)
-    return chunk_chosen(studio, job_id, told.get("chunk") if isinstance(told, dict) else None)
+    data = getattr(picked, "_data", None)
+    return chunk_chosen(studio, job_id, data.get("chunk") if isinstance(data, dict) else None)
 
 
 def redo(

@@ -29,12 +29,12 @@ def panel(c: Components) -> None:
         )  # fmt: skip
         c.background = gr.Slider(
             0, 1, value=0, step=0.05, label="Its own sound under the voice", elem_id="background",
-            info="0: only the voice is heard. 1: music and noise of the video stay as loud as they are.",
+            info="0: only the voice. 1: music and noise of the video stay as loud as they are.",
         )  # fmt: skip
         c.output_rate = gr.Radio(
             [("25, as it is made", "25"), ("The video's own", "source")],
             value="25", label="Frames per second", elem_id="output-rate",
-            info="The video's own rate repeats or drops frames, for a cut that has to fit beside the original.",
+            info="The video's own rate repeats or drops frames, for a cut that has to match the original.",
         )  # fmt: skip
 
 

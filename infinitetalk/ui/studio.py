@@ -155,7 +155,7 @@ class Studio:
                         self.wake()
                 except FileNotFoundError:
                     known = None
-                except Exception as error:  # told once; the page says so too, and the next change may mend it
+                except Exception as error:  # reported once; the page says so too, and the next change may mend it
                     failure(error)
                 time.sleep(WATCH_SECONDS)
 
@@ -397,7 +397,7 @@ class Studio:
                 self._waiting.remove(job)
             try:
                 self._make(job)
-            except Exception as error:  # whatever it was, the visitor is told and the next film is made
+            except Exception as error:  # whatever it was, the visitor gets a sentence and the next film is made
                 failed = failure(error)
                 self._ended(job, failed)
                 job.publish(failed)

@@ -28,8 +28,8 @@ def takes_shown(job: Job, chunk: int | None = None) -> Updates:
             "seed": overrides.seed, "audio guidance": overrides.audio_guidance_scale,
             "prompt": overrides.prompt or None, "own picture": overrides.reference_image and "yes",
         }  # fmt: skip
-        told = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
-        takes.append((f"{number + 1}: {told or 'other noise'}", number))
+        text = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
+        takes.append((f"{number + 1}: {text or 'other noise'}", number))
     return {
         "retake": gr.update(visible=True),
         "retake_chunk": gr.update(choices=stretches, value=chunk),

@@ -50,7 +50,7 @@ def estimate_motion(
         depth: float [height, width] of the first frame; None: everything lies at 1.
         ignore: given a frame, bool [height, width]: where not to look for points (people). Passed over where it
             leaves too few.
-        report: told how many frames are done.
+        report: called with the number of frames done.
 
     Raises:
         MediaError: nothing to hold on to in any frame.

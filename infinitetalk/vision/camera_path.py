@@ -131,7 +131,7 @@ class CameraPath:
 
 
 def film_print(film: str | os.PathLike) -> str:
-    """What tells a film from others, wherever it lies: sha256 of its bytes."""
+    """A film's identity, wherever it lies: sha256 of its bytes."""
     with open(film, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

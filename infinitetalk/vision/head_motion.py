@@ -44,9 +44,9 @@ def lively(loudness: Callable[[int, int], np.ndarray], start_frame: int, num_fra
     loudness: root mean square of the speech in frames start to stop, [stop - start].
     """
     around = round(_NOD_SECONDS * FRAMES_PER_SECOND)
-    heard = loudness(start_frame - around, start_frame + num_frames + around)
+    levels = loudness(start_frame - around, start_frame + num_frames + around)
     kernel = np.hanning(2 * around + 3)[1:-1]
-    stress = np.convolve(heard, kernel / kernel.sum(), mode="valid") / _LOUD
+    stress = np.convolve(levels, kernel / kernel.sum(), mode="valid") / _LOUD
     stress = stress / (1 + stress)
     seconds = (start_frame + np.arange(num_frames)) / FRAMES_PER_SECOND
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, _DRIFT_HERTZ.shape)
@@ -66,7 +66,7 @@ def begun(values: np.ndarray, start_frame: int) -> np.ndarray:
 def read_head(film: str | os.PathLike, max_seconds: float, report: Callable[[float], None] | None = None) -> HeadMotion:
     """The head of the person in a film.
 
-    report: told the share that is read.
+    report: called with the share that is read.
 
     Raises:
         MediaError: it cannot be read. InputError: it is a picture, or shows a face too seldom.

@@ -65,7 +65,7 @@ class LayeredScene:
     def moved(self, frames: np.ndarray, w2c: np.ndarray, turns: Sequence[Turn] | None = None) -> np.ndarray:
         """uint8 [F, height, width, 3] as cameras `w2c` [F, 4, 4] see them, counted from the reference's own camera.
 
-        turns: for each frame what tells where the person's pixels come from; asked one by one, as the maps are large.
+        turns: for each frame where the person's pixels come from; read one by one, as the maps are large.
         """
         turns = [_rests] * len(frames) if turns is None else turns
         half = len(frames) // 2

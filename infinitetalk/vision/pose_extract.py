@@ -19,7 +19,7 @@ from .people import Choice, Person, choose, find_people
 from .pose import LEFT_HAND, LEFT_SHOULDER, NUM_BODY, NUM_JOINTS, RIGHT_HAND, RIGHT_SHOULDER, PoseSequence
 from .pose_edit import LONGEST_GAP, fill_gaps, smooth
 
-MAX_SIDE = 640  # pixels that the model is shown; it scales the body to 256 itself
+MAX_SIDE = 640  # pixels that the model gets; it scales the body to 256 itself
 _PEOPLE_EVERY = 12  # frames between two looks at where the others are
 _STARTS = 3  # attempts
 _LOOKS = 4  # pictures of a film that are looked at before all of it is read
@@ -33,7 +33,7 @@ _BLAZE = (_NOSE, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7,
 
 
 @dataclass(frozen=True)
-class Reading:
+class ExtractedPose:
     """What was read: the movement, filled and smoothed, and sentences about what to know before it is used."""
 
     sequence: PoseSequence
@@ -45,7 +45,7 @@ class Reader(Protocol):
     """Finds one person's joints in frames that come in order."""
 
     name: str
-    needs_box: bool  # whether it is told where the person is, or finds out
+    needs_box: bool  # whether it needs the person's box, or finds the person itself
 
     def __call__(self, frame: np.ndarray, person: Person | None) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [height, width, 3] → joints [62, 2] in pixels, confidence [62]."""
@@ -124,14 +124,15 @@ def read_pose(
     weights_dir: str | os.PathLike | None = None,
     report: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Reading:
+) -> ExtractedPose:
     """The movement of one person in a film, at 25 frames per second.
 
     Args:
         person: who, where several are seen.
         accept_cuts: read on across a change of shot; the person is looked for anew.
         weights_dir: where a DWPose file may lie.
-        report: told the share that is done. should_stop: asked at every frame; what was read so far is returned.
+        report: called with the share that is done. should_stop: called at every frame; what was read so far is
+        returned.
 
     Raises:
         MediaError: not a film or picture, or no person in it. InputError: several people and none chosen, a cut
@@ -165,7 +166,7 @@ def read_pose(
         chosen, num_people = _chosen_person(source, start_seconds, total, person, name)
         reader = _reader(weights_dir, single_picture=still)
         if num_people <= 1 and not reader.needs_box:
-            chosen = None  # nobody to be told apart from
+            chosen = None  # there is nobody else
         try:
             sequence = _read(source, reader, start_seconds, total, chosen, name, report, should_stop)
         finally:
@@ -173,7 +174,7 @@ def read_pose(
     if not still:
         sequence = smooth(fill_gaps(sequence))
     warnings += judge(sequence, name)
-    return Reading(sequence, tuple(warnings), reader.name)
+    return ExtractedPose(sequence, tuple(warnings), reader.name)
 
 
 def read_picture_pose(picture: np.ndarray, name: str, person: Choice = None) -> PoseSequence:

@@ -1,4 +1,4 @@
-"""How well a result did what it was asked to: a figure and a sentence."""
+"""How well a result follows its targets: a figure and a sentence."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ POSE_GOOD_PERCENT = 4.0  # of body height; a hand's width on a grown person
 NOT_FOUND = 100.0  # percent, where no joint was found again
 CAMERA_GOOD = HEAD_GOOD = 0.8
 _FEWEST_HEADS = 5
-_LEAST_TURN = 0.8  # degrees, spread of what was asked for; the face mesh's own noise is half of that
-_CAMERA_FAR = 0.5  # of the movement asked for, by which the camera must have moved
+_LEAST_TURN = 0.8  # degrees, spread of the targets; the face mesh's own noise is half of that
+_CAMERA_FAR = 0.5  # of the target movement, by which the camera must have moved
 _SMOOTHING_FRAMES = 5
 
 
@@ -28,16 +28,16 @@ class TrackingScore:
     sentence: str
 
 
-def pose_tracking_score(asked: PoseSequence, result: PoseSequence) -> TrackingScore:
-    """Mean distance between the joints asked for and those of the result, in percent of body height.
+def pose_tracking_score(target: PoseSequence, result: PoseSequence) -> TrackingScore:
+    """Mean distance between target joints and those of the result, in percent of body height.
 
     Both in the same picture (shares of width and height are compared) and of equal length; joints that either does not
     show are left out.
     """
-    assert len(asked) == len(result), (len(asked), len(result))
-    result = result.resized(asked.width, asked.height)
-    both = asked.seen[:, :NUM_BODY] & result.seen[:, :NUM_BODY]
-    heights = [body_height(joints, seen) for joints, seen in zip(asked.joints, asked.seen)]
+    assert len(target) == len(result), (len(target), len(result))
+    result = result.resized(target.width, target.height)
+    both = target.seen[:, :NUM_BODY] & result.seen[:, :NUM_BODY]
+    heights = [body_height(joints, seen) for joints, seen in zip(target.joints, target.seen)]
     tall = float(np.median([height for height in heights if height > 0] or [0]))
     if not both.any() or tall == 0:
         return TrackingScore(
@@ -45,7 +45,7 @@ def pose_tracking_score(asked: PoseSequence, result: PoseSequence) -> TrackingSc
             "No joint of the skeleton was found again in the result; look whether the person is in the picture, raise "
             "the strength, or use a skeleton that fits the picture (retarget).",
         )  # fmt: skip
-    distances = np.linalg.norm(asked.joints[:, :NUM_BODY] - result.joints[:, :NUM_BODY], axis=-1)[both]
+    distances = np.linalg.norm(target.joints[:, :NUM_BODY] - result.joints[:, :NUM_BODY], axis=-1)[both]
     value = 100 * float(distances.mean()) / tall
     if value <= POSE_GOOD_PERCENT:
         return TrackingScore(
@@ -58,52 +58,52 @@ def pose_tracking_score(asked: PoseSequence, result: PoseSequence) -> TrackingSc
     )  # fmt: skip
 
 
-def camera_tracking_score(asked_w2c: np.ndarray, result_w2c: np.ndarray) -> TrackingScore:
-    """Correlation of how the picture moves as asked with how it moves in the result.
+def camera_tracking_score(target_w2c: np.ndarray, result_w2c: np.ndarray) -> TrackingScore:
+    """Correlation of how the picture should move with how it moves in the result.
 
     Compared are the speeds of five points of the scene (middle and corners at the subject's distance), so turning and
     shifting count as far as they can be seen. Both [frames, 4, 4].
     """
-    asked, result = _speeds(asked_w2c), _speeds(result_w2c)
-    size = float(np.sqrt((asked**2).sum()))
+    target, result = _speeds(target_w2c), _speeds(result_w2c)
+    size = float(np.sqrt((target**2).sum()))
     if size < 1e-4:
         still = float(np.sqrt((result**2).mean())) < 1e-3
         return TrackingScore(1.0 if still else 0.0, still, "The camera was to stand still and " + ("does." if still else
                         "moves; choose a movement, or a source film whose camera rests."))  # fmt: skip
-    value = float((asked * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
-    far = float((asked * result).sum() / size**2)
+    value = float((target * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
+    far = float((target * result).sum() / size**2)
     if value >= CAMERA_GOOD and far >= _CAMERA_FAR:
         sentence = f"The camera follows the path (correlation {value:.2f}, {100 * far:.0f} % as far)."
         return TrackingScore(value, True, sentence)
     return TrackingScore(
         value, False,
         f"The camera follows the path poorly (correlation {value:.2f}, good: {CAMERA_GOOD:g}; "
-        f"{100 * max(far, 0):.0f} % as far as asked); raise the strength, ask for a slower or smaller movement, or pin "
+        f"{100 * max(far, 0):.0f} % as far as asked); raise the strength, choose a slower or smaller movement, or pin "
         "a second reference at its end.",
     )  # fmt: skip
 
 
-def head_tracking_score(asked: np.ndarray, result: np.ndarray) -> TrackingScore | None:
-    """Correlation of the turns asked for with those of the result, yaw and pitch together; both [frames, 3], degrees.
+def head_tracking_score(target: np.ndarray, result: np.ndarray) -> TrackingScore | None:
+    """Correlation of the target turns with those of the result, yaw and pitch together; both [frames, 3], degrees.
 
-    None where hardly anything was asked for, or no face is seen.
+    None where the target hardly moves, or no face is seen.
     """
-    asked, result = np.asarray(asked, np.float64)[:, :2], np.asarray(result, np.float64)[:, :2]
+    target, result = np.asarray(target, np.float64)[:, :2], np.asarray(result, np.float64)[:, :2]
     seen = np.isfinite(result).all(axis=1)
     if seen.sum() < _FEWEST_HEADS:
         return None
-    asked, result = (each[seen] - each[seen].mean(axis=0) for each in (asked, result))
-    size = float(np.sqrt((asked**2).sum()))
-    if size < _LEAST_TURN * math.sqrt(asked.size):
+    target, result = (each[seen] - each[seen].mean(axis=0) for each in (target, result))
+    size = float(np.sqrt((target**2).sum()))
+    if size < _LEAST_TURN * math.sqrt(target.size):
         return None
-    value = float((asked * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
-    far = float((asked * result).sum() / size**2)
+    value = float((target * result).sum() / (size * max(float(np.sqrt((result**2).sum())), 1e-9)))
+    far = float((target * result).sum() / size**2)
     if value >= HEAD_GOOD:
         return TrackingScore(value, True, f"The head follows (correlation {value:.2f}, {100 * far:.0f} % as far).")
     return TrackingScore(
         value, False,
         f"The head follows poorly (correlation {value:.2f}, good: {HEAD_GOOD:g}; {100 * max(far, 0):.0f} % as far as "
-        "asked); ask for less, or choose a source that looks straight into the camera.",
+        "it should); choose a smaller movement, or a source that looks straight into the camera.",
     )  # fmt: skip
 
 

@@ -236,4 +236,4 @@ def test_what_cannot_be_is_one_sentence(flags, says):
 
 def test_spans():
     request = request_of("--prompt-at", "0-2=she smiles", "--control-strength-at", "1-2=0.5")
-    assert request.guides == (Guide(0, 2, prompt="she smiles"), Guide(1, 2, steering=0.5))
+    assert request.guides == (Guide(0, 2, prompt="she smiles"), Guide(1, 2, control_strength=0.5))

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from infinitetalk.evaluation.blinks import eye_opening
+from infinitetalk.evaluation.face_measures import read_pictures
 from infinitetalk.evaluation.landmarks import FACE_OVAL, eye_distance
 from infinitetalk.evaluation.lipsync import mouth_openness
-from infinitetalk.evaluation.reading import read_pictures
 from infinitetalk.paths import assets_dir
 from infinitetalk.vision.head_pose import face_points
 
@@ -33,6 +33,6 @@ def test_points_are_in_pixels_of_pictures_that_are_not_square() -> None:
 
 def test_noise_has_no_face_and_nothing_is_read() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), dtype=np.uint8)
-    reading = read_pictures(noise)
-    assert np.isnan(reading.openness).all() and reading.crops is None
-    assert reading.turn == 0 and len(reading.motion_windows()) == 0
+    measures = read_pictures(noise)
+    assert np.isnan(measures.openness).all() and measures.crops is None
+    assert measures.turn == 0 and len(measures.motion_windows()) == 0

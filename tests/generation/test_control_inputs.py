@@ -115,11 +115,12 @@ def test_a_camera_network_changes_the_film_as_its_path_and_strength_say(tmp_path
 
 def test_a_span_is_steered_by_its_own_factor(tmp_path, weights, plain) -> None:
     camera = CameraControl("pan", 3.0)
-    quiet, _ = film(tmp_path, weights, "quiet", camera_control=camera, guides=(Guide(0, 5, steering=0.0),))
-    loud, _ = film(tmp_path, weights, "loud", camera_control=camera, guides=(Guide(0, 5, steering=2.0),))
+    quiet, _ = film(tmp_path, weights, "quiet", camera_control=camera, guides=(Guide(0, 5, control_strength=0.0),))
+    loud, _ = film(tmp_path, weights, "loud", camera_control=camera, guides=(Guide(0, 5, control_strength=2.0),))
     assert np.array_equal(quiet, plain) and unlike(loud, plain) > 1
-    planned = plan(tiny_request(tmp_path, weights, 8.0, camera_control=camera, guides=(Guide(3, 6, steering=0.5),)))
-    assert [chunk.steering for chunk in planned.chunks] == [None, 0.5, None]
+    guides = (Guide(3, 6, control_strength=0.5),)
+    planned = plan(tiny_request(tmp_path, weights, 8.0, camera_control=camera, guides=guides))
+    assert [chunk.control_strength for chunk in planned.chunks] == [None, 0.5, None]
     assert "control strength times 0.5" in planned.describe()
 
 
@@ -350,7 +351,7 @@ def test_a_request_says_it_again(tmp_path, weights) -> None:
     request = tiny_request(
         tmp_path, weights, 1.0, camera_control=CameraControl("orbit", -0.5, 0.8, 0.1, 0.6),
         pose=Pose(source="/x.npz", strength=0.5, last=0.7, offset_seconds=1, speed=2, person="2"),
-        guides=(Guide(0, 1, steering=0.5),),
+        guides=(Guide(0, 1, control_strength=0.5),),
     )  # fmt: skip
     again = type(request).from_dict(json.loads(json.dumps(request.to_dict())))
     assert again == request and again.controls == ("uni3c", "unianimate")

@@ -1,4 +1,4 @@
-"""Steering from outside: what is added where, and that nothing added changes nothing."""
+"""Control residuals: what is added where, and that nothing added changes nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_residuals_are_made_once_for_branches_that_share_them_and_only_at_their_
 
 @pytest.mark.parametrize("kind", ["first-block", "teacache"])
 def test_a_step_that_a_cache_answers_makes_no_residuals(network, given, kind) -> None:
-    """What the cache remembers holds the steering already; adding it again would steer twice as hard."""
+    """What the cache remembers holds the residuals already; adding them again would double them."""
     from infinitetalk.sampling.block_caches import FirstBlockCache
     from infinitetalk.sampling.teacache import TeaCache, TeaCacheConfig
 

@@ -57,7 +57,7 @@ def compare(num_heads: int, rows: int, cache: str) -> None:
         say(f"process {members.rank} refuses: {error}")
         return
     assert members.any(members.leads) and not members.any(False)
-    assert members.told("said by the leader" if members.leads else "by another") == "said by the leader"
+    assert members.broadcast("said by the leader" if members.leads else "by another") == "said by the leader"
     difference = max(float((a - b).abs().max()) for a, b in zip(alone, together, strict=True))
     say(f"process {members.rank} differs by {difference:.3g}")
 

@@ -48,10 +48,10 @@ def test_euler_is_exact_on_a_straight_path(num_steps, shift):
     torch.testing.assert_close(latents, clean, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("spared", [0.0, 0.05, 0.3, 0.62, 0.999, 1.0])
-def test_a_run_from_a_film_is_the_end_of_a_run_from_noise(spared):
+@pytest.mark.parametrize("skipped", [0.0, 0.05, 0.3, 0.62, 0.999, 1.0])
+def test_a_run_from_a_film_is_the_end_of_a_run_from_noise(skipped):
     times = timesteps(8, 3.0)
-    end = timesteps_from(times, spared)
-    assert end[0] == pytest.approx(1000 * (1 - spared), abs=1e-3) and end[-1] == 0
+    end = timesteps_from(times, 1 - skipped)
+    assert end[0] == pytest.approx(1000 * (1 - skipped), abs=1e-3) and end[-1] == 0
     assert (end[1:] < end[:-1]).all() and set(end[1:].tolist()) <= set(times.tolist())
-    assert len(end) <= len(times) and (spared > 0 or torch.equal(end, times))
+    assert len(end) <= len(times) and (skipped > 0 or torch.equal(end, times))

@@ -29,8 +29,8 @@ from infinitetalk.training.control_stage import (
     FILE,
     ControlTraining,
     SteeredNetworks,
+    control_error,
     export,
-    steered_error,
     train_control,
 )
 from infinitetalk.training.latents import Variation
@@ -177,7 +177,7 @@ def test_only_what_steers_learns_and_its_file_is_read_like_the_published_one(
     export(model, tmp_path / "new.safetensors")
     new = load_file(tmp_path / "new.safetensors")
     assert set(new) == set(stored) and any(not torch.equal(new[name], stored[name]) for name in new)
-    assert all(name.startswith("steering.") for name, p in model.named_parameters() if p.requires_grad)
+    assert all(name.startswith("control.") for name, p in model.named_parameters() if p.requires_grad)
 
 
 def test_a_network_learns_where_the_mouth_is(people, nano_vae, hearing) -> None:
@@ -188,7 +188,7 @@ def test_a_network_learns_where_the_mouth_is(people, nano_vae, hearing) -> None:
     optimizer = torch.optim.Adam(learning, 5e-3)
     errors = []
     for step in range(25):
-        error = steered_error(model, batch, torch.Generator().manual_seed(step), 0.0).mean()
+        error = control_error(model, batch, torch.Generator().manual_seed(step), 0.0).mean()
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

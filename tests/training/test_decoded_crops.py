@@ -11,7 +11,7 @@ import torch
 from infinitetalk.models.specs import get_spec
 from infinitetalk.paths import assets_dir
 from infinitetalk.training.batches import BatchMaker
-from infinitetalk.training.decoded_crops import CELL_PIXELS, CELLS, Sight, glimpse, picture_error
+from infinitetalk.training.decoded_crops import CELL_PIXELS, CELLS, CropLoss, crop, picture_error
 from infinitetalk.training.latents import Variation
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.record import read_log
@@ -22,7 +22,14 @@ from tests.training.toy_features import toy_clips, toy_features
 
 MOUTHS = Phase("mouths", 1.0, 4, (8, 8), 3, 6.0, 2.0, 0.0, 1.0)
 SMALL = TransformerTraining(
-    steps=3, hearing_steps=0, dim=48, num_heads=2, num_layers=1, context_tokens=2, phases=(MOUTHS,), picture_weight=2.0
+    steps=3,
+    audio_pretraining_steps=0,
+    dim=48,
+    num_heads=2,
+    num_layers=1,
+    context_tokens=2,
+    phases=(MOUTHS,),
+    picture_weight=2.0,
 )
 
 
@@ -43,7 +50,7 @@ def test_a_window_of_a_variation_is_that_of_the_whole(mouth_clips, number) -> No
 def test_a_glimpse_shows_the_mouth_of_the_group_it_names(mouth_clips) -> None:
     given = Given(10, 4, 3, opens=False)
     still = Variation.of(0, 0, 256)
-    seen = glimpse(mouth_clips, 0, given, still, (4, 4), (10, 10), np.zeros(4), np.random.default_rng(1))
+    seen = crop(mouth_clips, 0, given, still, (4, 4), (10, 10), np.zeros(4), np.random.default_rng(1))
     assert seen["group"] == 3, "what is given is not looked at"
     top, left = (CELL_PIXELS * (4 + int(seen[name])) for name in ("top", "left"))
     size = CELLS * CELL_PIXELS
@@ -62,7 +69,7 @@ def test_shut_lips_are_looked_at_more_often(mouth_clips) -> None:
     closed = np.array([0.0, 0.0, 1.0, 0.0])
     rng = np.random.default_rng(0)
     still, given = Variation.of(0, 0, 256), Given(0, 0, 1, opens=True)
-    drawn = (glimpse(mouth_clips, 0, given, still, (4, 4), (10, 10), closed, rng) for _ in range(200))
+    drawn = (crop(mouth_clips, 0, given, still, (4, 4), (10, 10), closed, rng) for _ in range(200))
     groups = [int(seen["group"]) for seen in drawn]
     counts = np.bincount(groups, minlength=4)
     assert counts[0] == 0 and counts[2] > 1.4 * counts[1] > 0
@@ -71,30 +78,30 @@ def test_shut_lips_are_looked_at_more_often(mouth_clips) -> None:
 @pytest.mark.parametrize("crop", [(8, 8), None])
 def test_true_latents_look_better_than_the_reference_alone(mouth_clips, mouth_features, nano_vae, crop) -> None:
     batch = batch_of(mouth_clips, mouth_features, replace(MOUTHS, crop=crop))
-    sight = Sight(nano_vae, 0.5)
-    assert sight.decode(batch.clean, batch).shape == batch.glimpse.frames.shape == (4, 4, 3, 96, 96)
-    true, none = (sight.errors(latents, batch)["seen"].item() for latents in (batch.clean, 0 * batch.clean))
+    crop_loss = CropLoss(nano_vae, 0.5)
+    assert crop_loss.decode(batch.clean, batch).shape == batch.crop.frames.shape == (4, 4, 3, 96, 96)
+    true, none = (crop_loss.errors(latents, batch)["seen"].item() for latents in (batch.clean, 0 * batch.clean))
     assert true < 0.75 * none < 1.0
-    still = batch.glimpse.reference[:, None].expand_as(batch.glimpse.frames)
-    assert picture_error(batch.glimpse.frames, batch.glimpse).abs().max() == 0
-    assert picture_error(still, batch.glimpse).min() > 0
+    still = batch.crop.reference[:, None].expand_as(batch.crop.frames)
+    assert picture_error(batch.crop.frames, batch.crop).abs().max() == 0
+    assert picture_error(still, batch.crop).min() > 0
 
 
 def test_the_error_teaches_the_group_and_its_neighbours_alone(mouth_clips, mouth_features, nano_vae) -> None:
     batch = batch_of(mouth_clips, mouth_features)
     clean = (0.5 * batch.clean).requires_grad_()
-    Sight(nano_vae, 0.5).errors(clean, batch)["seen"].backward()
-    for gradient, group in zip(clean.grad, batch.glimpse.group.tolist(), strict=True):
+    CropLoss(nano_vae, 0.5).errors(clean, batch)["seen"].backward()
+    for gradient, group in zip(clean.grad, batch.crop.group.tolist(), strict=True):
         felt = gradient.abs().amax(dim=(0, 2, 3)) > 0
         assert felt[group] and not felt[[t for t in range(4) if abs(t - group) > 1]].any()
 
 
 def test_nobody_is_seen_saying_another_ones_speech(mouth_clips, mouth_features, nano_vae) -> None:
     batch = batch_of(mouth_clips, mouth_features)
-    sight = Sight(nano_vae, 0.5)
-    dubbed = replace(batch, glimpse=replace(batch.glimpse, counts=torch.zeros(4)))
-    assert sight.errors(batch.clean, dubbed)["seen"].item() == 0
-    assert batch_of(mouth_clips, mouth_features, picture_weight=0.0).glimpse is None
+    crop_loss = CropLoss(nano_vae, 0.5)
+    dubbed = replace(batch, crop=replace(batch.crop, counts=torch.zeros(4)))
+    assert crop_loss.errors(batch.clean, dubbed)["seen"].item() == 0
+    assert batch_of(mouth_clips, mouth_features, picture_weight=0.0).crop is None
 
 
 def test_a_training_that_looks(mouth_clips, mouth_features, nano_vae, tmp_path) -> None:

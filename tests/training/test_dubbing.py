@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from infinitetalk.training.audio_pretraining import HeardSpeech
+from infinitetalk.training.audio_pretraining import SpeechWindows
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.dubbing import Dubbing
 from infinitetalk.training.phases import Phase, TransformerTraining
@@ -34,7 +34,7 @@ def dubbed():
     clips = toy_clips()
     clips = replace(clips, mouth_shapes=seven(clips.jaw))
     jaw = np.abs(np.sin(np.linspace(0, 9, 100)))[None].repeat(3, axis=0)
-    speech = HeardSpeech(
+    speech = SpeechWindows(
         np.random.default_rng(0).normal(0, 1, (3, 100, LAYERS, CHANNELS)).astype(np.float16),
         seven(jaw),
         np.array([True, False, False]),

@@ -8,7 +8,7 @@ import torch
 
 from infinitetalk.errors import CheckpointError
 from infinitetalk.training.batches import BatchMaker
-from infinitetalk.training.decoded_crops import Sight
+from infinitetalk.training.decoded_crops import CropLoss
 from infinitetalk.training.lip_reader import NAME, LipReader, ReaderTraining, glimpsed, load_reader, train_reader
 from infinitetalk.training.phases import Phase, TransformerTraining
 
@@ -33,12 +33,12 @@ def test_its_error_goes_through_the_decoder(trained, mouth_clips, mouth_features
     maker = BatchMaker(mouth_clips, mouth_features, 0.5, TransformerTraining(picture_weight=1.0))
     batch = maker.draw(np.arange(4), MOUTHS, np.random.default_rng(0))
     assert glimpsed(batch).shape == (4, 4, mouth_clips.mouth_shapes.shape[2] + 2)
-    sight = Sight(nano_vae, 0.5, load_reader(trained[0]))
+    crop_loss = CropLoss(nano_vae, 0.5, load_reader(trained[0]))
     clean = torch.zeros_like(batch.clean).requires_grad_()
-    still = sight.errors(clean, batch)["lips"]
+    still = crop_loss.errors(clean, batch)["lips"]
     still.backward()
     assert clean.grad.abs().max() > 0
-    assert sight.errors(batch.clean, batch)["lips"] < still, "true latents say what is said"
+    assert crop_loss.errors(batch.clean, batch)["lips"] < still, "true latents say what is said"
 
 
 def test_a_reader_that_is_missing_or_damaged(tmp_path) -> None:

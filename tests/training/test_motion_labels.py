@@ -9,7 +9,7 @@ import pytest
 
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.latents import Variation
-from infinitetalk.training.motion_labels import FARTHEST, SPREADS, Telling
+from infinitetalk.training.motion_labels import FARTHEST, SPREADS, MotionLabels
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.references import Given
 from tests.training.toy_features import CHANNELS, LAYERS, SIZE, toy_clips, toy_features
@@ -36,12 +36,12 @@ def plain(mirrored: bool = False, zoom: float = 1.0) -> Variation:
 
 
 def test_nothing_is_told_of_the_reference_itself(clips):
-    told = Telling(clips, LAYERS, CHANNELS).movement(0, 20, plain())
+    told = MotionLabels(clips, LAYERS, CHANNELS).movement(0, 20, plain())
     assert not told[20].any() and told[30].any()
 
 
 def test_a_movement_is_told_in_spreads(clips):
-    told = Telling(clips, LAYERS, CHANNELS).movement(0, 10, plain())
+    told = MotionLabels(clips, LAYERS, CHANNELS).movement(0, 10, plain())
     assert told[20, YAW] == pytest.approx(3 / SPREADS[YAW])
     assert told[20, MIDDLE_X] == pytest.approx(0.2 / SPREADS[MIDDLE_X], rel=1e-3)  # a position is eight pixels
     assert told[20, NOSE_X] == pytest.approx(told[20, MIDDLE_X], rel=1e-3)
@@ -49,21 +49,21 @@ def test_a_movement_is_told_in_spreads(clips):
 
 
 def test_mirrored_pictures_move_the_other_way_and_enlarged_ones_further(clips):
-    telling = Telling(clips, LAYERS, CHANNELS)
-    straight, mirrored = telling.movement(0, 10, plain()), telling.movement(0, 10, plain(mirrored=True))
+    labels = MotionLabels(clips, LAYERS, CHANNELS)
+    straight, mirrored = labels.movement(0, 10, plain()), labels.movement(0, 10, plain(mirrored=True))
     sideways = [YAW, MIDDLE_X, NOSE_X]
     np.testing.assert_allclose(mirrored[:, sideways], -straight[:, sideways], atol=1e-4)
     np.testing.assert_allclose(mirrored[:, LIDS], straight[:, LIDS])
-    larger = telling.movement(0, 10, plain(zoom=1.1))
+    larger = labels.movement(0, 10, plain(zoom=1.1))
     assert larger[20, MIDDLE_X] == pytest.approx(1.1 * straight[20, MIDDLE_X], rel=1e-3)
 
 
 def test_what_is_told_is_bounded(clips):
-    assert np.abs(Telling(clips, LAYERS, CHANNELS).movement(0, 0, plain())).max() <= FARTHEST
+    assert np.abs(MotionLabels(clips, LAYERS, CHANNELS).movement(0, 0, plain())).max() <= FARTHEST
 
 
 def test_clips_without_joints_tell_their_pose(clips):
-    told = Telling(replace(clips, joints=()), LAYERS, CHANNELS).movement(0, 10, plain())
+    told = MotionLabels(replace(clips, joints=()), LAYERS, CHANNELS).movement(0, 10, plain())
     assert told[20, YAW] == pytest.approx(1.0) and not told[:, MIDDLE_X : APART + 1].any()
 
 
@@ -72,7 +72,7 @@ def test_it_is_added_to_the_sound_of_training_clips(clips, told):
     features = toy_features(clips)
     given = Given(0, 16, 1, opens=False)
     heard = BatchMaker(clips, features, 1.0, TransformerTraining()).example(0, given, CHUNK)["audio"]
-    settings = TransformerTraining(movement_told=told)
+    settings = TransformerTraining(motion_labels=told)
     audio = BatchMaker(clips, features, 1.0, settings).example(0, given, CHUNK)["audio"]
     difference = np.abs(audio - heard).max(axis=(1, 2, 3))
     assert (difference > 0).all() if told else not difference.any()

@@ -10,7 +10,7 @@ import torch
 
 from infinitetalk.training.batches import BatchMaker
 from infinitetalk.training.phases import Phase, TransformerTraining
-from infinitetalk.training.probes import Readings, moments
+from infinitetalk.training.probes import Probes, moments
 from tests.training.toy_features import toy_clips, toy_features
 
 CHUNKS = Phase("chunks", 1.0, 21, None, 4, 6.0, 2.0, 0.3, 0.5)
@@ -36,12 +36,12 @@ def maker() -> BatchMaker:
 
 
 def test_jaw_and_lids_are_read_from_clips_not_fit_on(maker) -> None:
-    jaw, lids = Readings.fit(maker, np.arange(4)).quality(maker, np.arange(4, 6))
+    jaw, lids = Probes.fit(maker, np.arange(4)).quality(maker, np.arange(4, 6))
     assert jaw > 0.9 and lids > 0.6
 
 
 def test_the_error_is_small_for_true_latents_and_one_for_none(maker) -> None:
-    readings = Readings.fit(maker, np.arange(4))
+    readings = Probes.fit(maker, np.arange(4))
     batch = maker.draw(np.arange(4), CHUNKS, np.random.default_rng(0), plain=True)
     true = readings.error(batch.clean, batch).item()
     still = readings.error(torch.zeros_like(batch.clean), batch).item()

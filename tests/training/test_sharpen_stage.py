@@ -13,7 +13,7 @@ import torch
 from infinitetalk.errors import InputError
 from infinitetalk.models.nano_vae import NanoVAE, shrink
 from infinitetalk.training.batches import BatchMaker
-from infinitetalk.training.decoded_crops import Sight
+from infinitetalk.training.decoded_crops import CropLoss
 from infinitetalk.training.phases import Phase, TransformerTraining
 from infinitetalk.training.sharpen_stage import Critic, SharpenTraining, sharpness_loss, train_sharpen
 from infinitetalk.training.transformer_stage import train_transformer
@@ -21,7 +21,7 @@ from tests.training.conftest import shipped_vae
 
 MOUTHS = Phase("mouths", 1.0, 4, (8, 8), 3, 6.0, 2.0, 0.0, 1.0)
 TRANSFORMER = TransformerTraining(
-    steps=2, hearing_steps=0, dim=48, num_heads=2, num_layers=1, context_tokens=2, phases=(MOUTHS,)
+    steps=2, audio_pretraining_steps=0, dim=48, num_heads=2, num_layers=1, context_tokens=2, phases=(MOUTHS,)
 )
 SETTINGS = SharpenTraining(seconds=None, num_steps=5, phase=MOUTHS)
 SETTINGS = replace(SETTINGS, pieces=replace(SETTINGS.pieces, batch_size=2))
@@ -45,12 +45,12 @@ def gradients(mouth_clips, mouth_features, **weights: float) -> tuple[dict, dict
     """Largest gradient of each of the decoder's and the critic's parameters with these weights and no others."""
     torch.manual_seed(1)
     vae, critic = shipped_vae(), Critic()
-    sight = Sight(vae, 0.5)
+    crop_loss = CropLoss(vae, 0.5)
     vae.decoder.requires_grad_(True)
     none = dict.fromkeys(("picture_weight", "lips_weight", "matching_weight", "adversary_weight"), 0.0)
     batch = batch_of(mouth_clips, mouth_features)
-    frames = sight.decode(batch.clean * 0.6, batch)
-    loss, figures = sharpness_loss(critic, frames, batch, sight, replace(SETTINGS, **(none | weights)))
+    frames = crop_loss.decode(batch.clean * 0.6, batch)
+    loss, figures = sharpness_loss(critic, frames, batch, crop_loss, replace(SETTINGS, **(none | weights)))
     loss.backward()
     assert set(figures) == {"seen", "matching", "judged", "deceived"}
     return tuple(

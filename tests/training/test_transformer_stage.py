@@ -12,12 +12,12 @@ from transformers import CLIPVisionModel
 from infinitetalk.errors import InputError
 from infinitetalk.models.image_encoder import encode_image
 from infinitetalk.models.transformer import InfiniteTalkTransformer
-from infinitetalk.training.audio_pretraining import HeardSpeech, learn_to_hear
+from infinitetalk.training.audio_pretraining import SpeechWindows, pretrain_audio
 from infinitetalk.training.batches import BatchMaker, covered_cells
 from infinitetalk.training.loop import Every, fit
 from infinitetalk.training.networks import NanoNetworks, build_networks
 from infinitetalk.training.phases import PHASES, Phase, TransformerTraining
-from infinitetalk.training.probes import Readings
+from infinitetalk.training.probes import Probes
 from infinitetalk.training.transformer_report import Probe, report
 from infinitetalk.training.transformer_stage import (
     TWO_REFERENCE_TRAINING,
@@ -32,7 +32,7 @@ from tests.training.toy_features import CELLS, CHANNELS, LAYERS, toy_clips, toy_
 MOUTHS = Phase("mouths", 0.5, 4, (8, 8), 3, 6.0, 2.0, 0.3, 0.5)
 CHUNKS = Phase("chunks", 0.5, 4, None, 2, 6.0, 2.0, 0.3, 0.5, moving_share=0.3, crops_between=1)
 SMALL = TransformerTraining(
-    steps=6, hearing_steps=4, dim=48, num_heads=2, num_layers=1, context_tokens=2, phases=(MOUTHS, CHUNKS)
+    steps=6, audio_pretraining_steps=4, dim=48, num_heads=2, num_layers=1, context_tokens=2, phases=(MOUTHS, CHUNKS)
 )
 
 
@@ -147,7 +147,7 @@ def test_the_loss_falls(clips, features) -> None:
 
 def test_the_sound_alone_tells_the_jaw(clips, features, tmp_path) -> None:
     networks = build_networks(SMALL, LAYERS, CHANNELS)
-    figures = learn_to_hear(networks.transformer.audio_projection, clips, features, tmp_path, 30)
+    figures = pretrain_audio(networks.transformer.audio_projection, clips, features, tmp_path, 30)
     assert figures["jaw"] > 0.8  # it is one of the toy's channels
 
 
@@ -157,11 +157,11 @@ def test_speech_without_pictures_teaches_to_hear(clips, features, tmp_path) -> N
     jaw = np.abs(np.sin(np.cumsum(rng.uniform(0.05, 0.2, (12, 60)), axis=1))).astype(np.float32)
     heard = rng.normal(0, 0.1, (12, 60, LAYERS, CHANNELS))
     heard[..., 0] += 3 * jaw[..., None]
-    speech = HeardSpeech(heard.astype(np.float16), jaw[..., None] * 0.5, np.arange(12) >= 10)
+    speech = SpeechWindows(heard.astype(np.float16), jaw[..., None] * 0.5, np.arange(12) >= 10)
     mute = replace(features, speech=features.speech.copy())
     mute.speech[clips.split("train")] = rng.normal(0, 0.1, (4, 1, 113, LAYERS, CHANNELS))
     networks = build_networks(SMALL, LAYERS, CHANNELS)
-    figures = learn_to_hear(networks.transformer.audio_projection, clips, mute, tmp_path, 60, speech=speech)
+    figures = pretrain_audio(networks.transformer.audio_projection, clips, mute, tmp_path, 60, speech=speech)
     assert figures["jaw"] > 0.6
 
 
@@ -173,10 +173,12 @@ def test_training_goes_on_where_it_stopped(clips, features, tmp_path) -> None:
     torch.manual_seed(SMALL.seed)
     networks = build_networks(SMALL, LAYERS, CHANNELS)
     out = tmp_path / "parts"
-    learn_to_hear(networks.transformer.audio_projection, clips, features, out / "stages" / "hearing", 4, SMALL.seed)
+    pretrain_audio(
+        networks.transformer.audio_projection, clips, features, out / "stages" / "audio_pretraining", 4, SMALL.seed
+    )
     make = BatchMaker(clips, features, whole["relative_scale"], SMALL)
     train = clips.split("train")
-    readings = Readings.fit(make, train)
+    readings = Probes.fit(make, train)
 
     def loss(draw):
         if draw.step == 4:

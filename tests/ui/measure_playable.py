@@ -1,8 +1,8 @@
 """How soon a finished chunk can be played in the browser: `python -m tests.ui.measure_playable [seconds of speech]`.
 
-For each chunk: from the moment the page says that its last denoising step is done (told at most a quarter of a second
-late) until the live player has its end in its buffer. A player that still has seconds to play fetches nothing yet: for
-such a chunk the wait ends when the page hears that it is there. Also whether the player ever went back.
+For each chunk: from the moment the page says that its last denoising step is done (reported at most a quarter of a
+second late) until the live player has its end in its buffer. A player that still has seconds to play fetches nothing
+yet: for such a chunk the wait ends when the page hears that it is there. Also whether the player ever went back.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def main() -> None:
         waits.append(((listed if ahead > BUSY_SECONDS else buffered) - denoised) / 1000)
         print(json.dumps({
             "chunk": int(chunk), "until_seconds": round(stop, 2), "playable_after": round(waits[-1], 2),
-            "told_after": None if listed is None else round((listed - denoised) / 1000, 2),
+            "listed_after": None if listed is None else round((listed - denoised) / 1000, 2),
             "left_to_play_then": round(ahead, 1),
         }))  # fmt: skip
     print(json.dumps({"chunks": len(waits), "largest": round(max(waits), 2), "went_back": seen["back"]}))

@@ -31,11 +31,11 @@ def two_people(tmp_path_factory) -> Path:
 
 def test_the_mask_shows_the_person_that_the_model_may_change(two_people, text_file) -> None:
     portrait = str(REPOSITORY / "assets" / "portrait.png")
-    told = compositing.shown(portrait, True, "")
-    picture, plain = told["composite_picture"], compositing._first(portrait)
+    answer = compositing.shown(portrait, True, "")
+    picture, plain = answer["composite_picture"], compositing._first(portrait)
     light = picture.astype(float).sum(axis=2) / np.maximum(1, plain.astype(float).sum(axis=2))
     middle = light[light.shape[0] // 3, light.shape[1] // 2]
-    assert middle > 0.95 and light[5, 5] < 0.5 and told["composite_notice"] == ""
+    assert middle > 0.95 and light[5, 5] < 0.5 and answer["composite_notice"] == ""
     several = compositing.shown(str(two_people), True, "")
     assert "shows 2 people; choose one" in several["composite_notice"] and several["composite_picture"] is not None
     click = compositing.clicked(several["composite_picture"], SimpleNamespace(index=[346, 48]))

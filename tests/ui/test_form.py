@@ -140,7 +140,7 @@ def test_a_film_used_again_asks_for_the_same_film(picture: Path, voice: Path, tm
             {"pose": Pose("vace", "/x/walk.npz", first=0.1, last=0.7, offset_seconds=2.0, speed=0.5, person="2")},
         ),
         (["--pose", "none"], {"pose": None}),
-        (["--steering-at", "1-2.5=0.5"], {"guides": (Guide(1.0, 2.5, steering=0.5),)}),
+        (["--steering-at", "1-2.5=0.5"], {"guides": (Guide(1.0, 2.5, control_strength=0.5),)}),
     ],
 )  # fmt: skip
 def test_camera_and_head_on_the_command_line(picture: Path, voice: Path, flags: list[str], expected: dict) -> None:

@@ -27,13 +27,13 @@ def test_a_picture_is_shown(picture: Path) -> None:
     assert updates["source_notice"] == "" and updates["last_source"] == str(picture)
 
 
-def test_a_file_that_is_no_picture_is_told_at_once(text_file: Path) -> None:
+def test_a_file_that_is_no_picture_is_refused_at_once(text_file: Path) -> None:
     updates = handlers.source_changed(str(text_file), None)
     assert not updates["preview"]["visible"]
     assert "letter.png" in updates["source_notice"] and 'role="alert"' in updates["source_notice"]
 
 
-def test_a_voice_in_the_place_of_the_face_is_told(voice: Path) -> None:
+def test_a_voice_in_the_place_of_the_face_is_refused(voice: Path) -> None:
     assert "is a sound, a picture or video was expected" in handlers.source_changed(str(voice), None)["source_notice"]
 
 
@@ -60,17 +60,18 @@ def test_the_timeline_shows_the_plan_and_the_pins_that_belong_to_its_source(pict
     assert [chunk["new_start"] for chunk in shown["chunks"]] == [0, 3.24, 6.12]
     assert [chunk["pinned"] for chunk in shown["chunks"]] == [False, True, False]
     assert (shown["revision"], shown["pins"]) == (3, edits["pins"])
-    assert shown["guides"] == {"prompt": False, "placements": [], "steering": False}, "nothing that stretches differ in"
+    guides = {"prompt": False, "placements": [], "control_strength": False}
+    assert shown["guides"] == guides, "nothing that stretches differ in"
     shown = _plan(*_values(source=str(picture), voice=str(voice), edits=edits | {"source": "other.png"}))["timeline"]
     assert shown["value"]["pins"] == []
     assert _plan(*_values(source=str(picture)))["timeline"]["value"] is None
 
 
 def test_an_edit_of_the_timeline_is_kept_for_its_source() -> None:
-    told = {"pins": [{"time": 1.0, "source": 2.0}], "spans": [{"start": 0, "stop": 2}], "cuts": [1.5], "revision": 2}
-    kept = handlers.timeline_edited("film.mp4", None, gr.EventData(None, told | {"other": 1}))["edits"]
-    assert kept == told | {"source": "film.mp4"}
-    late = gr.EventData(None, told | {"pins": [], "revision": 1})
+    sent = {"pins": [{"time": 1.0, "source": 2.0}], "spans": [{"start": 0, "stop": 2}], "cuts": [1.5], "revision": 2}
+    kept = handlers.timeline_edited("film.mp4", None, gr.EventData(None, sent | {"other": 1}))["edits"]
+    assert kept == sent | {"source": "film.mp4"}
+    late = gr.EventData(None, sent | {"pins": [], "revision": 1})
     assert handlers.timeline_edited("film.mp4", kept, late) == {}, "an answer that was overtaken"
     assert handlers.timeline_edited("other.mp4", kept, late)["edits"]["pins"] == []
     for broken in (None, [], {"pins": "many"}, {}):

@@ -50,7 +50,7 @@ def test_events_arrive_while_the_work_goes_on(job: Job, tmp_path: Path) -> None:
     assert not watcher.is_alive() and isinstance(seen[-1], Finished)
 
 
-def test_the_place_is_told_until_the_work_begins(job: Job, tmp_path: Path) -> None:
+def test_the_place_is_reported_until_the_work_begins(job: Job, tmp_path: Path) -> None:
     follower = job.follow(lambda: 2)
     assert next(follower) == Waiting(2)
     job.publish(Progress("loading", 0.0, 0.0))

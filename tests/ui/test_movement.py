@@ -37,8 +37,8 @@ def test_a_head_that_has_no_film_to_follow_is_said() -> None:
 
 
 def shown(source: str, camera: str = "rest", head: str = "rest", path: str = "push in") -> str:
-    *_, told = movement.shown(source, "face", camera, path, 1.0, None, 0.7, "reprojection", 1.0, 1.0, head, None, 1.0)
-    return told["movement_shown"]
+    *_, answer = movement.shown(source, "face", camera, path, 1.0, None, 0.7, "reprojection", 1.0, 1.0, head, None, 1.0)
+    return answer["movement_shown"]
 
 
 def test_what_will_be_made_is_shown_before_the_film(text_file: Path) -> None:

@@ -126,5 +126,5 @@ def test_a_path_on_the_server_is_not_taken_for_an_upload(studio_url: str) -> Non
     ) as answer:
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{studio_url}gradio_api/call/plan/{event}", timeout=60) as answer:
-        told = answer.read().decode()
-    assert "event: error" in told and "num_frames" not in told
+        answer = answer.read().decode()
+    assert "event: error" in answer and "num_frames" not in answer

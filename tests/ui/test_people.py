@@ -42,7 +42,7 @@ def test_both_people_are_suggested_and_go_into_the_request(two_people, voice):
 
 def test_where_one_person_is_seen_the_halves_are_shown_and_left_to_the_model(picture):
     state = people_state(str(picture))
-    assert state["found"] < 2 and "draw a box" in state["told"]
+    assert state["found"] < 2 and "draw a box" in state["notice"]
     assert state["boxes"] == [list(box) for box in halves(state["height"], state["width"])]
     assert handlers.people_wanted(True, str(picture), None)["boxes"]["boxes"] is None
 
@@ -56,7 +56,7 @@ def test_boxes_of_another_picture_do_not_count(two_people):
 
 
 @pytest.mark.parametrize("boxes", ["x", [1, 2], [[0, 0, 9]], [[0, 0, 90, 90], [0, 5, 90, 95]], [["a"] * 4] * 2])
-def test_boxes_that_cannot_be_are_told(boxes):
+def test_boxes_that_cannot_be_are_refused(boxes):
     with pytest.raises(InputError):
         to_boxes(kept("a.png", {"height": 100, "width": 200}, boxes), "a.png")
 

@@ -51,8 +51,9 @@ def walking(tmp_path_factory) -> Path:
 
 
 def shown(source: Path, mode: str, file: Path | None = None) -> str:
-    *_, told = panel.shown(str(source), mode, None if file is None else str(file), 1.0, 1.0, 0.0, 1.0, "", "unianimate")
-    return told["pose_shown"]
+    path = None if file is None else str(file)
+    *_, answer = panel.shown(str(source), mode, path, 1.0, 1.0, 0.0, 1.0, "", "unianimate")
+    return answer["pose_shown"]
 
 
 def test_the_skeleton_is_shown_over_the_picture(walking, tmp_path, text_file) -> None:
@@ -63,8 +64,8 @@ def test_the_skeleton_is_shown_over_the_picture(walking, tmp_path, text_file) ->
         assert "data:image/jpeg" in shown(source, mode, file)
     assert "whose person rests" in shown(portrait, "follow")
     for broken in (text_file, tmp_path / "none.npz"):
-        told = shown(portrait, "film", broken)
-        assert "notice" in told and "Traceback" not in told
+        answer = shown(portrait, "film", broken)
+        assert "notice" in answer and "Traceback" not in answer
 
 
 def test_a_program_may_use_todays_and_earlier_names() -> None:

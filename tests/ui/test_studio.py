@@ -114,7 +114,7 @@ def test_a_film_without_pictures_cannot_be_opened(tmp_path: Path, picture: Path,
         studio.opened(_film(studio, ONE, picture, voice))
 
 
-def test_a_broken_film_in_the_queue_is_passed_over_and_told(tmp_path: Path, picture: Path, voice: Path) -> None:
+def test_a_broken_film_in_the_queue_is_passed_over_and_named(tmp_path: Path, picture: Path, voice: Path) -> None:
     studio = Studio(tmp_path / "jobs", shared=False)
     studio.pause(True, [])
     path = studio.submit_later(GenerationRequest(str(picture), (Speaker(str(voice)),))).directory
@@ -173,7 +173,7 @@ def test_what_another_program_does_to_the_queue_counts_at_once(
         return studio.queued([])
 
     _until(lambda: line() == [second.directory, added.path])
-    assert isinstance(list(studio.follow(first))[-1], Finished), "whoever waits for it is told"
+    assert isinstance(list(studio.follow(first))[-1], Finished), "whoever waits for it gets the end"
     beside.go_on()
     _until(lambda: (added.path / "output.mp4").exists() and not beside.jobs())
     assert line() == [] and (second.directory / "output.mp4").exists() and not (first.directory / "output.mp4").exists()

@@ -195,7 +195,7 @@ def load_pickled(path: Path) -> dict[str, Tensor]:
     """All tensors of a torch file, through the restricted unpickler, on the mapped file where the format allows it.
 
     Raises:
-        CheckpointError: the file is damaged, holds anything but tensors, or asks for code to run.
+        CheckpointError: the file is damaged, holds anything but tensors, or would run code.
     """
     import torch
 

@@ -34,7 +34,7 @@ def target_layers(layers: Sequence[str]) -> str:
 def add_adapters(
     transformer: InfiniteTalkTransformer, *, rank: int, alpha: float, layers: Sequence[str], seed: int
 ) -> None:
-    """Freeze the transformer and put a trainable adapter beside each chosen layer; the output stays what it was.
+    """Freeze the transformer and add a trainable adapter to each chosen layer; the output stays what it was.
 
     Adapters are float32 whatever the frozen weights are.
     """

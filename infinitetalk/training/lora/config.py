@@ -1,4 +1,4 @@
-"""What a LoRA training is told: a YAML file, every key checked before any weight is read."""
+"""The configuration of a LoRA training: a YAML file, every key checked before any weight is read."""
 
 from __future__ import annotations
 

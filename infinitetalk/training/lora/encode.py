@@ -154,10 +154,10 @@ def _wait_for(files: Sequence[Path]) -> None:
 
 def _fingerprint(film: Footage, files: ModelFiles) -> str:
     """Of all that a film's encodings are made from."""
-    told = film.path.stat()
-    shown = repr(replace(film, path=Path(film.path.name)))
+    stat = film.path.stat()
+    described = repr(replace(film, path=Path(film.path.name)))
     networks = [files.spec.name, str(files.dtype), files.fingerprint()]
-    return _digest([shown, told.st_size, told.st_mtime_ns, networks])
+    return _digest([described, stat.st_size, stat.st_mtime_ns, networks])
 
 
 def _digest(value: object) -> str:

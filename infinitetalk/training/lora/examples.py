@@ -76,11 +76,11 @@ def _example(chunk: StoredChunk, config: LoraConfig, rng: np.random.Generator) -
         reference, image = file.get_tensor(f"reference.{number}"), file.get_tensor(f"image.{number}")
     with safe_open(chunk.film, framework="pt") as file:
         text = file.get_tensor("no_text" if wordless else "text")
-        audio = file.get_slice("audio")  # of a whole film: only what the chunk hears is read
+        audio = file.get_slice("audio")  # of a whole film: only the chunk's part is read
         frames = window_indices(chunk.start, chunk.start + NUM_CHUNK_FRAMES, audio.get_shape()[0])
-        heard = audio[int(frames.min()) : int(frames.max()) + 1][torch.from_numpy(frames - frames.min())]
+        speech = audio[int(frames.min()) : int(frames.max()) + 1][torch.from_numpy(frames - frames.min())]
     return {
-        "clean": clean, "reference": reference, "image": image, "audio": torch.zeros_like(heard) if silent else heard,
+        "clean": clean, "reference": reference, "image": image, "audio": torch.zeros_like(speech) if silent else speech,
         "text": text, "num_context": torch.tensor(num_context),
     }  # fmt: skip
 

@@ -71,14 +71,14 @@
       this.top = el("span", { class: "cp-top" });
       this.bottom = el("span", { class: "cp-bottom" });
       this.stage = el("div", { class: "cp-stage", ondblclick: (e) => this.added(e) }, this.svg, this.top, this.bottom, this.layer);
-      this.told = el("p", { class: "help cp-told", role: "status" });
+      this.status = el("p", { class: "help cp-status", role: "status" });
       const button = (text, title, action) => el("button", { type: "button", class: "tl-button", title, onclick: action }, text);
       this.undoing = button("Undo", "Take the last change back (Ctrl+Z)", () => this.undo());
       this.redoing = button("Redo", "Make it again (Ctrl+Shift+Z)", () => this.redo());
       this.removing = button("Remove point", "Remove the chosen point (Delete)", () => this.remove());
       this.thinning = button("Fewer points", "Keep about half of the points, those that matter: a calmer camera", () => this.change(() => this.thin()));
       root.replaceChildren(
-        el("div", { class: "cp-tabs", role: "radiogroup", "aria-label": "Which curve is edited" }, ...this.tabs), this.stage, this.told,
+        el("div", { class: "cp-tabs", role: "radiogroup", "aria-label": "Which curve is edited" }, ...this.tabs), this.stage, this.status,
         el("div", { class: "cp-bar" }, button("Add point", "In the longest stretch without one; or double-click the curve (+)", () => this.add()),
           this.removing, this.thinning, button("Camera at rest", "Set this curve to 0 throughout", () => this.change(() => this.points.forEach((p) => { p[this.channel + 1] = 0; }))),
           button("Start over", "The path as it was", () => this.change(() => { this.points = this.first.map((p) => [...p]); })), this.undoing, this.redoing));
@@ -137,7 +137,7 @@
         node.tabIndex = index === this.selected ? 0 : -1;
         node.setAttribute("aria-label", `${this.words(index)} Arrow keys move it.`);
       });
-      this.told.textContent = this.words(this.selected);
+      this.status.textContent = this.words(this.selected);
       this.undoing.disabled = !this.past.length;
       this.redoing.disabled = !this.future.length;
       this.removing.disabled = this.selected === 0 || this.points.length < 2;

@@ -46,7 +46,7 @@ def path_editor() -> gr.HTML:
 
 
 def path_state(path: CameraPath, seconds: float) -> dict[str, Any]:
-    """What the browser is told: the points in order, [seconds, x, y, z, yaw, pitch, roll] each, of a film that long.
+    """The component's value: the points in order, [seconds, x, y, z, yaw, pitch, roll] each, of a film that long.
 
     id: another one starts the editor anew.
     """

@@ -104,13 +104,13 @@ def shown(studio: Studio, mine: Any, job_id: Any, uploaded: Any, first: Any, sec
         return {}
     try:
         both = _both(studio, mine, job_id, uploaded, first, second)
-        told = [{"url": sides.address(one), "label": one.label, "start": one.start_seconds} for one in both]
+        players = [{"url": sides.address(one), "label": one.label, "start": one.start_seconds} for one in both]
     except Exception as error:
         return {"compare_notice": rendering.notice(failure(error).message), "compare_result": gr.update(visible=False)}
     return {
         "compare_notice": "",
         "compare_result": gr.update(visible=True),
-        "compare_players": gr.update(value=told),
+        "compare_players": gr.update(value=players),
         "compare_table": differences_table(*both),
         "compare_download": gr.update(visible=False),
     }
@@ -135,7 +135,7 @@ def export(
             else:
                 export_film(*both, target, layout=kind, report=shares.put)
             shares.put(None)
-        except Exception as error:  # told where the progress is shown
+        except Exception as error:  # reported where the progress is
             shares.put(error)
 
     target = new_served("comparison.html" if kind == "page" else "comparison.mp4")

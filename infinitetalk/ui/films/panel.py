@@ -26,7 +26,7 @@ from .rows import film_list
 _FOLDER = Path(__file__).resolve().parent
 REFRESH_SECONDS = 2.0
 
-_CONNECT = "window.mountFilms(element, (told) => trigger('select', told));"
+_CONNECT = "window.mountFilms(element, (event) => trigger('select', event));"
 
 
 def films_head() -> str:
@@ -88,32 +88,32 @@ def later(studio: Studio, mine: Any, job_id: Any, *values: Any) -> Updates:
         return {"notice": rendering.notice(failure(error).message)}
     place = studio.place(job)
     before = "it is next" if place == 0 else f"{rendering.counted(place, 'film')} before it"
-    told = "The queue is paused." if paused else "It is made even if this page is closed."
+    note = "The queue is paused." if paused else "It is made even if this page is closed."
     mine = film_handlers.remembered(mine, job.directory)
     return {
         "mine": mine,
-        "notice": rendering.notice(f"In the queue, {before}. {told}", "note"),
+        "notice": rendering.notice(f"In the queue, {before}. {note}", "note"),
         "films_panel": gr.update(open=True),
         "films_clock": gr.update(active=True),
     } | refresh(studio, mine, job_id)
 
 
-def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updates]:
-    """A button of the list. told: {"action", "film"} as the page sends it."""
+def pressed(studio: Studio, mine: Any, job_id: Any, event: Any) -> Iterator[Updates]:
+    """A button of the list. event: {"action", "film"} as the page sends it."""
     yield {}
     try:
-        action = told.get("action") if isinstance(told, dict) else None
+        action = event.get("action") if isinstance(event, dict) else None
         if action in ("pause", "go-on"):
             studio.pause(action == "pause", mine)
         elif action in ("up", "down"):
-            studio.move(_own(studio, mine, told.get("film")), -1 if action == "up" else 1, mine)
+            studio.move(_own(studio, mine, event.get("film")), -1 if action == "up" else 1, mine)
         elif action == "rename":
-            JobFolder.open(_own(studio, mine, told.get("film"))).rename(str(told.get("name") or ""))
+            JobFolder.open(_own(studio, mine, event.get("film"))).rename(str(event.get("name") or ""))
         elif action == "cancel":
-            if (job := studio.working_on(_own(studio, mine, told.get("film")))) is not None:
+            if (job := studio.working_on(_own(studio, mine, event.get("film")))) is not None:
                 studio.cancel(job)
         elif action == "remove":
-            path = _own(studio, mine, told.get("film"))
+            path = _own(studio, mine, event.get("film"))
             queued = studio.remove(path)
             yield {
                 "removed": (path.name, queued), "removed_row": gr.update(visible=True),
@@ -121,11 +121,11 @@ def pressed(studio: Studio, mine: Any, job_id: Any, told: Any) -> Iterator[Updat
             }  # fmt: skip
         elif action == "again":
             yield {
-                **_form(_own(studio, mine, told.get("film"))),
+                **_form(_own(studio, mine, event.get("film"))),
                 "notice": rendering.notice("Everything is set as it was for that film; change what you like.", "note"),
             }  # fmt: skip
         elif action in ("open", "watch", "resume"):
-            yield from _show(studio, mine, _own(studio, mine, told.get("film")), action)
+            yield from _show(studio, mine, _own(studio, mine, event.get("film")), action)
             return
     except Exception as error:
         yield {"notice": rendering.notice(failure(error).message)}
@@ -185,7 +185,7 @@ def wire(wiring: Wiring) -> None:
     c.films_clock.tick(
         updates(partial(refresh, studio)), [*known, c.films_drawn], named(*listed), **QUICK, trigger_mode="once"
     )
-    # Nobody asks for a list that is not seen.
+    # A hidden list is not refreshed.
     c.films_panel.expand(
         updates(lambda mine, job_id: refresh(studio, mine, job_id) | {"films_clock": gr.update(active=True)}),
         known, named(*listed, "films_clock"), **QUICK,

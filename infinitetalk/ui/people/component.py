@@ -65,17 +65,17 @@ def people_state(path: str) -> dict[str, Any]:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=82)
     if len(found) == 2:
-        told = "Two people were found. Move the boxes if they are not the ones who speak."
+        notice = "Two people were found. Move the boxes if they are not the ones who speak."
     else:
         seen = "Nobody was" if not found else "Only one person was"
-        told = f"{seen} found here; draw a box around each speaker."
+        notice = f"{seen} found here; draw a box around each speaker."
     return {
         "image": f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}",
         "width": width,
         "height": height,
         "boxes": [list(box) for box in (found if len(found) == 2 else halves(height, width))],
         "found": len(found),
-        "told": told,
+        "notice": notice,
     }
 
 

@@ -2,7 +2,7 @@
 //
 // `mountPeople(root, host)` draws into `root` and returns {update(state)}; `host.changed(boxes)` is called with both
 // boxes, [top, left, bottom, right] in pixels of the source, when an edit has ended.
-// State: {image, width, height, boxes, told}.
+// State: {image, width, height, boxes, notice}.
 (() => {
   const LEAST = 0.05;                        // of a side
   const NAMES = ["Voice 1", "Voice 2"];
@@ -27,10 +27,10 @@
         onpointerdown: (e) => this.pressed(e, index), onkeydown: (e) => this.key(e, index),
       }, el("span", { class: "pb-name" }, name), ...CORNERS.map((corner) => el("i", { class: `pb-${corner}`, "data-corner": corner }))));
       this.stage = el("div", { class: "pb-stage" }, this.picture, ...this.nodes);
-      this.told = el("p", { class: "help", role: "status" });
+      this.status = el("p", { class: "help", role: "status" });
       const button = (text, title, action) => el("button", { type: "button", class: "tl-button", title, onclick: action }, text);
       this.undoing = button("Undo", "Take the last change back (Ctrl+Z)", () => this.undo());
-      root.replaceChildren(this.told, this.stage, el("div", { class: "pb-bar" },
+      root.replaceChildren(this.status, this.stage, el("div", { class: "pb-bar" },
         button("Swap voices", "Give each person the other one's voice", () => this.change(() => this.boxes.reverse())),
         button("Start over", "The boxes as they were suggested", () => this.change(() => { this.boxes = this.first.map((b) => [...b]); })),
         this.undoing));
@@ -47,7 +47,7 @@
       this.picture.src = state.image;
       this.stage.style.aspectRatio = `${state.width} / ${state.height}`;
       this.stage.style.maxWidth = `calc(340px * ${state.width / state.height})`;
-      this.told.textContent = state.told;
+      this.status.textContent = state.notice;
       this.draw();
     }
 

@@ -116,7 +116,7 @@ def to_guides(spans: Any) -> tuple[Guide, ...]:
             span.get("stop"),
             span.get("prompt") or None,
             span.get("reference_placement") or None,
-            span.get("steering"),
+            span.get("control_strength"),
         )  # fmt: skip
         for span in _tables("stretches", spans)
     )

@@ -88,8 +88,8 @@ class Painter {
       if (right - left > 26) {
         g.fillStyle = chunk.status === "planned" ? c.ink : "#fff"; g.font = "600 11px ui-sans-serif, system-ui, sans-serif";
         g.fillText(String(chunk.index + 1), left + 6, top + height / 2);
-        if (chunk.steered != null && right - left > 70) {  // how strongly pose and camera networks act
-          g.textAlign = "right"; g.fillText(`\u00d7${chunk.steered}`, right - 6, top + height / 2); g.textAlign = "left";
+        if (chunk.control_strength != null && right - left > 70) {  // how strongly pose and camera networks act
+          g.textAlign = "right"; g.fillText(`\u00d7${chunk.control_strength}`, right - 6, top + height / 2); g.textAlign = "left";
         }
       }
     }

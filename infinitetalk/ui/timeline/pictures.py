@@ -1,6 +1,6 @@
 """Small pictures of the sources that visitors chose, made when the timeline comes to show them.
 
-A source is known to the browser by a word that nobody can guess, so that no page can ask for another visitor's.
+A source is known to the browser by an unguessable word, so that no page can fetch another visitor's.
 """
 
 from __future__ import annotations

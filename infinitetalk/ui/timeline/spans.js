@@ -1,6 +1,7 @@
-// Stretches that are guided otherwise than the rest: {start, stop, prompt, reference_placement, steering} each, a bar
-// with two ends to pull. steering: factor of the control strength of pose and camera networks there.
-const STEERINGS = [["0", "not at all"], ["0.5", "half as strongly"], ["1.5", "half again as strongly"], ["2", "twice as strongly"]];
+// Stretches that are guided otherwise than the rest: {start, stop, prompt,
+// reference_placement, control_strength} each, a bar
+// with two ends to pull. control_strength: factor of the control strength of pose and camera networks there.
+const STRENGTHS = [["0", "not at all"], ["0.5", "half as strongly"], ["1.5", "half again as strongly"], ["2", "twice as strongly"]];
 
 class Spans {
   constructor(timeline, layer) {
@@ -16,9 +17,9 @@ class Spans {
     this.help = el("span", { class: "tl-help" });
     this.promptField = el("label", { class: "tl-wide" }, "What happens in this stretch", this.prompt);
     this.placementField = el("label", {}, "Reference placement", this.placement, this.help);
-    this.steering = el("select", { onchange: () => this.set({ steering: this.steering.value === "" ? null : Number(this.steering.value) }) });
-    this.steeringField = el("label", {}, "Control strength", this.steering);
-    this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.placementField, this.steeringField);
+    this.control_strength = el("select", { onchange: () => this.set({ control_strength: this.control_strength.value === "" ? null : Number(this.control_strength.value) }) });
+    this.strengthField = el("label", {}, "Control strength", this.control_strength);
+    this.editor = el("div", { class: "tl-editor", hidden: "" }, this.promptField, this.placementField, this.strengthField);
     // Keys typed here are words, not the timeline's commands.
     this.editor.addEventListener("keydown", (event) => event.stopPropagation());
   }
@@ -28,12 +29,12 @@ class Spans {
   // Whether this film has anything that a stretch can differ in.
   get possible() {
     const guides = this.timeline.state?.guides;
-    return Boolean(guides && (guides.prompt || guides.placements.length || guides.steering));
+    return Boolean(guides && (guides.prompt || guides.placements.length || guides.control_strength));
   }
 
   get firstField() {
     const { guides } = this.timeline.state;
-    return guides.prompt ? this.prompt : guides.placements.length ? this.placement : this.steering;
+    return guides.prompt ? this.prompt : guides.placements.length ? this.placement : this.control_strength;
   }
 
   take(list) {
@@ -61,7 +62,7 @@ class Spans {
     if (!this.possible) return;
     const chunk = timeline.state.chunks[timeline.chunkAt(timeline.time)];
     timeline.edit(() => {
-      const span = { start: timeline.frame(chunk.new_start), stop: timeline.frame(chunk.stop), prompt: null, reference_placement: null, steering: null };
+      const span = { start: timeline.frame(chunk.new_start), stop: timeline.frame(chunk.stop), prompt: null, reference_placement: null, control_strength: null };
       this.list.push(span);
       timeline.pins.selected = null;
       this.selected = this.list.length - 1;
@@ -94,8 +95,8 @@ class Spans {
     while (this.layer.children.length > this.list.length) this.layer.lastChild.remove();
     this.list.forEach((span, i) => {
       const node = this.layer.children[i] || this.make(i);
-      const strength = STEERINGS.find(([factor]) => Number(factor) === span.steering)?.[1] ?? (span.steering == null ? "" : `${span.steering} times`);
-      const words = [span.prompt, this.words(span.reference_placement), strength && `steered ${strength}`].filter(Boolean).join("; ") || "like the rest";
+      const strength = STRENGTHS.find(([factor]) => Number(factor) === span.control_strength)?.[1] ?? (span.control_strength == null ? "" : `${span.control_strength} times`);
+      const words = [span.prompt, this.words(span.reference_placement), strength && `controlled ${strength}`].filter(Boolean).join("; ") || "like the rest";
       node.classList.toggle("chosen", i === this.selected);
       const label = `Stretch ${clock(span.start)} to ${clock(span.stop)}: ${words}`;
       if (node.title !== label) { node.title = label; node.setAttribute("aria-label", label); node.lastChild.textContent = words; }
@@ -154,11 +155,11 @@ class Spans {
     if (this.editor.hidden) return;
     this.promptField.hidden = !guides.prompt;
     this.placementField.hidden = !guides.placements.length;
-    this.steeringField.hidden = !guides.steering;
-    const own = span.steering == null || STEERINGS.some(([factor]) => Number(factor) === span.steering) ? [] : [[String(span.steering), `${span.steering} times as strongly`]];
-    this.steering.replaceChildren(el("option", { value: "" }, "as in the rest of the film"),
-      ...[...STEERINGS, ...own].map(([factor, text]) => el("option", { value: factor }, text)));
-    this.steering.value = span.steering == null ? "" : String(span.steering);
+    this.strengthField.hidden = !guides.control_strength;
+    const own = span.control_strength == null || STRENGTHS.some(([factor]) => Number(factor) === span.control_strength) ? [] : [[String(span.control_strength), `${span.control_strength} times as strongly`]];
+    this.control_strength.replaceChildren(el("option", { value: "" }, "as in the rest of the film"),
+      ...[...STRENGTHS, ...own].map(([factor, text]) => el("option", { value: factor }, text)));
+    this.control_strength.value = span.control_strength == null ? "" : String(span.control_strength);
     if (document.activeElement !== this.prompt) this.prompt.value = span.prompt || "";
     if (this.placement.length !== guides.placements.length + 1) {
       this.placement.replaceChildren(el("option", { value: "" }, "as the rest of the film"),

@@ -35,7 +35,7 @@ def timeline_state(
     Args:
         source_id: names the source; another one starts the timeline anew.
         source_seconds: infinite for a picture.
-        edits: as the page last told them: `pins`, `spans`, `cuts`, and `revision`, how many edits that includes.
+        edits: as the page last sent them: `pins`, `spans`, `cuts`, and `revision`, how many edits that includes.
     """
     still = source_seconds == float("inf")
     return {
@@ -53,7 +53,7 @@ def timeline_state(
         "guides": {
             "prompt": get_spec(plan.settings.model).takes_prompt,
             "placements": [] if still else list(REFERENCE_PLACEMENTS.items()),
-            "steering": bool(request.controls),
+            "control_strength": bool(request.controls),
         },
         "revision": edits["revision"],
         "cuts": [round(chunk.start_seconds, 4) for chunk in plan.chunks[1:] if chunk.opens_shot],
@@ -73,7 +73,7 @@ def _chunk(chunk: Chunk) -> dict[str, Any]:
         "stop": round(chunk.stop_seconds, 4),
         "reference": round(reference.source_seconds, 4),
         "pinned": reference.keyframe_index is not None,
-        "steered": chunk.steering,
+        "control_strength": chunk.control_strength,
         "status": "planned",
     }
 
@@ -115,7 +115,7 @@ def _voice(voice: Voice, duration_seconds: float) -> dict[str, Any]:
 def peaks(samples: np.ndarray, start_seconds: float, duration_seconds: float, rate: float) -> list[int]:
     """Loudness of `rate` stretches a second over the film, 0 to 100, the loudest of all being 100.
 
-    samples: float32 at 16 kHz, heard from `start_seconds` on.
+    samples: float32 at 16 kHz, beginning at `start_seconds`.
     """
     from ...media.audio import SPEECH_RATE  # here, so that the page is up before decoders are loaded
 

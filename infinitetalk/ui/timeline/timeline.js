@@ -11,8 +11,8 @@
 // State, as made by state.py: seconds, times in the film unless a name says otherwise.
 //   {id, duration, frame_rate, source: {kind, duration, short}, chunks: [{index, start, new_start, stop, status,
 //    reference}], pins: [{time, source, image, url}], cuts: [s], source_cuts: [s of the source], own_cuts: whether they
-//    were edited, spans: [{start, stop, prompt, reference_placement, steering}], guides: {prompt: bool,
-//    placements: [[name, words]], steering: bool}, camera: its path as lines of values from -100 to 100, evenly over the film, voices: [{rate, peaks}], revision}
+//    were edited, spans: [{start, stop, prompt, reference_placement, control_strength}], guides: {prompt: bool,
+//    placements: [[name, words]], control_strength: bool}, camera: its path as lines of values from -100 to 100, evenly over the film, voices: [{rate, peaks}], revision}
 class Timeline {
   constructor(root, host) {
     this.host = host;
@@ -49,7 +49,7 @@ class Timeline {
     }, text);
     const group = (...buttons) => el("span", { class: "tl-group" }, ...buttons);
     this.readout = el("output", { class: "tl-time", "aria-live": "off" });
-    this.told = el("p", { class: "tl-told", role: "status" });
+    this.status = el("p", { class: "tl-status", role: "status" });
     this.shown = el("img", { alt: "The source at the playhead", hidden: "" });
     this.film = el("video", { muted: "", playsinline: "", preload: "auto", hidden: "", "aria-label": "The film at the playhead" });
     this.film.muted = true;
@@ -75,7 +75,7 @@ class Timeline {
       el("div", { class: "tl-body" }, this.stage,
         el("div", { class: "tl-monitor" },
           el("figure", {}, this.shown, el("figcaption", {}, "Source")), el("figure", {}, this.film, el("figcaption", {}, "Film")))),
-      this.told, this.spans.editor, picker);
+      this.status, this.spans.editor, picker);
   }
 
   update(state) {
@@ -87,7 +87,7 @@ class Timeline {
       this.past = []; this.future = []; this.pins.selected = this.spans.selected = null; this.pictures.clear();
     }
     if (other || longer) { this.view = [0, state.duration]; this.time = clamp(this.time, 0, state.duration); }
-    // The page answers with what it was told; what is here is as new or newer, and a pointer may hold it.
+    // The page answers with what it last got; what is here is as new or newer, and a pointer may hold it.
     if (other || state.revision > (this.revision || 0)) {
       this.pins.take(state.pins);
       this.spans.take(state.spans);
@@ -101,7 +101,7 @@ class Timeline {
     this.goTo(this.time, false);
   }
 
-  say(words) { this.told.textContent = words; }
+  say(words) { this.status.textContent = words; }
 
   focus() { this.slider.focus({ preventScroll: true }); }
 

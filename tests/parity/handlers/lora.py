@@ -51,7 +51,7 @@ def run(folder: Path) -> None:
     if any(change.diff is not None and change.diff.ndim == 2 for change in adapter.changes.values()):
         return  # full differences of linear layers can only be merged
     beside = build_transformer(case["config"], official, source=source)
-    live = attach(beside, [(adapter, scale)], torch.float32, beside_all=True)
+    live = attach(beside, [(adapter, scale)], torch.float32, branch_all=True)
     assert len(live) > 0
     assert_close("out.merged, kept beside", evaluate(beside, case, tensors), require(tensors, "out.merged"),
                  relative_to_absmax=output_bound)  # fmt: skip

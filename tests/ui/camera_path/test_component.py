@@ -1,4 +1,4 @@
-"""The editor of the camera's path: what it is told, what it gives back, and its curve under a real pointer."""
+"""The editor of the camera's path: its value, what it gives back, and its curve under a real pointer."""
 
 from __future__ import annotations
 
@@ -57,24 +57,24 @@ def test_a_path_that_begins_later_is_given_a_beginning() -> None:
 def test_points_that_are_no_path_are_said(points: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         saved({"name": ""}, points)
-    told = movement.edited(path_state(preset_path("pan", 1.0, 2.0), 2.0), SimpleNamespace(_data={"points": points}))
-    assert words in told["path_notice"] and "camera_file" not in told
+    answer = movement.edited(path_state(preset_path("pan", 1.0, 2.0), 2.0), SimpleNamespace(_data={"points": points}))
+    assert words in answer["path_notice"] and "camera_file" not in answer
 
 
 def test_a_ready_made_path_is_opened_over_the_whole_film(tmp_path: Path) -> None:
-    (told,) = opened(PORTRAIT, 9.0, camera="path", movement="pan", amount=-1.0)
-    state = told["path_editor"]["value"]
+    (answer,) = opened(PORTRAIT, 9.0, camera="path", movement="pan", amount=-1.0)
+    state = answer["path_editor"]["value"]
     assert state["points"][-1][0] == 9.0 and state["points"][-1][4] == pytest.approx(-12.0)
     file = save_path(CameraPath((CameraPoint(0.0), CameraPoint(2.0, x=0.1))), tmp_path / "mine.json")
-    (told,) = opened(PORTRAIT, 9.0, camera="path", camera_file=str(file))
-    assert told["path_editor"]["value"]["points"] == [[0.0] * 7, [2.0, 0.1, 0, 0, 0, 0, 0]]
+    (answer,) = opened(PORTRAIT, 9.0, camera="path", camera_file=str(file))
+    assert answer["path_editor"]["value"]["points"] == [[0.0] * 7, [2.0, 0.1, 0, 0, 0, 0, 0]]
     assert opened(PORTRAIT, 9.0, seed="x", camera="path", movement="handheld")[0]["path_editor"]
     assert opened(PORTRAIT, 9.0) == [{}] and opened("", 9.0, camera="path") == [{}]
 
 
 def test_the_source_s_own_path_is_read_with_time_left(panned_film: Path) -> None:
     *meters, last = opened(str(panned_film), 60.0, camera="follow")
-    assert len(meters) > 5 and all("s left" in told["path_notice"] for told in meters)
+    assert len(meters) > 5 and all("s left" in answer["path_notice"] for answer in meters)
     state = last["path_editor"]["value"]
     assert abs(state["points"][-1][4]) > 1 or abs(state["points"][-1][1]) > 0.02
     edited = movement.edited(state, SimpleNamespace(_data={"points": state["points"]}))
@@ -82,8 +82,8 @@ def test_the_source_s_own_path_is_read_with_time_left(panned_film: Path) -> None
 
 
 def test_what_cannot_be_read_is_said(text_file: Path) -> None:
-    *_, told = opened(str(text_file), 5.0, camera="follow")
-    assert "notice" in told["path_notice"] and "Traceback" not in told["path_notice"]
+    *_, answer = opened(str(text_file), 5.0, camera="follow")
+    assert "notice" in answer["path_notice"] and "Traceback" not in answer["path_notice"]
 
 
 def test_the_curve_is_edited_with_pointer_and_keys(studio_url: str, chromium: str, tmp_path: Path) -> None:
@@ -97,7 +97,8 @@ def test_the_curve_is_edited_with_pointer_and_keys(studio_url: str, chromium: st
         page.click("#path-edit")
         page.wait_for_selector(".cp-point", state="visible", timeout=30_000)
         assert page.locator(".cp-point").count() == 9
-        assert page.inner_text(".cp-told").startswith("Point 9 of 9, 4.00 s: 25 % of the distance to the person closer")
+        status = page.inner_text(".cp-status")
+        assert status.startswith("Point 9 of 9, 4.00 s: 25 % of the distance to the person closer")
 
         # What is drawn is what is filmed: the same curve as the engine's.
         drawn = page.eval_on_selector(".cp-line.chosen", "line => line.getAttribute('points')")
@@ -116,9 +117,9 @@ def test_the_curve_is_edited_with_pointer_and_keys(studio_url: str, chromium: st
         page.wait_for_function(
             "document.querySelector('#camera-file')?.innerText.includes('camera-path')", timeout=30_000
         )
-        assert page.inner_text(".cp-told").startswith("Point 5 of 9, 2.08 s: 16 %")
+        assert page.inner_text(".cp-status").startswith("Point 5 of 9, 2.08 s: 16 %")
         page.keyboard.press("Shift+ArrowDown")
-        assert "2.08 s: 11 %" in page.inner_text(".cp-told")
+        assert "2.08 s: 11 %" in page.inner_text(".cp-status")
         page.keyboard.press("Delete")
         assert page.locator(".cp-point").count() == 8
         page.keyboard.press("Control+z")
@@ -130,7 +131,7 @@ def test_the_curve_is_edited_with_pointer_and_keys(studio_url: str, chromium: st
         stage = page.locator(".cp-stage").bounding_box()
         page.mouse.dblclick(stage["x"] + 0.56 * stage["width"], stage["y"] + 0.2 * stage["height"])
         assert page.locator(".cp-point").count() == 9
-        assert "2.24 s" in page.inner_text(".cp-told") and "right" in page.inner_text(".cp-told")
+        assert "2.24 s" in page.inner_text(".cp-status") and "right" in page.inner_text(".cp-status")
         if folder := os.environ.get("SCREENSHOTS"):
             page.wait_for_timeout(2500)
             page.screenshot(path=f"{folder}/path-editor.png", full_page=True)

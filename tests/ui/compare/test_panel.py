@@ -12,9 +12,9 @@ from infinitetalk.ui.studio import Studio
 
 
 def test_with_fewer_than_two_films_a_sentence_says_what_to_do(tmp_path: Path) -> None:
-    told = panel.offered(Studio(tmp_path), [], None, None, None, None)
-    assert "second film or take" in told["compare_notice"] and not told["compare_result"]["visible"]
-    assert told["compare_first"]["choices"] == [] and not told["compare_second"].get("value")
+    answer = panel.offered(Studio(tmp_path), [], None, None, None, None)
+    assert "second film or take" in answer["compare_notice"] and not answer["compare_result"]["visible"]
+    assert answer["compare_first"]["choices"] == [] and not answer["compare_second"].get("value")
 
 
 @pytest.mark.parametrize("key", ["film", "source", "take 0 1", "job ../../etc", "upload", "", None, 7])

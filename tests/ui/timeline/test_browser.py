@@ -76,7 +76,7 @@ def test_gestures(page: Any) -> None:
     page.keyboard.press("p")
     assert _pins(page) == ["Keyframe at 0:06.1, source at 0:06.1"]
     page.wait_for_function("document.querySelector('.tl-pin img')?.naturalWidth > 0", timeout=30_000)
-    assert "Chunk 3" in page.inner_text(".tl-told") and "does not fix a frame" in page.inner_text(".tl-told")
+    assert "Chunk 3" in page.inner_text(".tl-status") and "does not fix a frame" in page.inner_text(".tl-status")
 
     # Drag, nudge by arrow keys, undo, redo, delete.
     page.mouse.move(*_at(page, CHUNK_EDGE, 94))
@@ -101,8 +101,8 @@ def test_gestures(page: Any) -> None:
 
     # The plan that comes back from the server knows the pin; nothing that was done meanwhile is lost.
     page.mouse.click(*_at(page, 8.2))
-    told = "document.querySelector('.tl-told').textContent"
-    page.wait_for_function(f"() => {told}.includes('Chunk 3') && {told}.includes('a keyframe')", timeout=30_000)
+    status = "document.querySelector('.tl-status').textContent"
+    page.wait_for_function(f"() => {status}.includes('Chunk 3') && {status}.includes('a keyframe')", timeout=30_000)
     assert len(_pins(page)) == 1
 
 
@@ -169,8 +169,8 @@ def test_a_stretch_keeps_closer_to_the_source(page: Any) -> None:
     assert _spans(page)[0].startswith("Stretch 0:05.7 to 0:10.1")
     # The plan that comes back takes the picture in the middle of the chunk.
     page.mouse.click(*_at(page, CHUNK_EDGE + 0.5))
-    told = "document.querySelector('.tl-told').textContent"
-    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:07')", timeout=30_000)
+    status = "document.querySelector('.tl-status').textContent"
+    page.wait_for_function(f"() => {status}.includes('guided by the source at 0:07')", timeout=30_000)
     for _ in range(4):
         page.keyboard.press("Control+z")
     assert _spans(page) == []
@@ -181,12 +181,12 @@ def test_what_a_video_offers_is_asked_and_reaches_the_plan(page: Any) -> None:
     page.click("#options button")
     page.wait_for_selector("#source-options", state="visible")
     page.mouse.click(*_at(page, 7.0))
-    told = "document.querySelector('.tl-told').textContent"
-    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:05.7')", timeout=30_000)
+    status = "document.querySelector('.tl-status').textContent"
+    page.wait_for_function(f"() => {status}.includes('guided by the source at 0:05.7')", timeout=30_000)
     page.get_by_role("radio", name="Strong").check()
-    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:07.5')", timeout=30_000)
+    page.wait_for_function(f"() => {status}.includes('guided by the source at 0:07.5')", timeout=30_000)
     page.get_by_role("radio", name="Middle").check()
-    page.wait_for_function(f"() => {told}.includes('guided by the source at 0:05.7')", timeout=30_000)
+    page.wait_for_function(f"() => {status}.includes('guided by the source at 0:05.7')", timeout=30_000)
 
 
 def test_a_cut_is_made_and_taken_back(page: Any) -> None:

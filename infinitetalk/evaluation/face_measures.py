@@ -17,7 +17,7 @@ _MOTION_WINDOW, _MOTION_STEP = 25, 8  # frames
 
 
 @dataclass(frozen=True)
-class Reading:
+class FaceMeasures:
     """Curves over F frames: openness [F], lips [F,4] (`visemes.MEASURES`), eyes [F], pose [F,3] degrees.
 
     points: [F,478,3] pixels. crops: brightness of the mouth [F,48,48], None if no face was found in any frame.
@@ -52,11 +52,11 @@ class Reading:
         return np.array(rows).reshape(-1, 16)
 
 
-def read_pictures(frames: np.ndarray, points: np.ndarray | None = None) -> Reading:
+def read_pictures(frames: np.ndarray, points: np.ndarray | None = None) -> FaceMeasures:
     """Read frames [F,H,W,3]; `points` are their `face_points` where already known."""
     points = face_points(frames) if points is None else points
     boxes = lip_boxes(points)
-    return Reading(
+    return FaceMeasures(
         points=points,
         openness=mouth_openness(points),
         lips=lip_shapes(points),
