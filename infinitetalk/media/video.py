@@ -179,7 +179,7 @@ class VideoSource(_ContextManaged):
         self._stream.thread_count = DECODER_THREADS
         self._frames = self._container.decode(self._stream)
         self._last_seconds = -math.inf
-        self._frame = self._decode_one()
+        self._shown = self._decode_one()
         assert self._shown is not None, "probe decoded a frame of this file"
         # A player's 0 is the first thing to be seen or heard; a sound that starts earlier than the picture counts.
         start = self._container.start_time
