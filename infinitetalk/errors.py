@@ -7,10 +7,32 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+
+_LONGEST_WORD = 400  # characters; longer than any path that a system takes as a whole
+_LONGEST_SENTENCE = 3000
 
 
 class UserError(ValueError):
     """Something the user can put right. `str(error)` is the sentence to show."""
+
+    def __init__(self, sentence: object = "") -> None:
+        super().__init__(printable(str(sentence)))
+
+
+def printable(sentence: str) -> str:
+    """The sentence as any terminal, log and page can show it, whatever names and values it repeats.
+
+    Lone surrogates and control characters are written as escapes; words and sentences without an end are shortened.
+    """
+    if len(sentence) > 20 * _LONGEST_SENTENCE:
+        sentence = sentence[: 20 * _LONGEST_SENTENCE]
+    sentence = sentence.encode("utf-8", "backslashreplace").decode("utf-8")
+    sentence = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: repr(match.group())[1:-1], sentence)
+    sentence = re.sub(
+        rf"\S{{{_LONGEST_WORD + 1},}}", lambda match: f"{match.group()[:60]}...{match.group()[-30:]}", sentence
+    )
+    return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]}..."
 
 
 class InputError(UserError):

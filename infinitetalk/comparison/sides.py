@@ -11,6 +11,7 @@ from typing import Any
 from ..config.former_names import with_current_names
 from ..config.request import GenerationRequest
 from ..errors import InputError
+from ..files import read_json
 
 _SAME_IN_EVERY_JOB = ("checkpoints_dir",)  # where weights lie changes no picture
 
@@ -82,7 +83,7 @@ _LABELLED = ("seed", "prompt", "guidance_scale", "audio_guidance_scale", "refere
 def _take(folder: Path) -> tuple[int, Path, dict[str, Any]] | None:
     """(number, film, what was chosen for it); None for a damaged one."""
     try:
-        record = json.loads((folder / "take.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "take.json")
         overrides = with_current_names(record.get("overrides") or record.get("recipe") or {})
         chosen = {name: overrides[name] for name in _LABELLED if overrides.get(name) is not None}
         if overrides.get("reference_image"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, PresetError
+from ..files import read_yaml
 from ..paths import presets_dir
 from .settings import Settings, known_keys, quoted
 
@@ -60,7 +61,7 @@ def load_preset(name: str, size: str | None = None) -> Settings:
         raise PresetError(f"There is no preset {quoted(name)}; {_choices()}.")
     path = Path(name) if name.endswith((".yaml", ".yml")) else presets_dir() / f"{name}.yaml"
     if path.stem != Path(name).stem or (path.parent == presets_dir() and not path.is_file()):
-        raise PresetError(f"There is no preset {name!r}; {_choices()}.")
+        raise PresetError(f"There is no preset {quoted(name)}; {_choices()}.")
     return _settings(_read(path), f"the preset file {path}", size)
 
 
@@ -76,8 +77,8 @@ def _joined(name: str, size: str | None) -> Settings:
     chosen = [[p for p in parts if p in kind] for kind in (qualities, hardware)]
     if len(parts) != 2 or [len(kind) for kind in chosen] != [1, 1]:
         raise PresetError(
-            f"There is no preset {name!r}; join one of {', '.join(qualities)} and one of {', '.join(hardware)}, such "
-            f"as {qualities[0]}+{hardware[0]}."
+            f"There is no preset {quoted(name)}; join one of {', '.join(qualities)} and one of {', '.join(hardware)}, "
+            f"such as {qualities[0]}+{hardware[0]}."
         )
     first, second = _part("quality", chosen[0][0]), _part("hardware", chosen[1][0])
     pictures, machine = _read(first), _read(second)
@@ -114,13 +115,11 @@ def _settings(data: Any, where: str, size: str | None) -> Settings:
 
 
 def _read(path: Path) -> Any:
-    import yaml
-
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path)
     except FileNotFoundError:
         raise PresetError(f"The preset file {path} does not exist; {_choices()}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise PresetError(f"The preset file {path} cannot be read ({str(error).splitlines()[0]}).") from error
 
 

@@ -6,7 +6,6 @@ request leaves at None; `resolve` merges the two into `Settings`, which is all t
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import InputError
+from ..files import read_json
 from .camera import Camera, CameraControl, SDEdit, from_former_camera
 from .composite import Composite
 from .constants import FRAMES_PER_SECOND
@@ -343,7 +343,7 @@ def read_project(path: Path) -> dict[str, Any]:
         InputError: if it is missing, not JSON, or JSON of something else.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = read_json(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give a project.json written by an earlier run.") from None
     except (OSError, ValueError) as error:  # not text, not JSON, a number too long

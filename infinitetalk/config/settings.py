@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -31,9 +32,16 @@ QUANTIZATIONS: tuple[Quantization, ...] = ("none", "int8", "fp8", "int4", "nf4",
 _LONGEST_QUOTE = 60  # characters of a wrong value repeated in a sentence
 
 
+_quotes = reprlib.Repr()  # bounded before it formats: a few aliases in a file can stand for gigabytes
+_quotes.maxlevel, _quotes.maxdict, _quotes.maxlist, _quotes.maxtuple = 2, 3, 4, 4
+_quotes.maxset = _quotes.maxfrozenset = _quotes.maxdeque = _quotes.maxarray = 4
+_quotes.maxstring = _quotes.maxother = _quotes.maxlong = 2 * _LONGEST_QUOTE
+
+
 def quoted(value: Any) -> str:
+    """A wrong value as a sentence repeats it."""
     try:
-        text = repr(value)
+        text = _quotes.repr(value[: 2 * _LONGEST_QUOTE] if isinstance(value, str | bytes) else value)
     except ValueError:  # Python refuses to write out whole numbers of thousands of digits
         return "a number too long to print"
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
@@ -82,10 +90,10 @@ def known_keys(cls: type, data: Any, where: str) -> Mapping[str, Any]:
     known = [f.name for f in fields(cls)]
     for key in data:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, 3, 0.5)
+            close = difflib.get_close_matches(str(key)[:_LONGEST_QUOTE], known, 3, 0.5)
             # All of a long list would bury the one that was meant.
             meant = f"perhaps {' or '.join(close)} was meant" if close else f"known are {', '.join(known[:12])}"
-            raise InputError(f"{where} has the unknown key {key!r}; {meant}.")
+            raise InputError(f"{where} has the unknown key {quoted(key)}; {meant}.")
     return data
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from ..config.request import GenerationRequest, Keyframe, Speaker, read_project
 from ..errors import JobError, writing_failed
+from ..files import read_json
 
 PROJECT_FORMAT = 1
 _OWNER = ".owner.json"  # who holds the lock; where nobody does, a run was killed and left it
@@ -198,7 +199,7 @@ class JobFolder:
     def _owner(self) -> str:
         """' (process 71 on host, since 12:00)'; nothing where the file does not say."""
         try:
-            owner = json.loads((self.path / _OWNER).read_text(encoding="utf-8"))
+            owner = read_json(self.path / _OWNER)
             return f" (process {owner['process']} on {owner['machine']}, since {owner['since']})"
         except (OSError, ValueError, KeyError, TypeError):
             return ""
@@ -234,7 +235,7 @@ class JobFolder:
         """
         for folder in self.take_dirs(chunk):
             try:
-                record = json.loads((folder / "take.json").read_text(encoding="utf-8"))
+                record = read_json(folder / "take.json")
                 sizes = record.get("bytes", {})
                 whole = all((folder / name).stat().st_size == size for name, size in sizes.items())
             except (OSError, ValueError, AttributeError):

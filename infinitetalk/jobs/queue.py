@@ -14,7 +14,6 @@ it.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +22,7 @@ from typing import Any
 
 from ..config.settings import known_keys
 from ..errors import JobError, UserError, writing_failed
+from ..files import read_json
 from .folder import JobFolder, lock_file, write_json
 
 QUEUE_FORMAT = 1
@@ -58,7 +58,7 @@ class JobQueue:
     def state(self) -> QueueState:
         """Raises JobError if the file was edited wrongly."""
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
+            data = read_json(self.path)
         except FileNotFoundError:
             return QueueState()
         except (OSError, ValueError) as error:

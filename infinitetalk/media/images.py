@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-import warnings
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import MediaError
+from .picture_files import DAMAGED, open_picture
 from .probe import check_image_size, check_readable, decode_errors, require_source
 
 MAX_SIDE = 4096  # pixels; the largest model works at 1280, so nothing that could be seen is lost
@@ -33,13 +32,11 @@ def load_image(path: str | os.PathLike, max_side: int = MAX_SIDE) -> np.ndarray:
     """
     path = check_readable(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_image_size has its own limits
-            opened = Image.open(path)
+        opened = open_picture(path)
     except (UnidentifiedImageError, Image.DecompressionBombError):
         info = require_source(path)  # says what it is instead
         raise MediaError(f"{info.path.name} is a video, a picture was expected; choose a picture.") from None
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except DAMAGED as error:
         raise decode_errors(path, error) from error
     with opened:
         check_image_size(path, opened)
@@ -51,7 +48,7 @@ def load_image(path: str | os.PathLike, max_side: int = MAX_SIDE) -> np.ndarray:
             # Reduced before colours are converted: a 50-megapixel CMYK scan needs no 50-megapixel conversion.
             image = _shrink(_to_8_bit(upright), max_side)
             image = _to_srgb(image, profile)
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        except DAMAGED as error:
             raise decode_errors(path, error) from error
     return np.array(image, dtype=np.uint8)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from av.stream import Disposition, Stream
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import MediaError
+from ..files import check_file
+from .picture_files import DAMAGED, PICTURES, open_picture
 
 Kind = Literal["image", "video", "audio"]
 
@@ -27,10 +28,9 @@ MAX_IMAGE_PIXELS = 150_000_000  # decoded at full size this is 450 MB
 MAX_JPEG_PIXELS = 400_000_000  # JPEGs are decoded at a fraction of their size, so larger ones still fit
 MAX_VIDEO_PIXELS = 64_000_000  # of one frame; 8K is 33 million
 
-_PICTURES = "a JPEG, PNG or WebP picture"
 _FILMS = "an MP4, MOV, WebM or MKV video"
 _SOUNDS = "a WAV, MP3, M4A, OGG or FLAC sound, or a video with a sound track"
-_ANYTHING = f"{_PICTURES}, {_FILMS}, or {_SOUNDS}"
+_ANYTHING = f"{PICTURES}, {_FILMS}, or {_SOUNDS}"
 
 # Only containers that hold their media themselves. Playlists and scripts (concat, hls, sdp, image2) would let an
 # uploaded file name other files of this machine or addresses of the network.
@@ -39,7 +39,7 @@ _CONTAINERS = (
     "wav,w64,rf64,mp3,aac,ogg,flac,aiff,aif,au,caf,ac3,eac3,amr,amrnb,amrwb,wv,ape,tta,dsf,voc,opus,mp2,dts,truehd"
 )
 _MOVING_IMAGES = {"GIF", "PNG"}  # formats in which several frames mean a film, and which FFmpeg can play
-_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"}
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def probe(path: str | os.PathLike, expected: str = _ANYTHING) -> MediaInfo:
 
 def require_source(path: str | os.PathLike) -> MediaInfo:
     """`probe`, and an error unless the file can be shown: a picture or a video."""
-    info = probe(path, f"{_PICTURES} or {_FILMS}")
+    info = probe(path, f"{PICTURES} or {_FILMS}")
     if info.kind == "audio":
         raise MediaError(
-            f"{info.path.name} is a sound, a picture or video was expected; choose {_PICTURES} or {_FILMS}."
+            f"{info.path.name} is a sound, a picture or video was expected; choose {PICTURES} or {_FILMS}."
         )
     return info
 
@@ -106,25 +106,7 @@ def check_readable(path: str | os.PathLike) -> Path:
     Raises:
         MediaError: if it is not a file with at least one byte that this user may read.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            first = file.read(1)
-    except IsADirectoryError as error:
-        raise MediaError(f"{path} is a folder, a file was expected; choose a file in it.") from error
-    except FileNotFoundError as error:
-        raise MediaError(f"{path} does not exist; check the name and the folder.") from error
-    except PermissionError as error:  # also what Windows says of a folder
-        if os.path.isdir(path):
-            raise MediaError(f"{path} is a folder, a file was expected; choose a file in it.") from error
-        raise MediaError(
-            f"{path} cannot be read (no permission); choose another file or change its permissions."
-        ) from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise MediaError(f"{path!s} cannot be read ({error}); choose another file.") from error
-    if not first:
-        raise MediaError(f"{path.name} is empty (0 bytes); choose another file or copy it again.")
-    return path
+    return check_file(path, MediaError)
 
 
 @contextmanager
@@ -188,16 +170,16 @@ def decode_errors(path: Path, error: Exception) -> MediaError:
 def _probe_image(path: Path) -> MediaInfo | None:
     """None if `path` is not a picture that Pillow knows, or is a moving one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limits follow
-            image = Image.open(path)
+        image = open_picture(path)
     except UnidentifiedImageError:
+        if _is_heif(path):  # FFmpeg would take one of its tiles for a film
+            raise decode_errors(path, ValueError("HEIC")) from None
         return None
     except Image.DecompressionBombError as error:
         raise MediaError(
             f"{path.name} has far too many pixels; make it smaller than {MAX_IMAGE_PIXELS // 1_000_000} megapixels."
         ) from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except DAMAGED as error:
         raise decode_errors(path, error) from error
     with image:
         if image.format in _MOVING_IMAGES and getattr(image, "n_frames", 1) > 1:
@@ -208,7 +190,7 @@ def _probe_image(path: Path) -> MediaInfo | None:
         codec = image.format or ""
         try:
             orientation = image.getexif().get(0x0112, 1)
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        except DAMAGED as error:
             raise decode_errors(path, error) from error
     turned = orientation in (5, 6, 7, 8)
     return MediaInfo(
@@ -220,6 +202,12 @@ def _probe_image(path: Path) -> MediaInfo | None:
         format=codec.lower(),
         codec=codec.lower(),
     )
+
+
+def _is_heif(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
 
 
 def check_image_size(path: Path, image: Image.Image) -> None:
@@ -240,16 +228,13 @@ def check_image_size(path: Path, image: Image.Image) -> None:
 def _check_complete(path: Path) -> None:
     """Raises MediaError for a cut or damaged picture, without decoding it at full size."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
+        with open_picture(path) as image:
             if image.format == "PNG":
                 image.verify()  # checksums; other formats have none
             else:
                 image.draft(None, (64, 64))  # JPEG at an eighth; nothing for others
                 image.load()
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except DAMAGED as error:
         raise decode_errors(path, error) from error
 
 
@@ -358,10 +343,6 @@ def _unreadable(path: Path, expected: str) -> MediaError:
     """Says what the first bytes look like, so that the user knows whether the file is damaged or another kind."""
     with path.open("rb") as file:
         head = file.read(4096)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
-        return MediaError(
-            f"{path.name} is a HEIC picture, which cannot be opened here; save it as JPEG or PNG and choose that."
-        )
     known = {
         b"\xff\xd8\xff": "JPEG picture",
         b"\x89PNG": "PNG picture",

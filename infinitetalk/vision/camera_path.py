@@ -21,6 +21,7 @@ import numpy as np
 from ..config.camera import MOST_AMOUNT, MOVEMENTS
 from ..config.constants import FRAMES_PER_SECOND
 from ..errors import InputError
+from ..files import read_json
 from ..media.atomic import atomic_output
 
 VERSION = 1
@@ -239,9 +240,9 @@ def load_path(file: str | os.PathLike) -> CameraPath:
     """Read what `save_path` wrote. Raises InputError in the user's words."""
     file = Path(file)
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file)
     except FileNotFoundError:
         raise InputError(f"There is no camera path {file}.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{file.name} is not a camera path (it is no readable JSON); make it again.") from error
     return CameraPath.from_dict(data, file.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MediaError
+from ..files import check_arrays
 from ..media.atomic import atomic_output
 from .pose import NUM_JOINTS, PoseSequence
 
@@ -42,6 +43,7 @@ def load_pose(path: str | os.PathLike) -> PoseSequence:
     if not path.is_file():
         raise MediaError(f"There is no recorded pose {path}; make one with `python -m infinitetalk pose FILM`.")
     try:
+        check_arrays(path)
         with np.load(path, allow_pickle=False) as stored:
             if isinstance(stored, np.ndarray) or "version" not in stored:
                 raise KeyError("version")
@@ -54,7 +56,16 @@ def load_pose(path: str | os.PathLike) -> PoseSequence:
             joints, confidence, filled = stored["joints"], stored["confidence"], stored["filled"]
             width, height = (int(side) for side in stored["size"])
             source = str(stored["source"])
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        zipfile.BadZipFile,
+        MemoryError,
+    ) as error:
         if isinstance(error, MediaError):
             raise
         raise MediaError(
