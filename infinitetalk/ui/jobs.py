@@ -99,6 +99,7 @@ class Job:
         self.work = work
         self.queued = queued
         self.again = again
+        self.visitor = ""  # who has put it into the line (`visitors.current_visitor`)
         self.ended = False
         self._lasting: list[ChunkFinished | Finished | Failed] = []
         self._progress: Progress | None = None
