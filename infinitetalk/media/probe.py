@@ -135,7 +135,10 @@ def open_container(path: Path, expected: str = _ANYTHING) -> Iterator[InputConta
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:
     """The stream a player would show; covers of music files do not count."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    streams = [
+        s for s in container.streams.video
+        if not s.disposition & Disposition.attached_pic and getattr(s, "codec_context", None) is not None
+    ]  # fmt: skip
     if not streams:
         return None
     best = container.streams.best("video")
@@ -145,7 +148,8 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
     """The sound a player would play."""
     best = container.streams.best("audio")
-    return best if isinstance(best, av.AudioStream) else None
+    known = isinstance(best, av.AudioStream) and getattr(best, "codec_context", None) is not None
+    return best if known else None  # without a codec there is nothing to hear
 
 
 def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
