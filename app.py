@@ -25,6 +25,11 @@ def main() -> int:
 
     stop_on_signals()
 
+    from infinitetalk.runtime.proxies import drop_unusable_proxies
+
+    for note in drop_unusable_proxies():
+        print(f"Note: {note}", file=sys.stderr)
+
     from infinitetalk.errors import UserError
     from infinitetalk.ui.page import launch
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from ..errors import UserError, system_refusal
 from ..runtime.log_levels import limit_library_logs
+from ..runtime.proxies import drop_unusable_proxies
 from .arguments import CommandParser
 
 INTERRUPTED = 130
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show is written with escapes
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    for note in drop_unusable_proxies():
+        print(f"Note: {note}", file=sys.stderr)
     arguments = list(sys.argv[1:] if argv is None else argv)
     return _guarded(lambda: _dispatch(arguments))
 

@@ -14,8 +14,9 @@ def test_a_chunk_that_is_all_context_needs_no_network() -> None:
         raise AssertionError("there is nothing to evaluate")
 
     context, steps = torch.randn(1, 16, 1, 4, 4), []
+    noise, guidance = torch.randn(1, 16, 1, 4, 4), make_guidance(1.0, 2.0)
     latents = denoise(
-        network, {}, torch.randn(1, 16, 1, 4, 4), context, timesteps=timesteps(3, 1.0), guidance=make_guidance(1.0, 2.0),
+        network, {}, noise, context, timesteps=timesteps(3, 1.0), guidance=guidance,
         on_step=lambda index, foreseen: steps.append(index),
     )  # fmt: skip
     assert torch.equal(latents, context) and steps == [0, 1, 2]
