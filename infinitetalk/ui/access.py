@@ -61,6 +61,8 @@ class Access:
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Status and sentence for a request that is not answered."""
         host, origin = headers.get("host", ""), headers.get("origin")
+        if str(scope.get("path", "")).startswith("/pwa_icon"):
+            return 404, "There is no icon of another size."  # gradio makes them of pictures, the page's is a drawing
         if not self.shared and _name(f"//{host}") not in LOOPBACK:
             return 421, "This studio answers this machine alone; open it as http://127.0.0.1 with its port."
         if not headers.get("content-length", "0").isdigit():

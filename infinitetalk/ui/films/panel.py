@@ -167,7 +167,8 @@ def _work(job: Job) -> list[str]:
 def put_back(studio: Studio, mine: Any, job_id: Any, removed: Any) -> Updates:
     """The film that was removed last, as it was."""
     try:
-        back = studio.put_back(*removed)
+        name, queued = removed if isinstance(removed, list | tuple) and len(removed) == 2 else (None, False)
+        back = studio.put_back(name, bool(queued))
     except Exception as error:
         return {"notice": rendering.notice(failure(error).message)}
     notice = "" if back else rendering.notice("The film could not be put back; it is gone.")
