@@ -299,7 +299,7 @@ def _copied(source: Path, target: Path) -> None:
 
 
 def cause_of(message: str) -> str:
-    """The exception and the place that a message tells of: the innermost place of ours in its last traceback, else any."""
+    """The exception that a message tells of, and the innermost place of ours in its last traceback, else any place."""
     text = message[message.rfind("Traceback (most recent call last)") :] if "Traceback" in message else message
     frames = _FRAME.findall(text)
     own = [frame for frame in frames if "/infinitetalk/" in frame[0]]
