@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from infinitetalk.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "app.py")
 START_SECONDS = 120.0
 JSON = {"Content-Type": "application/json"}
 
@@ -51,7 +52,7 @@ class StudioServer:
             "GRADIO_TEMP_DIR": str(self.folder / "uploads"),
             "GRADIO_ANALYTICS_ENABLED": "False",
         }
-        command = [sys.executable, "app.py", "--port", str(port), "--jobs-dir", str(self.jobs)]
+        command = [*COMMAND, "--port", str(port), "--jobs-dir", str(self.jobs)]
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(
                 command, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT,
@@ -90,9 +91,13 @@ class StudioServer:
         return said
 
 
-def call(url: str, name: str, data: Any, patience: float) -> dict[str, Any]:
-    """Call a function of the studio's API. Returns the status and the last event: `complete` or `error`, with data."""
-    body = json.dumps({"data": data}).encode()
+def call(url: str, name: str, data: Any, patience: float, visitor: str | None = None) -> dict[str, Any]:
+    """Call a function of the studio's API as a visitor.
+
+    Returns:
+        status: of the answer. answer: its last event, `complete` or `error` with data; or why there was none.
+    """
+    body = json.dumps({"data": data} | ({"session_hash": visitor} if visitor else {})).encode()
     status, answer = fetch(url, "POST", f"gradio_api/call/{name}", body, JSON, patience)
     if status != 200 or b"event_id" not in answer:
         return {"status": status, "answer": answer.decode("utf-8", "replace")}
