@@ -42,11 +42,13 @@ from .studio_server import REPOSITORY, StudioServer
 KINDS = ("media", "files", "flags", "api")
 WORKER = (sys.executable, "-m", "tools.benchmarks.fuzzing.worker")
 LIMIT_SECONDS, CEILING_MB = 60.0, 3072
+START_SECONDS = 30.0  # more for the first case of a worker, which imports the package
 OUTCOMES = ("internal error", "traceback", "hang", "over memory", "crash", "odd exit code", "no sentence")
 _WORKER_CASES = 150  # after so many a worker is replaced, so that what one case leaves behind does not add up
 _INTERNAL = re.compile(r"Something went wrong inside|something went wrong on our side|Internal Server Error")
 _OUT_OF_MEMORY = re.compile(r"MemoryError|can't allocate memory|Unable to allocate|Insufficient memory|bad_alloc")
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+_LONGEST_LINE, _LONGEST_MESSAGE = 400, 8000  # characters of what was said that the report keeps
 _SIGNATURE_TAIL = 3  # parts of a path that name a file
 
 
@@ -132,7 +134,7 @@ class Worker:
 
     def _patience(self, task: dict[str, Any]) -> float:
         """A new worker imports the package first; a request has a clock of its own in the worker."""
-        return self.limit_seconds * (1.5 if task.get("http") else 1.0) + (30.0 if self.done == 1 else 0.0)
+        return self.limit_seconds * (1.5 if task.get("http") else 1.0) + (START_SECONDS if self.done == 1 else 0.0)
 
     def _start(self) -> None:
         paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -232,7 +234,8 @@ class Bench:
             shutil.rmtree(place.parent, ignore_errors=True)
             return None
         cause = f"{outcome}: {cause_of(message)}"
-        return Failure(number, kind, self.seed, outcome, case.mutation, cause, message[-6000:], case.argv, case.http)
+        message = "\n".join(line[:_LONGEST_LINE] for line in message.splitlines())[-_LONGEST_MESSAGE:]
+        return Failure(number, kind, self.seed, outcome, case.mutation, cause, message, case.argv, case.http)
 
     def _serve(self) -> None:
         if self.server.process is None or self.server.process.poll() is not None:

@@ -57,11 +57,15 @@ def _tone(rate: int):
 
 
 def _sounds(folder: Path) -> dict[str, Path]:
+    import av
     import soundfile
 
-    files = {ending: folder / f"a.{ending}" for ending in ("wav", "mp3", "flac", "ogg")}
+    files = {ending: folder / f"a.{ending}" for ending in ("wav", "mp3", "flac")}
     for file in files.values():
         soundfile.write(file, _tone(SOUND_RATE), SOUND_RATE)
+    files["ogg"] = folder / "a.ogg"  # by FFmpeg: libsndfile gives every stream another number
+    with av.open(str(files["ogg"]), "w", options={"fflags": "+bitexact"}) as container:
+        _write_sound(container, container.add_stream(_first_codec(("libopus", "libvorbis", "flac")), 48_000))
     return files
 
 
@@ -79,11 +83,18 @@ def _write_film(file: Path, picture, picture_codecs: tuple[str, ...], sound_code
             frame = av.VideoFrame.from_ndarray(np.roll(np.asarray(picture), index, axis=1), format="rgb24")
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        samples = (_tone(rate)[None] * 32767).astype(np.int16)
-        sound = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-        sound.sample_rate, sound.pts = rate, 0
-        container.mux(audio.encode(sound))
-        container.mux(audio.encode(None))
+        _write_sound(container, audio)
+
+
+def _write_sound(container, stream) -> None:
+    import av
+    import numpy as np
+
+    samples = (_tone(stream.rate)[None] * 32767).astype(np.int16)
+    sound = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+    sound.sample_rate, sound.pts = stream.rate, 0
+    container.mux(stream.encode(sound))
+    container.mux(stream.encode(None))
 
 
 def _first_codec(names: tuple[str, ...]) -> str:
