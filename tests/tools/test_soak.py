@@ -12,21 +12,32 @@ import pytest
 from tools.benchmarks import soak, studio_server
 from tools.benchmarks.soak import Measured, Visited, growth, main, summary
 
+# Speaks as much of the studio's API as the soak uses, and keeps files open.
 PLANTED_STUDIO = """
-import os, sys
-sys.path.insert(0, {repository!r})
-import app
-from infinitetalk.ui import api
+import http.server, os, sys
 
 kept = []
-request_from = api.request_from
 
-def planted(*arguments):
-    kept.append([open(os.devnull) for _ in range(40)])
-    return request_from(*arguments)
+class Studio(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if "/call/" in self.path:
+            self.say(b'event: complete\\ndata: [{"path": "film.mp4"}]\\n\\n')
+        else:
+            self.say(b"0000ftyp")
 
-api.request_from = planted
-sys.exit(app.main())
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("generate"):
+            kept.extend(open(os.devnull) for _ in range(40))
+        self.say(b'["a.png"]' if self.path.endswith("upload") else b'{"event_id": "1"}')
+
+    def say(self, answer):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Studio).serve_forever()
 """
 FILM = Measured(film=1, seconds=1.0, rss_mb=800.0, handles=14, threads=9, jobs_bytes=1_000_000)
 
@@ -34,6 +45,7 @@ FILM = Measured(film=1, seconds=1.0, rss_mb=800.0, handles=14, threads=9, jobs_b
 def test_two_films_and_two_visitors_are_measured(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setattr(soak, "MOST_GROWTH_MB", 1000.0)  # of two films the second still belongs to the warming up
     monkeypatch.setattr(soak, "FLAT", 8)
+    monkeypatch.setattr(soak, "_SPEECH_SECONDS", 0.4)
     report = tmp_path / "soak.json"
     code = main(["--films", "2", "--visitors", "2", "--out", str(report)])
     said = json.loads(report.read_text(encoding="utf-8"))
@@ -47,10 +59,11 @@ def test_two_films_and_two_visitors_are_measured(tmp_path: Path, monkeypatch, ca
 
 def test_a_studio_that_keeps_files_open_is_found(tmp_path: Path, monkeypatch, capsys):
     planted = tmp_path / "planted.py"
-    planted.write_text(PLANTED_STUDIO.format(repository=str(studio_server.REPOSITORY)))
+    planted.write_text(PLANTED_STUDIO)
     monkeypatch.setattr(studio_server, "COMMAND", (sys.executable, str(planted)))
-    assert main(["--films", "2", "--visitors", "0", "--out", str(tmp_path / "soak.json")]) == 1
-    assert json.loads((tmp_path / "soak.json").read_text(encoding="utf-8"))["growth"]["handles"] >= 40
+    assert main(["--films", "30", "--visitors", "0", "--out", str(tmp_path / "soak.json")]) == 1
+    said = json.loads((tmp_path / "soak.json").read_text(encoding="utf-8"))["growth"]
+    assert said["after_films"] == 15 and said["handles"] >= 10 * 40 and said["threads"] == 0
     assert "FAILED" in capsys.readouterr().out
 
 
