@@ -21,6 +21,10 @@ def main() -> int:
     )  # fmt: skip
     arguments = parser.parse_args()
 
+    from infinitetalk.ui.stopping import stop_on_signals
+
+    stop_on_signals()
+
     from infinitetalk.errors import UserError
     from infinitetalk.ui.page import launch
 

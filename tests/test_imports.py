@@ -19,9 +19,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up. A part (a module or package directly in `infinitetalk`) imports itself and parts that stand
 # before it, at the top of a module and inside functions alike.
 LAYERS = (
-    "errors", "paths", "files", "config", "media", "vision", "models", "checkpoints", "audio", "sampling", "runtime", "events",
-    "planning", "generation", "stages", "jobs", "pipeline", "comparison", "__init__", "training", "evaluation",
-    "benchmarks", "ui", "commands", "__main__",
+    "errors", "paths", "files", "config", "media", "vision", "models", "checkpoints", "audio", "sampling", "runtime",
+    "events", "planning", "generation", "stages", "jobs", "pipeline", "comparison", "__init__", "training",
+    "evaluation", "benchmarks", "ui", "commands", "__main__",
 )  # fmt: skip
 ONLY_COMMANDS_IMPORT = {"training", "evaluation", "benchmarks"}
 # Known before any weight is read, so that the page and the command line answer at once.

@@ -19,9 +19,12 @@ import numpy as np
 from av.container import InputContainer
 
 from ..errors import MediaError
-from .probe import audio_stream, decode_errors, open_container, require_sound, video_stream
+from .decoding import Damage, decoded
+from .limits import max_seconds
+from .probe import audio_stream, check_seconds, decode_errors, open_container, require_sound, video_stream
 
 SPEECH_RATE = 16_000
+_CANCELLED = 0.01  # of the louder channel's power: what is left after mixing is not the speech
 MIN_SPEECH_SAMPLES = SPEECH_RATE // 10  # 0.1 s: a sound without a single sample becomes this much silence
 SPILL_SAMPLES = 60 * SPEECH_RATE  # longer speech is kept in a temporary file (memory-mapped), not in memory
 SILENCE_DBFS = -60.0  # of the loudest tenth of a second; quieter than any room tone worth speaking in
@@ -55,11 +58,14 @@ def _sound_of(container: InputContainer) -> av.AudioStream:
     return stream
 
 
-def read_blocks(path: str | os.PathLike) -> Iterator[np.ndarray]:
+def read_blocks(path: str | os.PathLike, damage: Damage | None = None) -> Iterator[np.ndarray]:
     """Decodes a sound from its beginning, at its own rate, a fraction of a second at a time.
 
     Encoder delay and padding are cut as the container says. The sound track of a video starts with the video: a late
     start and holes in it become silence.
+
+    Args:
+        damage: counts packets that cannot be decoded and are left out.
 
     Yields:
         float32 [channels, samples] in [-1, 1] (floating-point files may exceed it). Nothing if it has no samples.
@@ -75,10 +81,11 @@ def read_blocks(path: str | os.PathLike) -> Iterator[np.ndarray]:
         is_track = video_stream(container) is not None
         declared = _declared_samples(info.path, container, stream, rate)
         origin = _origin_seconds(container) if is_track else None
-        position = 0
-        for block, time_seconds in _decode(info.path, container, stream, rate, names):
+        position, most = 0, round(max_seconds() * rate)
+        damage = Damage() if damage is None else damage
+        for block, time_seconds in _decode(info.path, container, stream, rate, names, damage):
             if origin is not None and time_seconds is not None:
-                missing = round((time_seconds - origin) * rate) - position
+                missing = min(round((time_seconds - origin) * rate), most) - position
                 if missing > (0 if position == 0 else MAX_GAP_SECONDS * rate):
                     yield from _silence(missing, len(names), rate)
                     position += missing
@@ -86,6 +93,7 @@ def read_blocks(path: str | os.PathLike) -> Iterator[np.ndarray]:
                 # FFmpeg skips an AAC encoder's delay by itself but not its padding at the end.
                 block = block[:, : max(0, declared - position)]
             position += block.shape[1]
+            check_seconds(info.path, position / rate)
             if block.shape[1]:
                 yield block
         if declared is not None and not is_track and position < declared - max(0.25 * rate, 0.02 * declared):
@@ -152,11 +160,16 @@ def mix_to_stereo(block: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
     return (sides / max(1.0, float(sides.sum(axis=1).max()))) @ block
 
 
-def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None = None) -> np.ndarray:
+def load_speech_16k(
+    path: str | os.PathLike, workdir: str | os.PathLike | None = None, damage: Damage | None = None
+) -> np.ndarray:
     """The whole sound as the speech encoder takes it: 16 kHz, mono, as long as the original.
 
     Memory does not grow with length: beyond a minute the samples lie in an unnamed temporary file in `workdir` (the
     system's temporary folder if None) and the result is a read-only memory map.
+
+    Args:
+        damage: counts packets that cannot be decoded and are left out.
 
     Returns:
         float32 [samples], at least 1,600 of them: a sound without any becomes 0.1 s of silence, which `sound_warnings`
@@ -165,8 +178,20 @@ def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None =
     Raises:
         MediaError: not a sound, damaged, or cut short.
     """
+    samples, louder = _load_speech(path, workdir, damage, None)
+    if louder is None:
+        return samples
+    # Channels in opposite phase cancel out: the louder one alone has the speech.
+    return _load_speech(path, workdir, None, louder)[0]
+
+
+def _load_speech(
+    path: str | os.PathLike, workdir: str | os.PathLike | None, damage: Damage | None, channel: int | None
+) -> tuple[np.ndarray, int | None]:
+    """The samples, mixed or of one channel; and the louder channel where mixing has lost nearly all of it."""
     given = sound_format(path)
     resampler = Resampler(given.rate, SPEECH_RATE, 1)
+    powers, mixed_power = np.zeros(len(given.channels)), 0.0
     kept: list[np.ndarray] = []
     num_samples = 0
     spill: IO[bytes] | None = None
@@ -182,16 +207,22 @@ def load_speech_16k(path: str | os.PathLike, workdir: str | os.PathLike | None =
                 spill.write(samples.tobytes())
             kept.clear()
 
-    for block in read_blocks(path):
-        keep(resampler.push(mix_to_mono(block, given.channels)))
+    for block in read_blocks(path, damage):
+        mono = mix_to_mono(block, given.channels) if channel is None else block[channel : channel + 1]
+        if channel is None and len(powers) > 1:
+            powers += np.square(block, dtype=np.float64).sum(axis=1)
+            mixed_power += float(np.square(mono, dtype=np.float64).sum())
+        keep(resampler.push(mono))
     keep(resampler.flush(1))
+    cancelled = mixed_power < _CANCELLED * powers.max()
+    louder = int(powers.argmax()) if cancelled else None
     file: IO[bytes] | None = spill  # pyright does not see what `keep` has set
     if file is not None:
         file.flush()
         with file:
-            return np.memmap(file, dtype="<f4", mode="r", shape=(num_samples,))
+            return np.memmap(file, dtype="<f4", mode="r", shape=(num_samples,)), louder
     speech = np.concatenate(kept)
-    return speech if len(speech) else np.zeros(MIN_SPEECH_SAMPLES, np.float32)
+    return (speech if len(speech) else np.zeros(MIN_SPEECH_SAMPLES, np.float32)), louder
 
 
 def blocks_of(samples: np.ndarray) -> Callable[[int, int], np.ndarray]:
@@ -254,14 +285,14 @@ def sound_warnings(signal: np.ndarray, name: str, rate: int = SPEECH_RATE) -> li
 
 
 def _decode(
-    path: Path, container: InputContainer, stream: av.AudioStream, rate: int, names: tuple[str, ...]
+    path: Path, container: InputContainer, stream: av.AudioStream, rate: int, names: tuple[str, ...], damage: Damage
 ) -> Iterator[tuple[np.ndarray, float | None]]:
     """Decoded blocks with their times; a change of rate or channels in mid-stream is undone."""
     resampler: Resampler | None = None
     frame_rate = rate
     pack = _Packer()
     try:
-        for frame in container.decode(stream):
+        for frame in decoded(path, container, stream, damage):
             block = _to_float(pack(frame))
             if block.shape[0] != len(names):
                 mono = mix_to_mono(block, _channel_names(frame.layout, block.shape[0]))

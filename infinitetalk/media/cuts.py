@@ -3,29 +3,75 @@
 A cut is a frame that differs from the one before much more than the frames around it differ from theirs: the measure
 (mean change of hue, saturation and brightness) and the comparison with the neighbourhood are those of PySceneDetect's
 adaptive detector. That library is not used because it installs `opencv-python` over the build of OpenCV that mediapipe
-needs. Fades and dissolves are not found.
+needs. Fades and dissolves are not cuts (`film_scan.py` finds them); nor is a flash, after which the shot goes on.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ..paths import cache_dir
 from .video import VideoSource
 
-_SIDE_PIXELS = 96  # frames are compared small: a cut changes everything
+SIDE_PIXELS = 96  # frames are compared small: a cut changes everything
 _LEAST_CHANGE = 15.0  # of 255; below it even a sudden change is no cut
 _TIMES_AROUND = 3.0  # a cut changes at least this many times as much as the frames around it
 _AROUND = 2  # frames on each side
 SHORTEST_SHOT_SECONDS = 0.6  # a flash is no shot
+_FLASH_SECONDS = 0.5  # within it the shot of before comes back
+_SAME_CHANGE = 10.0  # of 255; so little, and it is the same shot again
+
+
+class CutDetector:
+    """Takes a film's frames in order, small ones, and gathers the instants of its cuts."""
+
+    def __init__(self) -> None:
+        self.cuts: list[float] = []
+        self._around: deque[tuple[float, float]] = deque(maxlen=2 * _AROUND + 1)  # (instant, change), the judged amid
+        self._frames: deque[np.ndarray] = deque(maxlen=2 * _AROUND + 2)
+        self._last = -SHORTEST_SHOT_SECONDS  # of the cuts, flashes included
+        self._before: np.ndarray | None = None  # what the latest cut came after
+
+    def add(self, seconds: float, frame: np.ndarray) -> None:
+        """frame: uint8 [height, width, 3], RGB, about `SIDE_PIXELS` long."""
+        colors = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV).astype(np.float32)
+        if self._frames:
+            self._judge(seconds, change(self._frames[-1], colors))
+        self._frames.append(colors)
+        if self._before is not None:
+            if seconds - self.cuts[-1] > _FLASH_SECONDS:
+                self._before = None
+            elif change(self._before, colors) < _SAME_CHANGE:
+                self.cuts.pop()
+                self._before = None
+
+    def finish(self, stop_seconds: float) -> tuple[float, ...]:
+        """All cuts; the last frames have nothing after them."""
+        for _ in range(_AROUND):
+            self._judge(stop_seconds, 0.0)
+            if self._frames:
+                self._frames.append(self._frames[-1])
+        return tuple(self.cuts)
+
+    def _judge(self, seconds: float, score: float) -> None:
+        """Take a frame's change and decide about the frame that now has `_AROUND` others after it."""
+        self._around.append((seconds, score))
+        if len(self._around) <= _AROUND:
+            return
+        middle = len(self._around) - 1 - _AROUND
+        seconds, score = self._around[middle]
+        others = [value for index, (_, value) in enumerate(self._around) if index != middle]
+        usual = float(np.mean(others)) if others else 0.0
+        far_enough = seconds - max(0.0, self._last) >= SHORTEST_SHOT_SECONDS
+        if score >= _LEAST_CHANGE and score >= _TIMES_AROUND * usual and far_enough:
+            self.cuts.append(round(seconds, 3))
+            self._last = seconds
+            # Without the newest frame, which is not in yet, the last `_AROUND` are the cut's and what follows it.
+            self._before = self._frames[-1 - _AROUND] if len(self._frames) > _AROUND else None
 
 
 def find_cuts(
@@ -45,54 +91,21 @@ def find_cuts(
     Raises:
         MediaError: if the film is damaged.
     """
-    cuts: list[float] = []
-    around: deque[tuple[float, float]] = deque(maxlen=2 * _AROUND + 1)  # (instant, change) with the judged one amid
-    before: np.ndarray | None = None
-    with VideoSource(path, max_side=_SIDE_PIXELS) as source:
+    detector = CutDetector()
+    with VideoSource(path, max_side=SIDE_PIXELS) as source:
         stop = min(source.duration_seconds, until_seconds or source.duration_seconds)
         reported = 0.0
         for seconds, frame in source.own_frames():
             if seconds >= stop:
                 break
-            colors = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV).astype(np.float32)
-            if before is not None:
-                _judge(around, (seconds, change(before, colors)), cuts)
-            before = colors
+            detector.add(seconds, frame)
             if seconds - reported >= 1.0:
                 reported = seconds
                 if report is not None:
                     report(min(1.0, seconds / stop))
                 if should_stop is not None and should_stop():
-                    return tuple(cuts)
-        for _ in range(_AROUND):  # the last frames have nothing after them
-            _judge(around, (stop, 0.0), cuts)
-    return tuple(cuts)
-
-
-def remembered_cuts(path: str | os.PathLike, until_seconds: float) -> tuple[float, ...]:
-    """As `find_cuts`, looked for once for each file: the answer is kept in the user's cache folder.
-
-    A file counts as the same while its path, size and time of change are; a cache that cannot be
-    written is done without.
-    """
-    stat = os.stat(path)
-    named = f"{Path(path).absolute()}/{stat.st_size}/{stat.st_mtime_ns}"
-    kept = cache_dir() / "cuts" / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.json"
-    try:
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        if known["until"] >= until_seconds:
-            return tuple(float(cut) for cut in known["cuts"] if cut < until_seconds)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    cuts = find_cuts(path, until_seconds=until_seconds)
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
-        temporary.write_text(json.dumps({"until": until_seconds, "cuts": cuts}), encoding="utf-8")
-        os.replace(temporary, kept)
-    except OSError:
-        pass
-    return cuts
+                    return tuple(detector.cuts)
+        return detector.finish(stop)
 
 
 def change(before: np.ndarray, after: np.ndarray) -> float:
@@ -106,17 +119,3 @@ def change(before: np.ndarray, after: np.ndarray) -> float:
     hue *= np.minimum(before[..., 1], after[..., 1]) / 255
     others = np.abs(before[..., 1:] - after[..., 1:])
     return float((hue.mean() + others[..., 0].mean() + others[..., 1].mean()) / 3)
-
-
-def _judge(around: deque[tuple[float, float]], newest: tuple[float, float], cuts: list[float]) -> None:
-    """Add `newest` and decide about the one that now has `_AROUND` frames after it."""
-    around.append(newest)
-    if len(around) <= _AROUND:
-        return
-    middle = len(around) - 1 - _AROUND
-    seconds, score = around[middle]
-    others = [value for index, (_, value) in enumerate(around) if index != middle]
-    usual = float(np.mean(others)) if others else 0.0
-    far_enough = not cuts or seconds - cuts[-1] >= SHORTEST_SHOT_SECONDS
-    if score >= _LEAST_CHANGE and score >= _TIMES_AROUND * usual and far_enough and seconds >= SHORTEST_SHOT_SECONDS:
-        cuts.append(round(seconds, 3))

@@ -7,11 +7,11 @@ face mesh then gives forehead, chin and mouth.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from .native_code import with_mediapipe
+from .native_code import quiet_native_code, with_mediapipe
 
 # How nano's training pictures are framed; measured with `find_face` on them.
 FACE_HEIGHT_SHARE = 0.55  # forehead to chin, of the picture's height
@@ -83,6 +83,44 @@ def detected_faces(picture: np.ndarray, range_model: int, least_certain: float) 
     found = result.detections or ()
     boxes = [(face.score[0], face.location_data.relative_bounding_box) for face in found]
     return [(score, (box.xmin, box.ymin, box.width, box.height)) for score, box in boxes]
+
+
+class FaceFinder:
+    """Looks for a face in many pictures, with detectors that stay open: a context.
+
+    Where mediapipe does not start (`with_mediapipe`), every picture counts as one with a face.
+    """
+
+    def __init__(self) -> None:
+        self._detectors: list[Any] = []
+        self._broken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for detector in self._detectors:
+            detector.close()
+        self._detectors.clear()
+
+    def sees_one(self, picture: np.ndarray) -> bool:
+        """Whether uint8 [height, width, 3] shows a face, near or small."""
+        if self._broken:
+            return True
+        picture = np.ascontiguousarray(picture)
+        try:
+            return any(self._detector(model).process(picture).detections for model in (0, 1))
+        except RuntimeError:
+            self._broken = True
+            return True
+
+    def _detector(self, model: int) -> Any:
+        from mediapipe.python.solutions.face_detection import FaceDetection
+
+        if model == len(self._detectors):
+            with quiet_native_code():
+                self._detectors.append(FaceDetection(model_selection=model, min_detection_confidence=0.5))
+        return self._detectors[model]
 
 
 def _detect(picture: np.ndarray) -> list[tuple[float, float, float, float]]:

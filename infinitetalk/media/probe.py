@@ -6,7 +6,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,8 +18,10 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from PIL import Image, UnidentifiedImageError
 
+from ..config.constants import FRAMES_PER_SECOND
 from ..errors import MediaError
 from ..files import check_file
+from .limits import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, NARROWEST_PIXEL, WIDEST_PIXEL, max_seconds
 from .picture_files import DAMAGED, PICTURES, open_picture
 
 Kind = Literal["image", "video", "audio"]
@@ -39,6 +41,7 @@ _CONTAINERS = (
     "wav,w64,rf64,mp3,aac,ogg,flac,aiff,aif,au,caf,ac3,eac3,amr,amrnb,amrwb,wv,ape,tta,dsf,voc,opus,mp2,dts,truehd"
 )
 _MOVING_IMAGES = {"GIF", "PNG"}  # formats in which several frames mean a film, and which FFmpeg can play
+_MATROSKA_SEGMENT = 0x18538067
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"}
 
 
@@ -49,7 +52,8 @@ class MediaInfo:
     width, height: in pixels after rotation; 0 for a sound.
     rotation: degrees counter-clockwise by which stored pictures are turned to be shown (0, 90, 180 or 270).
     duration_seconds: None for an image; for compressed sound what the container says, exact after decoding only.
-    fps: mean frame rate of a video, None otherwise. sample_rate, channels: 0 without sound.
+    fps: mean frame rate of a video, None otherwise. sample_rate, channels: 0 without sound. notes: what to know before
+    it is used, one sentence each.
     """
 
     path: Path
@@ -64,6 +68,7 @@ class MediaInfo:
     channels: int = 0
     format: str = ""
     codec: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def probe(path: str | os.PathLike, expected: str = _ANYTHING) -> MediaInfo:
@@ -130,7 +135,10 @@ def open_container(path: Path, expected: str = _ANYTHING) -> Iterator[InputConta
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:
     """The stream a player would show; covers of music files do not count."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    streams = [
+        s for s in container.streams.video
+        if not s.disposition & Disposition.attached_pic and getattr(s, "codec_context", None) is not None
+    ]  # fmt: skip
     if not streams:
         return None
     best = container.streams.best("video")
@@ -140,7 +148,8 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
     """The sound a player would play."""
     best = container.streams.best("audio")
-    return best if isinstance(best, av.AudioStream) else None
+    known = isinstance(best, av.AudioStream) and getattr(best, "codec_context", None) is not None
+    return best if known else None  # without a codec there is nothing to hear
 
 
 def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
@@ -188,6 +197,7 @@ def _probe_image(path: Path) -> MediaInfo | None:
         _check_complete(path)
         width, height = image.size
         codec = image.format or ""
+        moves = codec in ("WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
         try:
             orientation = image.getexif().get(0x0112, 1)
         except DAMAGED as error:
@@ -201,6 +211,7 @@ def _probe_image(path: Path) -> MediaInfo | None:
         rotation={3: 180, 4: 180, 5: 90, 6: 270, 7: 270, 8: 90}.get(orientation, 0),
         format=codec.lower(),
         codec=codec.lower(),
+        notes=(f"{path.name} is an animation, of which the first picture is used.",) if moves else (),
     )
 
 
@@ -249,14 +260,17 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
         if audio is not None:
             context = audio.codec_context
             sound = {"has_audio": True, "sample_rate": context.sample_rate, "channels": context.channels}
-        if audio is not None and not (sound["sample_rate"] and sound["channels"]):
-            raise _unreadable(path, expected)
+            if not (context.sample_rate and context.channels):
+                raise _unreadable(path, expected)
+            _check_sound(path, context.sample_rate, context.channels)
         if video is None:
             assert audio is not None
+            duration_seconds = _duration_seconds(path, container, audio)
+            check_seconds(path, duration_seconds)
             return MediaInfo(
                 path=path,
                 kind="audio",
-                duration_seconds=_duration_seconds(container, audio),
+                duration_seconds=duration_seconds,
                 format=container.format.name,
                 codec=audio.codec_context.name,
                 **sound,
@@ -267,16 +281,19 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
                 "than can be decoded here; export it at 4K or less."
             )
         rate = video.average_rate or video.guessed_rate
-        duration_seconds = _duration_seconds(container, video)
+        duration_seconds = _duration_seconds(path, container, video)
+        check_seconds(path, duration_seconds)
         format_name, codec = container.format.name, video.codec_context.name
-        frame = _first_frame(path, container, video)
+        aspect = pixel_aspect(video)
+    frame = _first_frame(path, expected)
     degrees, _ = display_turn(frame)
+    width, height = _displayed(frame.width, frame.height, aspect)
     turned = degrees in (90, 270)
     return MediaInfo(
         path=path,
         kind="video",
-        width=frame.height if turned else frame.width,
-        height=frame.width if turned else frame.height,
+        width=height if turned else width,
+        height=width if turned else height,
         rotation=degrees,
         duration_seconds=duration_seconds,
         fps=float(rate) if rate else None,
@@ -286,16 +303,47 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
     )
 
 
-def _first_frame(path: Path, container: InputContainer, stream: av.VideoStream) -> av.VideoFrame:
-    try:
-        for frame in container.decode(stream):
-            return frame
-    except av.error.FFmpegError as error:
-        raise decode_errors(path, error) from error
+def _first_frame(path: Path, expected: str) -> av.VideoFrame:
+    """From the file opened anew: a raw stream cannot be wound back."""
+    from .decoding import Damage, decoded
+
+    with open_container(path, expected) as container:
+        stream = video_stream(container)
+        for frame in decoded(path, container, stream, Damage()):
+            if frame.width and frame.height:
+                return frame
     raise MediaError(f"{path.name} holds no frame that can be shown; choose {_FILMS}.")
 
 
-def _duration_seconds(container: InputContainer, stream: Stream) -> float:
+def pixel_aspect(stream: av.VideoStream) -> float:
+    """Width of a stored pixel as it is displayed, against its height: 4/3 and the like for DV, DVD and anamorphic."""
+    aspect = float(stream.sample_aspect_ratio or 0)
+    return aspect if NARROWEST_PIXEL <= aspect <= WIDEST_PIXEL else 1.0
+
+
+def _displayed(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """Width and height with square pixels; the narrower side grows, so that no detail is lost."""
+    return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
+
+
+def check_seconds(path: Path, seconds: float) -> None:
+    """Raises MediaError for a file that lasts longer than anything that is read."""
+    if not seconds <= max_seconds():
+        raise MediaError(
+            f"{path.name} lasts {seconds / 3600:.1f} hours, at most {max_seconds() / 3600:g} are read here; cut out "
+            "the part that you need."
+        )
+
+
+def _check_sound(path: Path, rate: int, channels: int) -> None:
+    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE or channels > MAX_CHANNELS:
+        raise MediaError(
+            f"{path.name} has {channels} channels at {rate} Hz; export it with at most {MAX_CHANNELS} channels at "
+            "8,000 to 192,000 Hz."
+        )
+
+
+def _duration_seconds(path: Path, container: InputContainer, stream: Stream) -> float:
     """Of `stream`; recordings of browsers carry none, then the packets are counted (fast: nothing is decoded)."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
@@ -304,13 +352,25 @@ def _duration_seconds(container: InputContainer, stream: Stream) -> float:
         return max(0.0, stop_seconds - start_seconds)
     if container.duration is not None:
         return max(0.0, (container.duration + (container.start_time or 0)) / av.time_base - start_seconds)
-    stop, start = Fraction(0), None
-    for packet in container.demux(stream):
-        if packet.pts is None:
-            continue
-        start = packet.pts * packet.time_base if start is None else min(start, packet.pts * packet.time_base)
-        stop = max(stop, (packet.pts + (packet.duration or 0)) * packet.time_base)
-    container.seek(0)
+    return _counted_seconds(path, stream.index, stream.type)
+
+
+def _counted_seconds(path: Path, index: int, kind: str) -> float:
+    """From the times of all packets, or from their number where a raw stream has no times."""
+    stop, start, untimed = Fraction(0), None, 0
+    with open_container(path) as container:
+        stream = container.streams[index]
+        rate = getattr(stream, "average_rate", None) or getattr(stream, "guessed_rate", None)
+        with suppress(av.error.FFmpegError):  # what is behind the damage does not play either
+            for packet in container.demux(stream):
+                if packet.pts is None or packet.time_base is None:
+                    untimed += packet.size > 0
+                    continue
+                begin = packet.pts * packet.time_base
+                start = begin if start is None else min(start, begin)
+                stop = max(stop, begin + (packet.duration or 0) * packet.time_base)
+    if start is None and kind == "video":
+        return float(untimed / (rate or FRAMES_PER_SECOND))
     return float(stop - (start or 0))
 
 
@@ -324,10 +384,14 @@ def _matroska_stop_seconds(stream: Stream) -> float | None:
 
 
 def _check_not_cut(path: Path, container: InputContainer) -> None:
-    """An MP4 knows where each of its packets lies, so a missing tail is seen without decoding."""
+    """A missing tail is found without decoding: an MP4 knows where its packets lie, an MKV its own length."""
+    size = path.stat().st_size
+    if "matroska" in container.format.name and (length := _matroska_bytes(path)) is not None and length > size:
+        raise MediaError(
+            f"{path.name} is cut short: only {100 * size // length} % of it is there; copy or export it again."
+        )
     if "mp4" not in container.format.name:
         return
-    size = path.stat().st_size
     for stream in container.streams:
         entries = stream.index_entries
         if len(entries) and entries[-1].pos + entries[-1].size > size:
@@ -337,6 +401,33 @@ def _check_not_cut(path: Path, container: InputContainer) -> None:
                 f"{path.name} is cut short: only {100 * present // last if last else 0} % of it is there; "
                 "copy or export it again."
             )
+
+
+def _matroska_bytes(path: Path) -> int | None:
+    """The length of the whole file that the header of an MKV or WebM states; None where it states none.
+
+    EBML (RFC 8794): an id and a size, both of variable length, before each element; the second one is the segment.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+
+    def number(at: int, keep_marker: bool) -> tuple[int, int]:
+        """The number at a place, and the place behind it; -1 for an unknown size."""
+        length = 9 - head[at].bit_length()
+        value = int.from_bytes(head[at : at + length], "big")
+        if keep_marker:
+            return value, at + length
+        value &= (1 << 7 * length) - 1
+        return (-1 if value == (1 << 7 * length) - 1 else value), at + length
+
+    try:
+        _, at = number(0, True)
+        size, at = number(at, False)
+        name, at = number(at + size, True)
+        size, at = number(at, False)
+    except IndexError:
+        return None
+    return at + size if name == _MATROSKA_SEGMENT and size >= 0 else None
 
 
 def _unreadable(path: Path, expected: str) -> MediaError:

@@ -11,14 +11,17 @@ from typing import Protocol, Self
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 
 from ..config.constants import FRAMES_PER_SECOND
-from .images import MAX_SIDE, load_image
+from .decoding import Damage, decoded
+from .images import MAX_SIDE, NEUTRAL, load_image
 from .probe import Kind, decode_errors, display_turn, open_container, require_source, video_stream
 
 TIME_TOLERANCE_SECONDS = 6e-4  # Matroska rounds timestamps to milliseconds; a frame due at 0.0405 may say 0.041
 SEEK_AHEAD_SECONDS = 4.0  # a nearer frame is reached faster by decoding on than by seeking back to a keyframe
+HD_WIDTH, HD_HEIGHT = 1280, 720
+_NO_COLORSPACE = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED
 DECODER_THREADS = 2  # each holds a few frames in memory
 
 
@@ -117,6 +120,9 @@ class VideoSource(_ContextManaged):
         scale = min(1.0, max_side / max(info.width, info.height))
         self.width, self.height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
         self._reformatter = VideoReformatter()  # kept: for HDR it makes a table that takes seconds
+        self._second_reformatter: VideoReformatter | None = None
+        self._full_side = max(info.width, info.height)
+        self.damage = Damage()  # of what was decoded so far; of the whole file after `own_frames`
         self._opened = None
         self._shown: av.VideoFrame | None = None  # None once closed
         self._next: av.VideoFrame | None = None
@@ -154,6 +160,7 @@ class VideoSource(_ContextManaged):
 
     def own_frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Every frame of the file once, from the first on, with the second at which it begins."""
+        self.damage = Damage()
         self._rewind()
         while self._shown is not None:
             yield max(0.0, self._time(self._shown) - self._origin_seconds), self._convert(self._shown)
@@ -177,7 +184,7 @@ class VideoSource(_ContextManaged):
         self._stream, self._time_base = stream, stream.time_base
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = DECODER_THREADS
-        self._frames = self._container.decode(self._stream)
+        self._frames = decoded(self.path, self._container, self._stream, self.damage)
         self._last_seconds = -math.inf
         self._shown = self._decode_one()
         assert self._shown is not None, "probe decoded a frame of this file"
@@ -194,7 +201,7 @@ class VideoSource(_ContextManaged):
         try:
             place = int(target / self._time_base)
             self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
-            self._frames = self._container.decode(self._stream)
+            self._frames = decoded(self.path, self._container, self._stream, self.damage)
             self._last_seconds = -math.inf
             frame = self._decode_one()
         except av.error.FFmpegError:
@@ -207,8 +214,6 @@ class VideoSource(_ContextManaged):
     def _decode_one(self) -> av.VideoFrame | None:
         try:
             frame = next(self._frames, None)
-        except av.error.EOFError:
-            return None
         except av.error.FFmpegError as error:
             raise decode_errors(self.path, error) from error
         if frame is not None and frame.pts is None:  # raw streams carry no timestamps: equal steps
@@ -228,23 +233,54 @@ class VideoSource(_ContextManaged):
     def _convert(self, frame: av.VideoFrame) -> np.ndarray:
         if self._converted is not None and self._converted[0] is frame:
             return self._converted[1]
+        rgb = self._rgb(frame, self._reformatter, 1.0)
+        self._converted = frame, rgb
+        return rgb
+
+    def on_screen(self, max_side: int) -> np.ndarray:
+        """The frame that `frame_at` or `own_frames` gave last, at another size: uint8 [height, width, 3], RGB."""
+        if self._second_reformatter is None:
+            self._second_reformatter = VideoReformatter()
+        scale = min(self._full_side, max_side) / max(self.width, self.height)
+        return self._rgb(self._on_screen, self._second_reformatter, scale)
+
+    def _rgb(self, frame: av.VideoFrame, reformatter: VideoReformatter, scale: float) -> np.ndarray:
         degrees, mirrored = display_turn(frame)
-        size = (self.height, self.width) if degrees in (90, 270) else (self.width, self.height)
-        options = {"format": "rgb24", "interpolation": "BICUBIC", **_to_standard_range(frame)}
-        rgb = self._reformatter.reformat(frame, *size, **options).to_ndarray()
+        width, height = max(1, round(self.width * scale)), max(1, round(self.height * scale))
+        size = (height, width) if degrees in (90, 270) else (width, height)
+        if any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8":
+            frame_shown = _on_grey(frame)
+        else:
+            frame_shown = frame
+        options = {"format": "rgb24", "interpolation": "BICUBIC", **_colors_of(frame_shown)}
+        rgb = reformatter.reformat(frame_shown, *size, **options).to_ndarray()
         if degrees:
             rgb = np.rot90(rgb, degrees // 90)
         if mirrored:
             rgb = rgb[:, ::-1]
         rgb = np.ascontiguousarray(rgb)
         rgb.setflags(write=False)
-        self._converted = frame, rgb
         return rgb
 
 
-def _to_standard_range(frame: av.VideoFrame) -> dict[str, object]:
-    """Options that turn HDR (PQ or HLG, BT.2020) into what an ordinary screen shows; nothing for other frames."""
+def _colors_of(frame: av.VideoFrame) -> dict[str, object]:
+    """Options that read a frame's colours as players do.
+
+    HDR (PQ or HLG, BT.2020) becomes what an ordinary screen shows. Frames without a tag are BT.709 from HD size on,
+    else BT.601, which FFmpeg takes by itself.
+    """
     if frame.color_trc in (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67):
         standard = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
         return {**standard, "dst_colorspace": "ITU709"}
+    hd = frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT
+    if hd and not frame.format.is_rgb and frame.colorspace == _NO_COLORSPACE:
+        return {"src_colorspace": Colorspace.ITU709}
     return {}
+
+
+def _on_grey(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame over the grey that transparent stills get: hidden colours of transparent pixels stay hidden."""
+    rgba = frame.reformat(format="rgba", **_colors_of(frame)).to_ndarray()
+    alpha = rgba[..., 3:].astype(np.uint16)
+    over = rgba[..., :3] * alpha + NEUTRAL[0] * (255 - alpha)
+    return av.VideoFrame.from_ndarray(((over + 127) // 255).astype(np.uint8), "rgb24")

@@ -232,5 +232,5 @@ def _guided(
 
 
 def _whole_groups(num_frames: int) -> int:
-    """The smallest 4 n + 1 that is at least `num_frames`."""
-    return 1 + VAE_TEMPORAL_STRIDE * math.ceil((num_frames - 1) / VAE_TEMPORAL_STRIDE)
+    """The smallest 4 n + 1 that is at least `num_frames`, n at least 1: the first latent frame alone is the context."""
+    return 1 + VAE_TEMPORAL_STRIDE * max(1, math.ceil((num_frames - 1) / VAE_TEMPORAL_STRIDE))

@@ -14,7 +14,8 @@ from ..models.specs import ModelSpec
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """height, width: of the finished pictures. duration_seconds: of the film."""
+    """height, width: of the finished pictures. duration_seconds: of the film. first_seconds: of the source's first
+    picture that can be used."""
 
     settings: Settings
     spec: ModelSpec
@@ -23,6 +24,7 @@ class SourceFacts:
     height: int
     width: int
     checkpoints_dir: str | None = None
+    first_seconds: float = 0.0
 
     @property
     def picture_seconds(self) -> float:

@@ -11,14 +11,18 @@ from ..config.constants import FRAMES_PER_SECOND
 from ..config.request import GenerationRequest
 from ..config.settings import Settings
 from ..errors import InputError
+from ..media.decoding import Damage
+from ..media.film_scan import FilmScan
+from ..media.probe import probe
 from ..media.soundtrack import BackgroundTrack, Soundtrack
 from ..media.video import open_source
 from ..models.specs import ModelSpec, get_spec
-from .checks import check_length, check_request
+from .checks import base_name, check_length, check_request
 from .chunks import Chunk, film_cuts, num_film_frames, plan_chunks, reference_seconds
 from .estimate import estimate
 from .facts import Features, SourceFacts
-from .sources import face_or_centre, frame_source, generated_size, has_sound, output_rate, output_size, source_cuts
+from .references import faceless_note, good_instant, with_good_references
+from .sources import face_or_centre, frame_source, generated_size, has_sound, output_rate, output_size, source_scan
 from .voices import Voice, read_voices, speech_seconds
 
 if TYPE_CHECKING:
@@ -98,6 +102,7 @@ class Film:
     source: Source
     voices: tuple[Voice, ...]
     square: Square | None
+    scan: FilmScan
 
     def of(self, request: GenerationRequest) -> Film:
         """The same film for a request that names copies of the same files (`jobs.JobFolder.create`)."""
@@ -116,7 +121,10 @@ class Film:
         opening = self.opening_chunk(chunk)
         if self.square is None or opening.index == 0:
             return self.square
-        return face_or_centre(self.source.frame_at(self.source_seconds(opening.start_frame)))
+        instant = good_instant(
+            self.scan, self.source_seconds(opening.start_frame), self.source.duration_seconds
+        )  # fmt: skip
+        return face_or_centre(self.source.frame_at(instant))
 
     def soundtrack(self, duration_seconds: float | None = None) -> Soundtrack:
         """The sound that the film will carry, or that of its first seconds."""
@@ -154,19 +162,22 @@ def prepare(request: GenerationRequest, features: Features = (), workdir: str | 
     source = open_source(request.source)
     voices, found = read_voices(request, workdir)
     duration, shorter = check_length(request, source, speech_seconds(voices))
-    facts = SourceFacts(settings, spec, source, duration, *output_size(settings, spec, source), request.checkpoints_dir)
+    scan = source_scan(request, source, duration)
+    first = good_instant(scan, 0.0, source.duration_seconds)
+    size = output_size(settings, spec, source)
+    facts = SourceFacts(settings, spec, source, duration, *size, request.checkpoints_dir, first)
 
     # 2. Checks.
-    square, faces = frame_source(settings, source, request.composite)
+    square, faces = frame_source(settings, source, request.composite, first)
     notes += found + shorter + check_request(request, facts)
     for feature in features:
         if feature.is_on(request):
             notes += feature.check(request, facts)
-    notes += faces
+    notes += faces + source_notes(source, scan)
 
     # 3. Chunks and what they take.
     num_frames = num_film_frames(duration)
-    cuts = source_cuts(request, source, duration)
+    cuts = scan.cuts
     edge = request.reference_placement == "auto" and not spec.second_reference
     chunks = plan_chunks(
         num_frames,
@@ -178,6 +189,8 @@ def prepare(request: GenerationRequest, features: Features = (), workdir: str | 
         guides=request.guides,
         trim_last=spec.any_length,
     )
+    chunks, moved = with_good_references(chunks, scan, source.duration_seconds)
+    notes += moved
     cost = estimate(request, facts, chunks, num_frames, features)
     plan = FilmPlan(
         settings=settings,
@@ -197,7 +210,15 @@ def prepare(request: GenerationRequest, features: Features = (), workdir: str | 
         seconds_high=cost.seconds_high,
         first_chunk_seconds=cost.first_chunk_seconds,
     )
-    return Film(request, spec, plan, source, voices, square)
+    return Film(request, spec, plan, source, voices, square, scan)
+
+
+def source_notes(source: Source, scan: FilmScan) -> list[str]:
+    """What to know of the source as a file."""
+    notes = list(probe(source.path).notes) + faceless_note(scan)
+    if scan.damaged:
+        notes += Damage(scan.damaged, scan.damaged).notes(base_name(str(source.path)))
+    return notes
 
 
 def _check_stages(request: GenerationRequest, features: Features) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..config.settings import Settings
 from ..errors import InputError, PresetError
 from ..media.buckets import BUCKETS
 from ..media.faces import Square, centre_square, face_square, find_faces
+from ..media.film_scan import FilmScan, remembered_scan
 from ..media.framing import choose_bucket
 from ..media.probe import probe
 from ..media.retime import rate_of
@@ -32,13 +34,12 @@ def has_sound(source: Source) -> bool:
     return source.kind != "image" and probe(source.path).sample_rate > 0
 
 
-def source_cuts(request: GenerationRequest, source: Source, film_seconds: float) -> tuple[float, ...]:
-    """The instants, in seconds of the source, at which its shots begin: as given, else as found in its pictures."""
-    if request.cuts is not None or source.kind == "image":
-        return request.cuts or ()
-    from ..media.cuts import remembered_cuts
-
-    return remembered_cuts(source.path, min(film_seconds, source.duration_seconds))
+def source_scan(request: GenerationRequest, source: Source, film_seconds: float) -> FilmScan:
+    """What the part of the source shows that the film uses; its cuts are those that were given, where some were."""
+    if source.kind == "image":
+        return FilmScan(cuts=request.cuts or ())
+    scan = remembered_scan(source.path, min(film_seconds, source.duration_seconds))
+    return scan if request.cuts is None else replace(scan, cuts=tuple(request.cuts))
 
 
 def output_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple[int, int]:
@@ -56,9 +57,14 @@ def generated_size(settings: Settings, spec: ModelSpec, source: Source) -> tuple
     return choose_bucket(*shape, sizes[settings.size])
 
 
-def frame_source(settings: Settings, source: Source, composite: Composite | None) -> tuple[Square | None, list[str]]:
-    """The cut of the source, None for the whole picture, and notes on the faces in it."""
-    picture = source.frame_at(0.0)
+def frame_source(
+    settings: Settings, source: Source, composite: Composite | None, first_seconds: float
+) -> tuple[Square | None, list[str]]:
+    """The cut of the source, None for the whole picture, and notes on the faces in it.
+
+    first_seconds: the instant of its first usable picture.
+    """
+    picture = source.frame_at(first_seconds)
     faces = find_faces(picture)
     if composite is not None and len(faces) > 1:
         x, y = first_point(picture, composite)

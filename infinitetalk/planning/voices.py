@@ -12,6 +12,7 @@ from ..audio.loudness import loudness_gain, measure_loudness, with_gain
 from ..config.constants import FRAMES_PER_SECOND
 from ..config.request import GenerationRequest
 from ..media.audio import SPEECH_RATE, load_speech_16k, sound_warnings
+from ..media.decoding import Damage
 from .checks import base_name
 
 Read = Callable[[int, int], np.ndarray]  # samples [start, stop) at 16 kHz
@@ -38,10 +39,11 @@ def read_voices(request: GenerationRequest, workdir: str | None = None) -> tuple
     Raises:
         MediaError: a file holds no sound that can be used.
     """
-    samples = [load_speech_16k(speaker.audio, workdir) for speaker in request.speakers]
-    notes = []
-    for speaker, signal in zip(request.speakers, samples, strict=True):
-        notes += sound_warnings(signal, base_name(speaker.audio))
+    samples, notes = [], []
+    for speaker in request.speakers:
+        name, damage = base_name(speaker.audio), Damage()
+        samples.append(load_speech_16k(speaker.audio, workdir, damage))
+        notes += damage.notes(name) + sound_warnings(samples[-1], name)
     placements = place_speakers([len(signal) for signal in samples], request.arrangement)
     return tuple(Voice(signal, place) for signal, place in zip(samples, placements, strict=True)), notes
 

@@ -43,7 +43,7 @@ class CompositingStage(Stage):
                     "The camera moves the whole picture, so around the person nothing of the source's own could stay; "
                     "choose the camera's movement or background compositing."
                 )
-        first_point(facts.source.frame_at(0.0), request.composite)
+        first_point(facts.source.frame_at(facts.first_seconds), request.composite)
         return []
 
     def prepare(self, film: StageFilm) -> FilmStage:

@@ -14,7 +14,7 @@ from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..generation.camera_targets import Report
 from ..generation.job import ChunkJob
-from ..media.cuts import remembered_cuts
+from ..media.film_scan import remembered_cuts
 from ..media.probe import require_source
 from ..media.video import Source
 from ..planning.film import SourceFacts

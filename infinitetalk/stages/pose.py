@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..generation.control_inputs import PoseTarget
 from ..generation.job import ChunkJob
 from ..generation.pose_targets import FilmPose, tracked_pose
-from ..media.cuts import remembered_cuts
+from ..media.film_scan import remembered_cuts
 from ..media.probe import require_source
 from ..planning.film import SourceFacts
 from ..vision.people import Choice, parse_choice

@@ -27,6 +27,7 @@ from .movement import FIELDS as MOVEMENT_FIELDS
 from .people.component import boxes_for, to_boxes
 from .pose import FIELDS as POSE_FIELDS
 from .pose import from_pose, to_pose
+from .preset_choice import offered
 from .source_options import SOURCE_OPTIONS
 from .timeline.component import to_guides, to_keyframes
 
@@ -95,7 +96,7 @@ class Form:
         if missing := self.missing():
             raise InputError(f"Something is missing: add {' and '.join(missing)}, then press Generate.")
         voices = [self.voice, self.second_voice] if self.two_voices else [self.voice]
-        preset = on_this_machine(self.preset)
+        preset = on_this_machine(offered(self.preset))
         spec = get_spec(load_preset(preset).model)
         edits = self.own_edits()
         return GenerationRequest(

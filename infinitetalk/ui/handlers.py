@@ -23,6 +23,7 @@ from . import rendering
 from .form import NO_EDITS, REMEMBERED, Form, with_current_fields
 from .jobs import failure
 from .people.component import kept, people_state
+from .preset_choice import offered
 from .served import served
 from .timeline.pictures import SourcePictures
 from .timeline.state import timeline_state
@@ -91,7 +92,7 @@ def example(preset: str) -> Updates:
         if not path.is_file():
             raise InputError(f"The example file {path.name} is missing; get the package again or use your own files.")
     files = {"source": served(source, source.name), "voice": served(voice, voice.name)}
-    still = not get_spec(load_preset(on_this_machine(preset)).model).moves_head
+    still = not get_spec(load_preset(on_this_machine(offered(preset))).model).moves_head
     return files | {"two_voices": False, "camera": "rest", "head": LIVELY if still else "rest", "pose": "rest",
                     "composite": False}  # fmt: skip
 
@@ -104,7 +105,7 @@ def preset_changed(preset: str) -> Updates:
     """The preset's own values in the options, and only the options its model has."""
     choice = choose(preset) if preset == AUTO else None
     name = preset if choice is None else choice.name
-    settings = load_preset(name)
+    settings = load_preset(offered(name))
     spec = get_spec(settings.model)
     return {
         "preset_help": model_panel(name, "" if choice is None else choice.sentence),
@@ -121,7 +122,7 @@ def model_panel(preset: str, why: str = "") -> str:
     from ..runtime.machine import this_machine
     from ..runtime.memory import needs_of, shortfalls
 
-    settings = load_preset(preset)
+    settings = load_preset(offered(preset))
     spec, machine = get_spec(settings.model), this_machine()
     sizes = spec.sizes or BUCKETS
     height, width = max(sizes[settings.size].values(), key=lambda size: size[0] * size[1])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,10 @@ from gradio import audio_stream_encoder
 
 from ..config.request import load_preset, preset_names
 from ..errors import InputError, OutputError
+from ..media.limits import share_with_strangers
+from ..media.picture_files import forget_other_formats
 from . import api, handlers, result_panel, source_panel
+from .access import LOOPBACK, Access
 from .blocks import WholeAnswers
 from .compare import panel as compare
 from .components import Components
@@ -21,15 +26,17 @@ from .films import panel as films
 from .form import FORM_FIELDS, REMEMBERED
 from .headings import heading
 from .jobs import log_to
+from .one_line_errors import print_one_line_errors
+from .preset_choice import offer
 from .studio import Studio
 from .theme import STATIC_DIR, studio_css, studio_head, studio_theme
 from .timeline.component import timeline
 from .timeline.pictures import SourcePictures
+from .visitors import MOST_SECONDS
 from .wiring import LAST, QUICK, Wiring
 
 TITLE = "InfiniteTalk Studio"
 MAX_UPLOAD = "2gb"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CACHE_CHECK_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies made for browsers; the job folders are not touched
 # BrowserState scrambles what it stores; a fixed word keeps it readable after a restart. It holds nothing secret.
 BROWSER_WORD = "infinitetalk-one"
@@ -169,13 +176,19 @@ def launch(
     from ..media.ffmpeg_tools import ensure_ffmpeg_on_path
 
     load_preset(preset)
+    offer(preset)
     log_to(jobs_dir)
     ensure_ffmpeg_on_path()
     _let_live_sound_finish()
+    forget_other_formats()
+    print_one_line_errors()
     # gradio asks itself whether it is up, which a proxy for the outside world would not answer.
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
-    studio = Studio(jobs_dir, shared=share or host not in LOOPBACK, keep_hours=keep_hours)
+    shared = share or host not in LOOPBACK
+    if shared:
+        share_with_strangers(MOST_SECONDS)
+    studio = Studio(jobs_dir, shared=shared, keep_hours=keep_hours)
     studio.watch_queue()
     studio.keep_tidy()
     page = build_page(studio, preset)
@@ -194,6 +207,7 @@ def launch(
             run_history=False,
             max_file_size=MAX_UPLOAD,
             ssr_mode=False,
+            app_kwargs={"lifespan": partial(_guarded, shared=shared, jobs_dir=jobs_dir)},
             enable_monitoring=False,
             _frontend=False,  # gradio would give up where its own first answer takes 3 s, as on a busy machine
         )
@@ -206,6 +220,13 @@ def launch(
     if block:
         page.block_thread()
     return page, url
+
+
+@contextlib.asynccontextmanager
+async def _guarded(app: Any, *, shared: bool, jobs_dir: Path) -> AsyncIterator[None]:
+    """Put `Access` around everything that gradio has put around the application; the server begins with this."""
+    app.middleware_stack = Access(app.middleware_stack, shared=shared, jobs_dir=jobs_dir)
+    yield
 
 
 def _let_live_sound_finish() -> None:

@@ -22,6 +22,7 @@ from ..config.request import GenerationRequest
 from ..errors import InputError, UserError
 from ..events import ChunkFinished, Finished, Progress
 from .jobs import Failed, Job, Update, Work, failure
+from .visitors import MOST_FILMS_IN_LINE, MOST_WAITING_FILMS, current_visitor, in_turn
 
 if TYPE_CHECKING:
     from ..jobs.queue import QueueState
@@ -77,7 +78,12 @@ class Studio:
     # --- films ------------------------------------------------------------------------------------------------------
 
     def submit(self, request: GenerationRequest, plan: Any = None) -> Job:
-        """Make a film as soon as it is its turn, for somebody who waits for it."""
+        """Make a film as soon as it is its turn, for somebody who waits for it.
+
+        Raises:
+            InputError: on a shared studio, where this visitor's films or the line are too many.
+        """
+        self._check_allowance(current_visitor())
         return self._enqueue(Job(request, self._new_folder(), plan))
 
     def submit_later(self, request: GenerationRequest, *, held: bool = False) -> Job:
@@ -88,6 +94,7 @@ class Studio:
         """
         from ..pipeline import prepare_job
 
+        self._check_allowance(current_visitor())
         folder = prepare_job(request, self._new_folder())
         job = self._continuing(folder.path, queued=True)
         with self._order:
@@ -176,6 +183,7 @@ class Studio:
 
     def _enqueue(self, job: Job) -> Job:
         with self._changed:
+            job.visitor = current_visitor()
             self._jobs[job.id] = job
             self._forget_old_jobs()
             self._waiting.append(job)
@@ -184,6 +192,21 @@ class Studio:
                 self._worker.start()
             self._changed.notify_all()
         return job
+
+    def _check_allowance(self, visitor: str) -> None:
+        """Raises InputError on a shared studio whose line is full, or full of this visitor's films."""
+        if not self.shared:
+            return
+        with self._changed:
+            waiting = [each.visitor for each in self._waiting]
+        if waiting.count(visitor) >= MOST_WAITING_FILMS:
+            raise InputError(f"{MOST_WAITING_FILMS} of your films are waiting; wait until one is made, or remove one.")
+        if len(waiting) >= MOST_FILMS_IN_LINE:
+            raise InputError(f"{len(waiting)} films are waiting; come back when the studio is less busy.")
+
+    def _line(self) -> list[Job]:
+        """What waits, in the order in which it is made; strangers take turns."""
+        return in_turn(self._waiting, self._running) if self.shared else list(self._waiting)
 
     def find(self, job_id: Any) -> Job | None:
         return self._jobs.get(job_id) if isinstance(job_id, str) else None
@@ -240,7 +263,7 @@ class Studio:
     def in_order(self, folders: list[Path]) -> list[Path]:
         """What is being made, what waits in its order, then the rest as it was given."""
         with self._changed:
-            line = [job.directory for job in ([self._running] if self._running else []) + self._waiting]
+            line = [job.directory for job in ([self._running] if self._running else []) + self._line()]
         places = {path: place for place, path in enumerate(line)}
         return sorted(folders, key=lambda path: places.get(path, len(line)))
 
@@ -317,7 +340,7 @@ class Studio:
         with self._changed:
             if job not in self._waiting:
                 return 0
-            return self._waiting.index(job) + (self._running is not None)
+            return self._line().index(job) + (self._running is not None)
 
     def follow(self, job: Job) -> Iterator[Update]:
         return job.follow(lambda: self.place(job))
@@ -387,7 +410,7 @@ class Studio:
 
     def _next(self) -> Job | None:
         idle = self.passed_over() if any(job.queued for job in self._waiting) else set()
-        return next((job for job in self._waiting if not (job.queued and job.directory in idle)), None)
+        return next((job for job in self._line() if not (job.queued and job.directory in idle)), None)
 
     def _work(self) -> None:
         while True:
