@@ -72,7 +72,7 @@ def test_a_few_cases_break_nothing(tmp_path: Path):
     said = json.loads(report.read_text(encoding="utf-8"))
     assert said["tried"] == {"media": 6, "flags": 6} and said["asked"] == 12
     assert code == 0, [(one["case"], one["mutation"], one["message"][-400:]) for one in said["failures"]]
-    assert said["refused"] > 0 and said["largest_mb"] > 0
+    assert said["ended"]["exit code 1"] > 0 and said["largest_mb"] > 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals and limits are POSIX")
@@ -138,4 +138,4 @@ def test_a_cause_names_the_exception_and_our_innermost_place():
         '  File "/usr/lib/python3.11/pathlib.py", line 9, in stat\n    y\nOSError: [Errno 36] File name too long\n'
     )
     assert cause_of(said) == "OSError in infinitetalk/jobs/queue.py:state (at lib/python3.11/pathlib.py)"
-    assert cause_of("no end after 60 s") == "no end after 60 s"
+    assert cause_of("500\nERROR: KeyError: 99999\n") == "ERROR: KeyError: N"

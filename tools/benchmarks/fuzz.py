@@ -69,11 +69,11 @@ class Failure:
 
 @dataclass
 class Tally:
-    """What a run has seen so far."""
+    """What a run has seen so far. ended: exit codes and answers, and how often."""
 
     failures: list[Failure] = field(default_factory=list)
     tried: Counter = field(default_factory=Counter)
-    refused: int = 0
+    ended: Counter = field(default_factory=Counter)
     slowest_seconds: float = 0.0
     slowest_case: int = -1
     largest_mb: int = 0
@@ -86,9 +86,9 @@ class Tally:
         causes: dict[str, list[int]] = {}
         for failure in self.failures:
             causes.setdefault(failure.cause, []).append(failure.case)
-        rest = {name: value for name, value in asdict(self).items() if name not in ("failures", "tried")}
+        rest = {name: value for name, value in asdict(self).items() if name not in ("failures", "tried", "ended")}
         return {
-            "seed": seed, "asked": asked, "tried": dict(self.tried), **rest,
+            "seed": seed, "asked": asked, "tried": dict(self.tried), "ended": dict(self.ended), **rest,
             "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
             "causes": dict(sorted(causes.items(), key=lambda item: -len(item[1]))),
             "failures": [asdict(failure) for failure in self.failures],
@@ -225,7 +225,7 @@ class Bench:
             task |= {"http": case.http, "url": self.server.url}
         answer = self.worker.ask(task)
         tally.tried[kind] += 1
-        tally.refused += answer.get("code") == 1
+        tally.ended[f"HTTP {answer.get('status', '')}" if case.http else f"exit code {answer.get('code', '')}"] += 1
         tally.largest_mb = max(tally.largest_mb, answer.get("peak_mb", 0))
         if answer.get("seconds", 0.0) > tally.slowest_seconds:
             tally.slowest_seconds, tally.slowest_case = answer["seconds"], number
@@ -308,9 +308,9 @@ def cause_of(message: str) -> str:
     own = [frame for frame in frames if "/infinitetalk/" in frame[0]]
     lines = [line for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"^[A-Za-z_.]*(Error|Exception|Interrupt|Warning|Exit|Bomb)\b", line)]
-    said = (errors or lines or ["nothing was said"])[-1].split(":")[0].strip()[:100]
     if not frames:
-        return said
+        return re.sub(r"\d+", "N", (errors or lines or ["nothing was said"])[-1]).strip()[:100]
+    said = (errors or lines)[-1].split(":")[0].strip()[:100]
     file, _, function = (own or frames)[-1]
     inner = f" (at {'/'.join(Path(frames[-1][0]).parts[-_SIGNATURE_TAIL:])})" if own and frames[-1] != own[-1] else ""
     return f"{said} in {'/'.join(Path(file).parts[-_SIGNATURE_TAIL:])}:{function}{inner}"
