@@ -3,8 +3,8 @@
     python -m tools.benchmarks.fuzz --cases 2000 --seed 1 --out report.json
     python -m tools.benchmarks.fuzz --seed 1 --only 137          # one case again, its files kept
 
-Cases take turns: damaged media, spoiled request and project files, command lines with extreme flags, and calls of a
-server that runs all the while. What a case does follows from the seed and its number alone. Each runs in a worker
+Cases take turns: damaged and odd media, spoiled request and project files, command lines with extreme flags, and calls
+of a server that runs all the while. What a case does follows from the seed and its number alone. Each runs in a worker
 process with a time limit and a memory ceiling. Wrong input must end in one sentence: an apology for an error inside, a
 traceback, a hang, too much memory, a crash, an exit code other than 0 and 1, or no sentence at all is a failure.
 """
@@ -37,6 +37,7 @@ from .fuzzing.case import Case
 from .fuzzing.files import file_case
 from .fuzzing.flags import flag_case
 from .fuzzing.media import make_media, media_case
+from .fuzzing.odd_media import make_odd_media
 from .studio_server import REPOSITORY, StudioServer
 
 KINDS = ("media", "files", "flags", "api")
@@ -170,6 +171,7 @@ class Bench:
         self.worker = Worker(limit_seconds, ceiling_mb, folder / "worker.txt")
         self.server = StudioServer(folder / "server")
         self.media = make_media(folder / "media", assets_dir() / "portrait.png")
+        self.odd = make_odd_media(folder / "odd", assets_dir() / "portrait.png")
         self.preset = (presets_dir() / "nano.yaml").read_text(encoding="utf-8")
 
     def close(self) -> None:
@@ -185,7 +187,7 @@ class Bench:
         shutil.rmtree(place.parent, ignore_errors=True)
         self._stock(place)
         if kind == "media":
-            return kind, media_case(random, self.media, place), place
+            return kind, media_case(random, self.media, self.odd, place), place
         if kind == "files":
             job = self.finished_job if random.random() < 0.5 else self.new_job
             return kind, file_case(random, place, job=job, preset=self.preset, num_joints=NUM_JOINTS), place

@@ -217,8 +217,17 @@ COMMANDS: Roles = {
 }
 
 
-def media_case(random: Random, media: dict[str, Path], folder: Path) -> Case:
-    """A damaged file in `folder` and a command that reads it; what else the command names lies there too."""
+def media_case(random: Random, media: dict[str, Path], odd: dict[str, Path], folder: Path) -> Case:
+    """A damaged or odd file in `folder` and a command that reads it; what else the command names lies there too."""
+    if random.random() < 0.3:
+        name = random.choice(sorted(odd))
+        data, damage = odd[name].read_bytes(), "undamaged"
+        if random.random() < 0.2:
+            data, damage = spoiled_bytes(data, random, [data])
+        ending = name.rpartition(".")[2]
+        (folder / f"bad.{ending}").write_bytes(data)
+        role, argv = _role(random, ending, f"bad.{ending}")
+        return Case(f"the odd {name}, {damage}, as {role}", argv)
     ending = random.choice((*_PICTURES, *_SOUNDS, *_FILMS, *_FILMS))
     data = media[ending].read_bytes()
     if random.random() < 0.45:
