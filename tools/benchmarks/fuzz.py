@@ -47,7 +47,9 @@ START_SECONDS = 30.0  # more for the first case of a worker, which imports the p
 OUTCOMES = ("internal error", "traceback", "hang", "over memory", "crash", "odd exit code", "no sentence")
 _WORKER_CASES = 150  # after so many a worker is replaced, so that what one case leaves behind does not add up
 _INTERNAL = re.compile(r"Something went wrong inside|something went wrong on our side|Internal Server Error")
-_OUT_OF_MEMORY = re.compile(r"MemoryError|can't allocate memory|Unable to allocate|Insufficient memory|bad_alloc")
+_OUT_OF_MEMORY = re.compile(
+    r"MemoryError|more memory than is free|can't allocate memory|Unable to allocate|Insufficient memory|bad_alloc"
+)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _LONGEST_LINE, _LONGEST_MESSAGE = 400, 8000  # characters of what was said that the report keeps
 _SIGNATURE_TAIL = 3  # parts of a path that name a file
@@ -259,7 +261,7 @@ class Bench:
             return outcome, message
         said = "\n".join(filter(None, [answer["err"].strip(), answer["log"].strip()]))
         code = answer["code"]
-        if _OUT_OF_MEMORY.search(answer["log"]) or answer["peak_mb"] > self.ceiling_mb:
+        if _OUT_OF_MEMORY.search(said) or answer["peak_mb"] > self.ceiling_mb:
             return "over memory", f"{said}\npeak of {answer['peak_mb']} MB"
         if _INTERNAL.search(answer["err"]):
             return "internal error", said
@@ -289,7 +291,7 @@ class Bench:
             self.server.stop()  # the next case gets a new one
             return outcome, message
         said = f"{answer.get('status')} {answer.get('answer', '')[-1000:]}\n{news}"
-        if outcome is None and used > self.ceiling_mb:
+        if outcome is None and (used > self.ceiling_mb or _OUT_OF_MEMORY.search(said)):
             self.server.stop()
             return "over memory", f"the server holds {used} MB\n{said}"
         if outcome is None and (_INTERNAL.search(said) or answer["status"] >= 500):
