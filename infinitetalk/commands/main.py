@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from ..errors import UserError
 from ..runtime.log_levels import limit_library_logs
+from ..runtime.telemetry import refuse_telemetry
 from .arguments import CommandParser
 
 INTERRUPTED = 130
@@ -45,6 +46,7 @@ FORMER_COMMANDS = {"asked": "overlay", "lock": "composite", "followed": "trackin
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    refuse_telemetry()
     limit_library_logs()
     arguments = list(sys.argv[1:] if argv is None else argv)
     return _guarded(lambda: _dispatch(arguments))
