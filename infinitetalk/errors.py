@@ -9,6 +9,10 @@ import errno
 import os
 import re
 
+_REFUSALS = (
+    errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC,
+    errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTEMPTY, errno.ENXIO,
+)  # fmt: skip
 _LONGEST_WORD = 400  # characters; longer than any path that a system takes as a whole
 _LONGEST_SENTENCE = 3000
 
@@ -57,6 +61,24 @@ class JobError(UserError):
 
 class OutputError(UserError):
     """The result cannot be written where the user wants it."""
+
+
+def system_refusal(error: BaseException) -> UserError | None:
+    """A sentence for what the system or a library refuses by its nature, wherever it came up; None for other errors."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MemoryError):
+        return UserError("This takes more memory than is free; close other programs, or choose a smaller size or file.")
+    if isinstance(error, RecursionError):
+        return InputError("A value or file is nested too deeply to be read; flatten it.")
+    if isinstance(error, UnicodeError):
+        return InputError("A name or text holds characters that cannot be written here; rename or retype it.")
+    if isinstance(error, ValueError) and "null" in str(error) and ("byte" in str(error) or "character" in str(error)):
+        return InputError("A name holds a zero byte, which no file has; correct it.")
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        name = error.filename or "A file or folder"
+        return UserError(f"{name} cannot be used ({error.strerror}); choose another one or correct it.")
+    return None
 
 
 def writing_failed(path: str | os.PathLike, cause: OSError) -> OutputError:

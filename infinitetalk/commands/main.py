@@ -6,13 +6,14 @@ Exit code 0 means done; 1 means not done, with one sentence on stderr; 130 means
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 
-from ..errors import UserError
+from ..errors import UserError, system_refusal
 from ..runtime.log_levels import limit_library_logs
 from ..runtime.telemetry import refuse_telemetry
 from .arguments import CommandParser
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     refuse_telemetry()
     limit_library_logs()
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show is written with escapes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     return _guarded(lambda: _dispatch(arguments))
 
@@ -84,7 +88,10 @@ def _guarded(command: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # ours to mend: keep the traceback for a report, show a sentence
+    except Exception as error:
+        if (refusal := system_refusal(error)) is not None:
+            return _fail(str(refusal))
+        # Ours to mend: the traceback is kept for a report, and a sentence shown.
         with tempfile.NamedTemporaryFile("w", prefix="infinitetalk-", suffix=".log", delete=False) as log:
             traceback.print_exc(file=log)
         return _fail(f"Something went wrong inside ({type(error).__name__}); the details are in {log.name}.")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, UserError
+from ..errors import InputError, JobError, UserError
 from .arguments import CommandParser, command_parser
 from .terminal import render
 
@@ -65,8 +65,8 @@ def _list(queue: JobQueue, as_json: bool) -> None:
     for place, (waiting, path) in enumerate(zip(state.jobs, queue.jobs(), strict=True)):
         job = job_state(path)
         made = f"{job.num_made} of {job.num_chunks or '?'} chunks made{job.owner}"
-        state = waiting.failed or job.fault or (f"held, {made}" if waiting.held else made)
-        print(f"{place:4d}  {waiting.job}  {state}")
+        progress = waiting.failed or job.fault or (f"held, {made}" if waiting.held else made)
+        print(f"{place:4d}  {waiting.job}  {progress}")
 
 
 def _run(
@@ -75,8 +75,11 @@ def _run(
     """Make what stands first until nothing does; a job that cannot be made is passed over and named at the end."""
     from ..pipeline import resume
 
-    code = 0
+    code, before = 0, None
     while (job := first()) is not None:
+        if job == before:
+            raise JobError(f"{job} stays first in the queue although it is done; remove it with --remove.")
+        before = job
         try:
             code = max(code, render(resume(job), None, as_json))
         except UserError as error:

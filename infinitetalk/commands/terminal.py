@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import OutputError, writing_failed
+from ..errors import OutputError
 from ..events import ChunkFinished, Event, Finished, Progress
+from ..media.atomic import atomic_output, check_output
 
 T = TypeVar("T")
 
@@ -65,18 +66,14 @@ def checked_output(output: str | Path | None) -> Path | None:
         raise OutputError(f"The folder {path.parent} of the output does not exist; make it or choose another.")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"The folder {path.parent} of the output cannot be written; choose another.")
+    check_output(path)
     return path
 
 
 def deliver(film: Path, output: Path) -> None:
     """Copy into the target's folder, then rename over it: the earlier file stays whole until the new one is."""
-    temporary = output.with_name(f".{output.name}.partial")
-    try:
-        shutil.copyfile(film, temporary)
-        os.replace(temporary, output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise writing_failed(str(output), error) from error
+    with atomic_output(output) as partial:
+        shutil.copyfile(film, partial)
 
 
 class _ProgressBar:

@@ -32,6 +32,7 @@ PROJECT_FORMAT = 1
 _OWNER = ".owner.json"  # who holds the lock; where nobody does, a run was killed and left it
 _NAME = "name.txt"
 MOST_NAME_CHARACTERS = 80
+_MOST_NAME_BYTES = 180  # of a copied input's own name
 _LINK_ABOVE_BYTES = 500_000_000  # a source film this large is linked into the folder where the disk allows it
 
 
@@ -272,12 +273,22 @@ def _copy_inputs(request: GenerationRequest, folder: Path) -> GenerationRequest:
 
     def store(original: str) -> str:
         if original not in names:
-            name = f"{len(names)}-{Path(original).name}"
+            name = f"{len(names)}-{_shortened(Path(original).name)}"
             copy_or_link(original, folder / name)
             names[original] = f"inputs/{name}"
         return names[original]
 
     return _map_files(request, store)
+
+
+def _shortened(name: str) -> str:
+    """A file name with room for a number before it and a suffix behind it; file systems take 255 bytes."""
+    stem, suffix = os.path.splitext(name)
+    suffix = suffix[:16]
+    room = _MOST_NAME_BYTES - len(os.fsencode(suffix))
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem + suffix
 
 
 def copy_or_link(original: str, target: Path) -> None:

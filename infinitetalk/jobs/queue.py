@@ -14,13 +14,14 @@ it.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import known_keys
+from ..config.settings import known_keys, quoted
 from ..errors import JobError, UserError, writing_failed
 from ..files import read_json
 from .folder import JobFolder, lock_file, write_json
@@ -66,10 +67,19 @@ class JobQueue:
         try:
             if data["format"] != QUEUE_FORMAT or not isinstance(data["paused"], bool):
                 raise JobError(f"{self.path} has format {data['format']!r}, expected {QUEUE_FORMAT}; remove it.")
-            jobs = tuple(Waiting(**known_keys(Waiting, one, str(self.path))) for one in data["jobs"])
-        except (KeyError, TypeError) as error:
+            jobs = tuple(self._waiting(one) for one in data["jobs"])
+        except (KeyError, TypeError, AttributeError) as error:
             raise JobError(f"{self.path} is not a queue of jobs ({error}); mend or remove it.") from error
         return QueueState(data["paused"], jobs)
+
+    def _waiting(self, given: Any) -> Waiting:
+        """An entry of the file; one job has one name, however it was written."""
+        table = known_keys(Waiting, given, str(self.path))
+        name, failed, held = table.get("job"), table.get("failed"), table.get("held", False)
+        if not isinstance(name, str) or not name or "\0" in name or not isinstance(held, bool):
+            raise JobError(f"{self.path} has the entry {quoted(dict(table))}, which names no job; mend or remove it.")
+        path = Path(os.path.normpath(self.folder / name))
+        return Waiting(self._name(path), None if failed is None else str(failed), held)
 
     def jobs(self) -> list[Path]:
         """All of them in their order."""

@@ -20,6 +20,7 @@ from ..config.former_names import with_current_names, with_former_names
 from ..config.request import path_text
 from ..config.settings import Settings, known_keys, number, quoted
 from ..errors import InputError, JobError
+from ..media.probe import probe
 from ..planning.chunks import Chunk, Reference
 from .folder import JobFolder, file_digest, write_json
 
@@ -114,15 +115,15 @@ def add_take(job: JobFolder, chunk: int, overrides: TakeOverrides) -> int:
     """Write down one more take of a chunk and choose it; returns its number. A picture is copied into the job.
 
     Raises:
-        InputError: there is no such picture.
+        InputError: there is no such picture, or it is none; nothing has been written then.
     """
     takes = read_takes(job)
     own = takes.get(chunk, ChunkTakes())
     if overrides.reference_image is not None:
         source = Path(overrides.reference_image)
-        if not source.is_file():
-            raise InputError(f"The picture {source} does not exist; give the path of a picture.")
-        kept = job.path / "inputs" / f"take-{chunk}-{len(own.overrides) + 1}{source.suffix}"
+        if probe(source, "a picture").kind != "image":
+            raise InputError(f"{source.name} is no picture; give the path of a picture, or the second of the source.")
+        kept = job.path / "inputs" / f"take-{chunk}-{len(own.overrides) + 1}{source.suffix[:8]}"
         shutil.copyfile(source, kept)
         overrides = replace(overrides, reference_image=str(kept))
     overrides = replace(overrides, over=own.chosen)
@@ -149,17 +150,21 @@ def choose_take(job: JobFolder, chunk: int, take: int) -> None:
 
 
 def write_takes(job: JobFolder, takes: Mapping[int, ChunkTakes]) -> None:
-    """Put the takes into project.json, atomically."""
-    stored = {}
+    """Put the takes into project.json, atomically; pictures of takes that are no more are removed."""
+    stored, pictures = {}, set()
     for chunk, own in sorted(takes.items()):
         listed = []
         for overrides in own.overrides:
             data = {key: value for key, value in asdict(overrides).items() if value is not None}
             if overrides.reference_image is not None:
                 data["reference_image"] = Path(overrides.reference_image).relative_to(job.path).as_posix()
+                pictures.add(data["reference_image"])
             listed.append(data)
         stored[str(chunk)] = {"chosen": own.chosen, "overrides": listed}
     write_json(job.path / "project.json", {**job.project(), "takes": stored})
+    for left in (job.path / "inputs").glob("take-*-*"):
+        if left.relative_to(job.path).as_posix() not in pictures:
+            left.unlink(missing_ok=True)
 
 
 def _chunk_takes(job: JobFolder, data: Mapping[str, Any], where: str) -> ChunkTakes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,10 @@ def check_output(path: str | os.PathLike) -> Path:
         raise OutputError(f"{path} is a folder, a file name was expected; add a name to it.")
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; create it or choose another.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A name of its own: one of 250 bytes has no room for a suffix.
+    partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{os.getpid()}.part")
+    if len(os.fsencode(path.name)) > 255:
+        raise OutputError(f"The name {path.name} is longer than file systems take (255 bytes); shorten it.")
     try:
         partial.touch()
         partial.unlink()

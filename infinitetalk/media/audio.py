@@ -96,6 +96,8 @@ def read_blocks(path: str | os.PathLike, damage: Damage | None = None) -> Iterat
             check_seconds(info.path, position / rate)
             if block.shape[1]:
                 yield block
+        if declared is not None and not is_track:
+            damage.missing_seconds = max(0.0, (declared - position) / rate)
         if declared is not None and not is_track and position < declared - max(0.25 * rate, 0.02 * declared):
             raise MediaError(
                 f"{info.path.name} is cut short: it promises {declared / rate:.1f} seconds and holds "

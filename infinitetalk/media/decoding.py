@@ -15,17 +15,22 @@ from ..errors import MediaError
 
 MOST_LOST = 0.2  # share of a file's packets; beyond it the result would no longer be the film
 _MOST_LOST_AT_ONCE = 100  # packets without a frame between them
+_LEAST_MISSING_SECONDS = 0.1
 _DEMUX_ERRORS = 20  # places at which the container itself is damaged
 
 
 @dataclass
 class Damage:
-    """Packets that could not be decoded, of those that were read."""
+    """Packets that could not be decoded, of those that were read.
+
+    missing_seconds: of a sound, what it is shorter than its header states.
+    """
 
     packets: int = 0
     skipped: int = 0
     in_a_row: int = 0
     cause: str = ""
+    missing_seconds: float = 0.0
 
     def decoded(self) -> None:
         self.packets += 1
@@ -48,7 +53,8 @@ class Damage:
     def notes(self, name: str) -> list[str]:
         """What to say of a file that can be used all the same."""
         if not self.skipped:
-            return []
+            missing = self.missing_seconds
+            return [f"{name} lacks {missing:.2f} s, which are damaged."] if missing > _LEAST_MISSING_SECONDS else []
         parts = "one damaged part" if self.skipped == 1 else f"{self.skipped} damaged parts"
         return [f"{name} has {parts}, which {'is' if self.skipped == 1 else 'are'} left out."]
 

@@ -6,18 +6,9 @@ others, but a chunk that is guided by one of them is black, white or blurred fro
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from ..files import read_json
-from ..paths import cache_dir
-
-VERSION = 1
 _FACES_IN_SHOT = 0.3  # share of its moments from which on a shot has a face
 
 Span = tuple[float, float]
@@ -37,39 +28,6 @@ class FilmScan:
     faceless: tuple[Span, ...] = ()
     has_face: bool = False
     damaged: int = 0
-
-
-def remembered_scan(path: str | os.PathLike, until_seconds: float) -> FilmScan:
-    """As `scan_film`, done once for each file: the answer is kept in the user's cache folder.
-
-    A file counts as the same while its path, size and time of change are; a cache that cannot be written is done
-    without.
-    """
-    stat = os.stat(path)
-    named = f"{VERSION}/{Path(path).absolute()}/{stat.st_size}/{stat.st_mtime_ns}"
-    kept = cache_dir() / "scans" / f"{hashlib.sha256(named.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
-    try:
-        known = read_json(kept)
-        if known["until"] >= until_seconds:
-            return _until(_from_table(known), until_seconds)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    from .scanning import scan_film
-
-    scan = scan_film(path, until_seconds)
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
-        temporary.write_text(json.dumps({"until": until_seconds, **scan.__dict__}), encoding="utf-8")
-        os.replace(temporary, kept)
-    except OSError:
-        pass
-    return scan
-
-
-def remembered_cuts(path: str | os.PathLike, until_seconds: float) -> tuple[float, ...]:
-    """The cuts of `remembered_scan`."""
-    return remembered_scan(path, until_seconds).cuts
 
 
 def suitable_instant(scan: FilmScan, seconds: float, shot: Span, step: float) -> tuple[float, str]:
@@ -112,24 +70,3 @@ def _spans(scan: FilmScan, shot: Span, only: str | None = None) -> Iterable[tupl
 def _has_face(scan: FilmScan, shot: Span) -> bool:
     inside = sum(max(0.0, min(stop, shot[1]) - max(start, shot[0])) for start, stop in scan.faceless)
     return scan.has_face and inside <= (1 - _FACES_IN_SHOT) * (shot[1] - shot[0])
-
-
-def _until(scan: FilmScan, seconds: float) -> FilmScan:
-    """Of the film's first part alone."""
-    return FilmScan(
-        tuple(cut for cut in scan.cuts if cut < seconds),
-        tuple((start, min(stop, seconds), why) for start, stop, why in scan.unsuitable if start < seconds),
-        tuple((start, min(stop, seconds)) for start, stop in scan.faceless if start < seconds),
-        scan.has_face,
-        scan.damaged,
-    )
-
-
-def _from_table(known: dict[str, Any]) -> FilmScan:
-    return FilmScan(
-        tuple(float(cut) for cut in known["cuts"]),
-        tuple((float(start), float(stop), str(why)) for start, stop, why in known["unsuitable"]),
-        tuple((float(start), float(stop)) for start, stop in known["faceless"]),
-        bool(known["has_face"]),
-        int(known["damaged"]),
-    )

@@ -135,7 +135,10 @@ def open_container(path: Path, expected: str = _ANYTHING) -> Iterator[InputConta
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:
     """The stream a player would show; covers of music files do not count."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    streams = [
+        s for s in container.streams.video
+        if not s.disposition & Disposition.attached_pic and getattr(s, "codec_context", None) is not None
+    ]  # fmt: skip
     if not streams:
         return None
     best = container.streams.best("video")
@@ -145,7 +148,8 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
     """The sound a player would play."""
     best = container.streams.best("audio")
-    return best if isinstance(best, av.AudioStream) else None
+    known = isinstance(best, av.AudioStream) and getattr(best, "codec_context", None) is not None
+    return best if known else None  # without a codec there is nothing to hear
 
 
 def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
@@ -178,7 +182,9 @@ def _probe_image(path: Path) -> MediaInfo | None:
         image = open_picture(path)
     except UnidentifiedImageError:
         if _is_heif(path):  # FFmpeg would take one of its tiles for a film
-            raise decode_errors(path, ValueError("HEIC")) from None
+            raise MediaError(
+                f"{path.name} is a damaged or unknown HEIC picture; copy it again, or save it as JPEG or PNG."
+            ) from None
         return None
     except Image.DecompressionBombError as error:
         raise MediaError(
@@ -271,6 +277,7 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
                 codec=audio.codec_context.name,
                 **sound,
             )
+        notes: tuple[str, ...] = ()
         if video.codec_context.width * video.codec_context.height > MAX_VIDEO_PIXELS:
             raise MediaError(
                 f"{path.name} has frames of {video.codec_context.width} × {video.codec_context.height} pixels, more "
@@ -278,6 +285,10 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
             )
         rate = video.average_rate or video.guessed_rate
         duration_seconds = _duration_seconds(path, container, video)
+        if _is_cut_matroska(path, container):
+            stated, duration_seconds = duration_seconds, _counted_seconds(path, video.index, video.type)
+            held = f"{duration_seconds:.2f} of the {stated:.2f} s that its header states"
+            notes = (f"{path.name} is cut short: it holds {held}.",)
         check_seconds(path, duration_seconds)
         format_name, codec = container.format.name, video.codec_context.name
         aspect = pixel_aspect(video)
@@ -295,6 +306,7 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
         fps=float(rate) if rate else None,
         format=format_name,
         codec=codec,
+        notes=notes,
         **sound,
     )
 
@@ -380,14 +392,10 @@ def _matroska_stop_seconds(stream: Stream) -> float | None:
 
 
 def _check_not_cut(path: Path, container: InputContainer) -> None:
-    """A missing tail is found without decoding: an MP4 knows where its packets lie, an MKV its own length."""
-    size = path.stat().st_size
-    if "matroska" in container.format.name and (length := _matroska_bytes(path)) is not None and length > size:
-        raise MediaError(
-            f"{path.name} is cut short: only {100 * size // length} % of it is there; copy or export it again."
-        )
+    """An MP4 knows where each of its packets lies, so a missing tail is seen without decoding."""
     if "mp4" not in container.format.name:
         return
+    size = path.stat().st_size
     for stream in container.streams:
         entries = stream.index_entries
         if len(entries) and entries[-1].pos + entries[-1].size > size:
@@ -397,6 +405,12 @@ def _check_not_cut(path: Path, container: InputContainer) -> None:
                 f"{path.name} is cut short: only {100 * present // last if last else 0} % of it is there; "
                 "copy or export it again."
             )
+
+
+def _is_cut_matroska(path: Path, container: InputContainer) -> bool:
+    """Whether an MKV or WebM is shorter than its header states; it plays as far as it goes."""
+    length = _matroska_bytes(path) if "matroska" in container.format.name else None
+    return length is not None and length > path.stat().st_size
 
 
 def _matroska_bytes(path: Path) -> int | None:

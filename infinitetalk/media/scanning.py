@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ..files import read_json
+from ..paths import cache_dir
 from .cuts import SIDE_PIXELS, CutDetector
 from .faces import FaceFinder
 from .film_scan import FilmScan, Span
 from .video import VideoSource
 
+VERSION = 1  # of what is kept
 FACE_SIDE_PIXELS = 480
 FACE_EVERY_SECONDS = 0.4
 _SHORTEST_WITHOUT_FACE = 2 * FACE_EVERY_SECONDS  # a detector misses a single moment
@@ -74,6 +81,37 @@ def scan_film(path: str | os.PathLike, until_seconds: float) -> FilmScan:
         any(found for _, found in faces),
         damaged,
     )
+
+
+def remembered_scan(path: str | os.PathLike, until_seconds: float) -> FilmScan:
+    """As `scan_film`, done once for each file: the answer is kept in the user's cache folder.
+
+    A file counts as the same while its path, size and time of change are; a cache that cannot be written is done
+    without.
+    """
+    stat = os.stat(path)
+    named = f"{VERSION}/{Path(path).absolute()}/{stat.st_size}/{stat.st_mtime_ns}"
+    kept = cache_dir() / "scans" / f"{hashlib.sha256(named.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
+    try:
+        known = read_json(kept)
+        if known["until"] >= until_seconds:
+            return _until(_from_table(known), until_seconds)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    scan = scan_film(path, until_seconds)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
+        temporary.write_text(json.dumps({"until": until_seconds, **scan.__dict__}), encoding="utf-8")
+        os.replace(temporary, kept)
+    except OSError:
+        pass
+    return scan
+
+
+def remembered_cuts(path: str | os.PathLike, until_seconds: float) -> tuple[float, ...]:
+    """The cuts of `remembered_scan`."""
+    return remembered_scan(path, until_seconds).cuts
 
 
 def _unsuitable(moments: _Moments, cuts: Sequence[float], stop: float) -> Iterator[tuple[float, float, str]]:
@@ -160,3 +198,24 @@ def _faceless(faces: Sequence[tuple[float, bool]], stop: float) -> Iterator[Span
             if seconds - start >= _SHORTEST_WITHOUT_FACE - 1e-6:
                 yield start, seconds
             start = None
+
+
+def _until(scan: FilmScan, seconds: float) -> FilmScan:
+    """Of the film's first part alone."""
+    return FilmScan(
+        tuple(cut for cut in scan.cuts if cut < seconds),
+        tuple((start, min(stop, seconds), why) for start, stop, why in scan.unsuitable if start < seconds),
+        tuple((start, min(stop, seconds)) for start, stop in scan.faceless if start < seconds),
+        scan.has_face,
+        scan.damaged,
+    )
+
+
+def _from_table(known: dict[str, Any]) -> FilmScan:
+    return FilmScan(
+        tuple(float(cut) for cut in known["cuts"]),
+        tuple((float(start), float(stop), str(why)) for start, stop, why in known["unsuitable"]),
+        tuple((float(start), float(stop)) for start, stop in known["faceless"]),
+        bool(known["has_face"]),
+        int(known["damaged"]),
+    )

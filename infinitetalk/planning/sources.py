@@ -13,7 +13,7 @@ from ..config.settings import Settings
 from ..errors import InputError, PresetError
 from ..media.buckets import BUCKETS
 from ..media.faces import Square, centre_square, face_square, find_faces
-from ..media.film_scan import FilmScan, remembered_scan
+from ..media.film_scan import FilmScan
 from ..media.framing import choose_bucket
 from ..media.probe import probe
 from ..media.retime import rate_of
@@ -38,6 +38,8 @@ def source_scan(request: GenerationRequest, source: Source, film_seconds: float)
     """What the part of the source shows that the film uses; its cuts are those that were given, where some were."""
     if source.kind == "image":
         return FilmScan(cuts=request.cuts or ())
+    from ..media.scanning import remembered_scan
+
     scan = remembered_scan(source.path, min(film_seconds, source.duration_seconds))
     return scan if request.cuts is None else replace(scan, cuts=tuple(request.cuts))
 

@@ -54,9 +54,14 @@ def denoise(
     latents[:, :, :num_context] = context
     # The context frames' outputs are overwritten, so only a guidance that looks at the whole wants them.
     skip_frames = num_context if guidance.is_elementwise else 0
+    nothing_new = num_context == latents.shape[2] == 1  # a film of one frame, which is its own context
     for index, (now, following) in enumerate(zip(timesteps[:-1].tolist(), timesteps[1:].tolist(), strict=True)):
         if should_stop is not None and should_stop():
             return None
+        if nothing_new:
+            if on_step is not None:
+                on_step(index, latents)
+            continue
         timestep = torch.full(latents.shape[:1], now, dtype=torch.float32, device=latents.device)
         outputs = model(latents, timestep, conditions, skip_frames=skip_frames)
         outputs = {branch: output.float() for branch, output in outputs.items()}

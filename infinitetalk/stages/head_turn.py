@@ -14,8 +14,8 @@ from ..config.shares import FOLLOW
 from ..errors import InputError
 from ..generation.camera_targets import Report
 from ..generation.job import ChunkJob
-from ..media.film_scan import remembered_cuts
 from ..media.probe import require_source
+from ..media.scanning import remembered_cuts
 from ..media.video import Source
 from ..planning.film import SourceFacts
 from ..planning.voices import Loudness

@@ -13,8 +13,8 @@ from ..errors import InputError
 from ..generation.control_inputs import PoseTarget
 from ..generation.job import ChunkJob
 from ..generation.pose_targets import FilmPose, tracked_pose
-from ..media.film_scan import remembered_cuts
 from ..media.probe import require_source
+from ..media.scanning import remembered_cuts
 from ..planning.film import SourceFacts
 from ..vision.people import Choice, parse_choice
 from ..vision.pose_file import load_pose

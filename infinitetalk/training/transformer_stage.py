@@ -169,8 +169,8 @@ def train_transformer(
     if start_from is None:
         networks = build_networks(settings, *features.speech.shape[3:5])
         if settings.audio_pretraining_steps:
-            projection, folder = networks.transformer.audio_projection, out / "stages" / "audio_pretraining"
-            pretrain_audio(projection, clips, features, folder, settings.audio_pretraining_steps, settings.seed, speech)
+            projection, own = networks.transformer.audio_projection, out / "stages" / "audio_pretraining"
+            pretrain_audio(projection, clips, features, own, settings.audio_pretraining_steps, settings.seed, speech)
     else:
         networks = NanoNetworks.from_folder(start_from)
     choose_trainable(networks, settings.trainable)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.request import GenerationRequest
-from ..errors import UserError, writing_failed
+from ..errors import UserError, system_refusal, writing_failed
 from ..events import ChunkFinished, Event, Finished, Progress
 
 GRACE_SECONDS = 60.0
@@ -72,6 +72,9 @@ def failure(error: Exception) -> Failed:
     """The sentence for an error: the user's own mistake as it is, ours as an apology with the traceback in the log."""
     if isinstance(error, UserError):
         return Failed(str(error))
+    if (refusal := system_refusal(error)) is not None:
+        log.warning("%s: %s", type(error).__name__, refusal)
+        return Failed(str(refusal))
     reference = secrets.token_hex(3)
     log.error("%s", reference, exc_info=error)
     print(f"A fault of the studio was written to its log as {reference}.", file=sys.stderr)

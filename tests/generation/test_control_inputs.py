@@ -338,7 +338,7 @@ def test_weights_that_are_missing_or_another_models_are_named(tmp_path, weights)
     branch = other / "Wan2_1-VACE_module_14B_bf16.safetensors"
     tensors = load_file(branch)
     for changed, words in (
-        ({n: t for n, t in tensors.items() if not n.startswith("vace_blocks.")}, "has 0 blocks to stand beside the 2"),
+        ({n: t for n, t in tensors.items() if not n.startswith("vace_blocks.")}, "has 0 blocks for the 2"),
         ({n: t for n, t in tensors.items() if "after_proj" not in n}, "missing"),
         ({"unlike.weight": torch.zeros(2)}, "unexpected weight 'unlike.weight'"),
     ):

@@ -194,3 +194,13 @@ def test_memory_does_not_grow_with_length(tmp_path):
     assert result.returncode == 0, result.stderr
     num_samples, growth_mb = result.stdout.split()
     assert int(num_samples) == 16000 * 900 and float(growth_mb) < 30
+
+
+def test_channels_in_opposite_phase_are_heard(tmp_path):
+    """Their mean is silence; the louder one has the speech."""
+    tone = beep(32000, 16000, width=0.5)
+    path = write_sound(tmp_path / "a.wav", np.concatenate([tone, -0.9 * tone]), 16000, "pcm_s16le", "stereo")
+    speech = load_speech_16k(path)
+    assert np.abs(speech).max() > 0.4 and not is_silent(speech)
+    same = write_sound(tmp_path / "b.wav", np.concatenate([tone, 0.5 * tone]), 16000, "pcm_s16le", "stereo")
+    assert np.abs(load_speech_16k(same)).max() == pytest.approx(0.375, abs=0.01), "others are still averaged"

@@ -10,6 +10,7 @@ from infinitetalk.errors import MediaError
 from infinitetalk.media.images import NEUTRAL, load_image
 from infinitetalk.media.probe import probe
 from tests.media.conftest import beep, grey_frames, write_sound, write_video
+from tests.media.heic import write_heic_grid
 
 
 @pytest.mark.parametrize(
@@ -114,3 +115,25 @@ def test_what_is_no_picture(tmp_path):
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:9000])
     with pytest.raises(MediaError, match="damaged"):
         load_image(tmp_path / "cut.png")
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_heic_picture_of_tiles_is_whole_and_upright(tmp_path, turns):
+    """Telephones code a photograph as a grid of tiles; FFmpeg would take one of them for a film of a second."""
+    colors = np.array([[(200, 40, 40), (40, 180, 60)], [(50, 60, 200), (220, 220, 210)]], np.uint8)
+    picture = colors.repeat(256, axis=0).repeat(256, axis=1)
+    path = write_heic_grid(tmp_path / "IMG_1.HEIC", picture, turns=turns)
+    info = probe(path)
+    assert (info.kind, info.width, info.height) == ("image", 512, 512)
+    expected = np.rot90(picture, turns)
+    for row, column in ((100, 100), (100, 400), (400, 100), (400, 400)):
+        assert np.abs(load_image(path)[row, column].astype(int) - expected[row, column]).max() < 12
+
+
+def test_an_animation_that_is_taken_for_a_picture_says_so(tmp_path):
+    path = tmp_path / "moving.webp"
+    frames = [Image.fromarray(frame) for frame in grey_frames(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    assert probe(path).notes == ("moving.webp is an animation, of which the first picture is used.",)
+    frames[0].save(tmp_path / "still.webp")
+    assert probe(tmp_path / "still.webp").notes == ()

@@ -6,9 +6,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Colorspace
 from PIL import Image
 
 from infinitetalk.errors import MediaError
+from infinitetalk.media.probe import probe
 from infinitetalk.media.video import StillSource, VideoSource, first_frame, open_source
 from tests.media.conftest import beep, grey_frames, index_of, write_video
 
@@ -154,3 +156,65 @@ def test_damaged_in_the_middle(tmp_path):
             assert len(list(source.frames(0, 20))) == 20
     except MediaError as error:
         assert "damaged" in str(error)
+
+
+@pytest.mark.parametrize(("aspect", "expected"), [("4/3", (128, 96)), ("1/2", (96, 192)), ("100/1", (96, 96))])
+def test_pixels_that_are_not_square_are_shown_as_players_do(tmp_path, aspect, expected):
+    """DV, DVD and anamorphic films; an absurd aspect is damage."""
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 96
+        stream.pix_fmt, stream.codec_context.sample_aspect_ratio = "yuv420p", Fraction(aspect)
+        frame = np.zeros((96, 96, 3), np.uint8)
+        frame[:, 48:] = 255
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode(None))
+    info = probe(path)
+    assert (info.width, info.height) == expected
+    picture = first_frame(path)
+    assert picture.shape[:2] == expected[::-1]
+    assert picture[10, info.width // 2 - 8, 0] < 40 and picture[10, info.width // 2 + 8, 0] > 215
+
+
+def test_transparent_pixels_are_grey_whatever_color_they_hide(tmp_path):
+    hidden = np.zeros((64, 64, 4), np.uint8)
+    hidden[..., 0] = 255
+    hidden[16:48, 16:48] = (40, 180, 60, 255)
+    Image.fromarray(hidden).save(
+        tmp_path / "a.png", save_all=True, append_images=[Image.fromarray(np.roll(hidden, 2, 0))], duration=200
+    )
+    for name, options in (("prores_ks", {"pix_fmt": "yuva444p10le"}), ("libvpx-vp9", {"pix_fmt": "yuva420p"})):
+        path = tmp_path / f"{name}.{'mov' if name == 'prores_ks' else 'webm'}"
+        with av.open(str(path), "w") as container:
+            profile = {"profile": "4444"} if name == "prores_ks" else {"crf": "4", "b": "0"}
+            stream = container.add_stream(name, rate=25, options=profile)
+            stream.width = stream.height = 64
+            stream.pix_fmt = options["pix_fmt"]
+            for _ in range(5):
+                frame = av.VideoFrame.from_ndarray(hidden, "rgba").reformat(format=options["pix_fmt"])
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    for path in tmp_path.iterdir():
+        picture = first_frame(path).astype(int)
+        assert np.abs(picture[4, 4] - 128).max() < 6, (path.name, picture[4, 4])
+        assert np.abs(picture[32, 32] - (40, 180, 60)).max() < 14, (path.name, picture[32, 32])
+
+
+@pytest.mark.parametrize(("size", "exact"), [((720, 1280), True), ((480, 640), False)])
+def test_untagged_hd_is_bt709(tmp_path, size, exact):
+    """As players do: from HD size on BT.709, below it BT.601."""
+    path = tmp_path / "a.mp4"
+    color = np.broadcast_to(np.array([40, 180, 60], np.uint8), (*size, 3))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "4", "preset": "ultrafast"})
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(color), "rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+        frame.colorspace = 2
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    off = np.abs(first_frame(path)[size[0] // 2, 8].astype(int) - (40, 180, 60)).max()
+    assert (off < 5) == exact

@@ -204,7 +204,7 @@ def test_what_is_missing_is_told(people, nano_vae, hearing, tmp_path: Path) -> N
 
     with pytest.raises(InputError, match="0 held-out clips"):
         train(replace(people, is_test=np.zeros(people.num_clips, bool)), hearing)
-    with pytest.raises(InputError, match="tell no joints"):
+    with pytest.raises(InputError, match="have no joints"):
         train(replace(people, joints=()), hearing)
     with pytest.raises(InputError, match="no articulation"):
         train(people, SpeechEncoder(nano_speech_config(hidden_size=32, num_layers=2, conv_channels=16)))

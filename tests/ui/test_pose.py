@@ -109,7 +109,7 @@ def test_choosing_a_pose_in_the_browser(studio_url: str, chromium: str, walking:
         page.click(".tl-button[data-action=span]")
         page.wait_for_selector(".tl-editor:has-text('Control strength')")
         page.locator(".tl-editor label:has-text('Control strength') select").select_option("0.5")
-        page.wait_for_selector(".tl-span:has-text('steered half as strongly')")
+        page.wait_for_selector(".tl-span:has-text('controlled half as strongly')")
         if folder:
             page.screenshot(path=str(Path(folder) / "pose.png"), full_page=True)
         page.click(".tl-button[data-action=undo]")

@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,19 @@ _NETWORK_AMOUNT = 0.8  # as far as nano's camera network was made for
 _UPPER_LIP, _LOWER_LIP = 13, 14  # points of the face mesh
 
 
-def measure(seconds: float | None = None) -> dict[str, Any]:
+def measure(seconds: float | None = None, movements: Sequence[str] = tuple(MOVEMENTS)) -> dict[str, Any]:
     """For each movement: scores of its chunks, seconds that it adds to a second of film, and how the lips' opening
     correlates with that of the film without; that one's own scores against each path stand under `without`.
 
     Under `network` stand films whose camera or pose nano's networks make; the pose is that of the film with a lively
     head, whose turns `head` compares (correlation).
 
-    seconds: of the film; None for the whole sentence.
+    seconds: of the film; None for the whole sentence. movements: names of camera movements.
     """
     choices: dict[str, dict[str, Any]] = {"still": {}, "head lively": {"head": Head()}}
     choices["composite"] = {"composite": Composite()}
-    choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in MOVEMENTS}
-    choices |= {f"network {name}": {"camera_control": CameraControl(name, _NETWORK_AMOUNT)} for name in MOVEMENTS}
+    choices |= {f"camera {name}": {"camera": Camera(path=name)} for name in movements}
+    choices |= {f"network {name}": {"camera_control": CameraControl(name, _NETWORK_AMOUNT)} for name in movements}
     choices["network pose"] = {}
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="infinitetalk-bench-") as folder:

@@ -67,7 +67,7 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    voice = write_tone(tmp_path / "voice.wav", 7.0)
+    voice = write_tone(tmp_path / "voice.wav", 4.0)
     portraits = []
     for name in ("anna", "ben"):
         portraits.append(tmp_path / f"{name}.png")
@@ -83,7 +83,7 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             assert set(_states(page).values()) == {"paused"}
             assert _films(page) == ["anna", "ben"]
             assert "2 films in the queue, paused" in page.inner_text(".queue-bar")
-            assert "0 of 3 chunks · 7 s" in page.inner_text("#films li:has-text('ben')")
+            assert "0 of 2 chunks · 4 s" in page.inner_text("#films li:has-text('ben')")
             # The second one first, by keyboard; the button keeps the focus while the list is drawn anew.
             assert "1 film before it" in page.inner_text("#films li:has-text('ben')")
             page.focus("#films li:has-text('ben') [data-do=up]")
@@ -126,12 +126,12 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             page.click("#films li:has-text('Anna') [data-do=open]")
             page.wait_for_selector("#download", state="visible", timeout=60_000)
             page.wait_for_function("() => document.querySelector('#film video')?.readyState >= 2", timeout=60_000)
-            assert page.eval_on_selector("#film video", "video => Math.abs(video.duration - 7.0) < 0.1")
+            assert page.eval_on_selector("#film video", "video => Math.abs(video.duration - 4.0) < 0.1")
             assert page.is_visible("#retake"), "a film that was opened can be retaken"
             # The page is as when it was made, and a stretch can be chosen on the timeline.
             page.wait_for_selector("#plan dl", timeout=60_000)
             page.wait_for_selector("#timeline-card [data-action=again]:not(:disabled)", timeout=60_000)
-            assert page.locator("#strip .band.done").count() == 3
+            assert page.locator("#strip .band.done").count() == 2
             assert page.is_visible("#source :text('anna')") and page.is_visible("#preview img")
             with page.expect_download() as download:
                 page.click("#download")
@@ -142,7 +142,7 @@ def test_a_queue_outlives_the_studio(chromium: str, tmp_path: Path) -> None:
             page.click("#films li:has-text('ben') [data-do=again]")
             page.wait_for_selector("#source :text('ben')", timeout=60_000)
             page.wait_for_selector("#timeline-card [data-action=again]:disabled", timeout=60_000)
-            assert "175 frames" in page.inner_text("#plan") and page.is_visible("#film video")
+            assert "100 frames" in page.inner_text("#plan") and page.is_visible("#film video")
 
             # Removed, and back.
             page.click("#films li:has-text('ben') [data-do=remove]")
@@ -160,7 +160,7 @@ def test_a_killed_film_is_resumed_from_the_list(chromium: str, tmp_path: Path) -
     with sync_api.sync_playwright() as playwright:
         with _studio(tmp_path, port):
             page = _open(playwright, chromium, port, tmp_path / "profile")
-            portrait, voice = REPOSITORY / "assets" / "portrait.png", write_tone(tmp_path / "voice.wav", 20.0)
+            portrait, voice = REPOSITORY / "assets" / "portrait.png", write_tone(tmp_path / "voice.wav", 11.0)
             page.set_input_files("#source input[type=file]", str(portrait))
             page.set_input_files("#voice input[type=file]", str(voice))
             page.wait_for_selector("#plan dl", timeout=90_000)
@@ -172,7 +172,7 @@ def test_a_killed_film_is_resumed_from_the_list(chromium: str, tmp_path: Path) -
             page.click("#films-panel button")
             row = "#films li:has-text('portrait')"
             page.wait_for_selector(f"{row}[data-state=killed]", timeout=30_000)
-            assert "of 7 chunks · 20 s" in page.inner_text(row)
+            assert "of 4 chunks · 11 s" in page.inner_text(row)
             _shoot(page, "killed")
             page.click(f"{row} [data-do=resume]")
             page.wait_for_selector(f"{row}[data-state=running]", timeout=60_000)
@@ -180,12 +180,12 @@ def test_a_killed_film_is_resumed_from_the_list(chromium: str, tmp_path: Path) -
             page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
             # At its end the live player gives way to the film.
             page.wait_for_function("() => document.querySelector('#film video')?.offsetParent != null", timeout=90_000)
-            page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
+            page.wait_for_function("() => document.querySelector('#film video')?.duration > 10.9", timeout=60_000)
             page.context.close()
 
 
 def test_a_stopped_film_is_resumed(chromium: str, studio_url: str, tmp_path: Path) -> None:
-    voice = write_tone(tmp_path / "voice.wav", 20.0)
+    voice = write_tone(tmp_path / "voice.wav", 11.0)
     with open_page(chromium, studio_url, width=400, height=900) as page:
         portrait = tmp_path / "clara.png"
         portrait.write_bytes((REPOSITORY / "assets" / "portrait.png").read_bytes())
@@ -199,14 +199,14 @@ def test_a_stopped_film_is_resumed(chromium: str, studio_url: str, tmp_path: Pat
         page.click("#films-panel button")
         row = "#films li:has-text('clara')"
         page.wait_for_selector(f"{row}[data-state=cancelled]", timeout=30_000)
-        assert "of 7 chunks · 20 s" in page.inner_text(row)
+        assert "of 4 chunks · 11 s" in page.inner_text(row)
         _shoot(page, "stopped")
         page.click(f"{row} [data-do=resume]")
         # What is finished plays at once, and what is made now follows it.
         page.wait_for_function("() => document.querySelector('#live video')?.currentTime > 0.2", timeout=120_000)
         page.wait_for_selector(f"{row}[data-state=finished]", timeout=300_000)
         page.get_by_role("tab", name="Whole film").click()
-        page.wait_for_function("() => document.querySelector('#film video')?.duration > 19.9", timeout=60_000)
+        page.wait_for_function("() => document.querySelector('#film video')?.duration > 10.9", timeout=60_000)
 
 
 def _shoot(page: Any, name: str) -> None:
