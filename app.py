@@ -21,8 +21,10 @@ def main() -> int:
     )  # fmt: skip
     arguments = parser.parse_args()
 
+    from infinitetalk.runtime.telemetry import refuse_telemetry
     from infinitetalk.ui.stopping import stop_on_signals
 
+    refuse_telemetry()
     stop_on_signals()
 
     from infinitetalk.runtime.proxies import drop_unusable_proxies

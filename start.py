@@ -9,8 +9,9 @@ Set-up flags, for all of them:
     --index-url URL, --extra-index-url URL   where pip looks for packages (pip's own PIP_* variables work too)
     --no-browser                             do not open the browser
 
-INFINITETALK_VENV names another folder for the environment. Set-up is done once; it runs again only when the lists of
-packages change or when it was interrupted.
+INFINITETALK_VENV names another folder for the environment. Set-up is done once; it runs again only when the lock files
+change or when it was interrupted. Only files whose hashes stand in the lock files are installed, wherever they come
+from, and nothing is built from sources (docs/security.md, Supply chain).
 
 This file avoids newer syntax on purpose: a too old Python must get far enough to print a sentence.
 """
@@ -33,9 +34,10 @@ import webbrowser
 
 SUPPORTED = ((3, 11), (3, 12))  # the packages publish wheels for these
 HERE = os.path.dirname(os.path.abspath(__file__))
-RUNTIME_LISTS = ("requirements.txt",)
-TEST_LISTS = ("requirements.txt", "requirements-dev.txt")
-CONSTRAINTS = "constraints.txt"
+RUNTIME_LOCKS = ("requirements.lock",)
+TEST_LOCKS = ("requirements.lock", "requirements-dev.lock")
+CPU_LOCK = "requirements-cpu.lock"  # PyTorch's CPU build, taken where an index has it
+CUDA_LOCK = "requirements-cuda.lock"  # what PyTorch's CUDA build needs beside the others
 NEEDED_GB = 4.5  # the environment with CPU wheels, and room for pip to unpack
 DEFAULT_PORT = 7860
 UNFINISHED_MARK = "infinitetalk-setup-unfinished"
@@ -45,8 +47,18 @@ LOG = "infinitetalk-setup.log"
 CHECK_IMPORTS = "import numpy, torch, cv2, av, soundfile, gradio"
 SYSTEM_LIBRARIES = ("libgl1", "libglib2.0-0")  # OpenCV's wheel leaves these to the system
 
+NO_FILE = (
+    "The package index could not be reached, or has no build of a package for this machine; check the network and "
+    "use 64-bit Python 3.11 on Linux, macOS or Windows."
+)
 # (signs in what pip says, whether pip stopped before installing anything, the sentence to show)
 PIP_TROUBLES = (
+    (
+        ("DO NOT MATCH THE HASHES", "--require-hashes mode"),
+        True,
+        "A package is not the file that this version was made with (its hash differs) and was not installed; check the "
+        "package index and the proxy you use, get a fresh copy of the studio and run the same command again.",
+    ),
     (
         ("No space left on device", "Errno 28", "not enough space on the disk"),
         False,
@@ -81,16 +93,19 @@ PIP_TROUBLES = (
         "A folder of the environment cannot be written; set INFINITETALK_VENV to a folder you own.",
     ),
     (
-        ("No matching distribution found", "Could not find a version"),
+        ("No matching distribution found", "Could not find a version", "ResolutionImpossible"),
         True,
-        "The package index could not be reached, or has no build of a package for this machine; check the network and "
-        "use 64-bit Python 3.11 on Linux, macOS or Windows.",
+        NO_FILE,
     ),
 )
 
 
 class SetupError(Exception):
     """The sentence to show; nothing else is printed."""
+
+
+class NotOnTheIndex(SetupError):
+    """The indexes answered, and have no file of a package for this machine."""
 
 
 def say(text):
@@ -144,10 +159,10 @@ def venv_python(folder, windows=None):
     return os.path.join(folder, "Scripts", "python.exe") if windows else os.path.join(folder, "bin", "python")
 
 
-def fingerprint(lists):
-    """A hash of the package lists: what the environment has to hold."""
+def fingerprint(locks):
+    """A hash of the lock files: what the environment has to hold."""
     digest = hashlib.sha256()
-    for name in tuple(lists) + (CONSTRAINTS,):
+    for name in tuple(locks) + (CPU_LOCK, CUDA_LOCK):
         with open(os.path.join(HERE, name), "rb") as file:
             digest.update(name.encode() + b"\0" + file.read().replace(b"\r\n", b"\n") + b"\0")
     return digest.hexdigest()
@@ -167,6 +182,11 @@ def write_stamps(folder, stamps):
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write("\n".join(sorted(stamps)) + "\n")
     os.replace(path + ".new", path)
+
+
+def mark_unfinished(folder):
+    with open(os.path.join(folder, UNFINISHED_MARK), "w", encoding="utf-8") as file:
+        file.write("A set-up that did not finish leaves this file; the next one then starts afresh.\n")
 
 
 def has_nvidia():
@@ -205,8 +225,8 @@ def make_venv(folder):
         raise SetupError(f"The environment could not be made in {folder}: {lines[-1]}")
 
 
-def set_up(lists, options=()):
-    """Make the environment hold everything in `lists`; returns its Python. Instant when nothing changed.
+def set_up(locks, options=()):
+    """Make the environment hold everything in `locks`; returns its Python. Instant when nothing changed.
 
     Raises:
         SetupError: with the sentence to show.
@@ -215,13 +235,13 @@ def set_up(lists, options=()):
     with only_one(folder):
         if os.path.exists(os.path.join(folder, UNFINISHED_MARK)):
             say("The last set-up did not finish; starting it afresh.")
-        elif fingerprint(lists) in read_stamps(folder) and _python_version([venv_python(folder)]) in SUPPORTED:
+        elif fingerprint(locks) in read_stamps(folder) and _python_version([venv_python(folder)]) in SUPPORTED:
             return venv_python(folder)
-        _install(folder, lists, options)
+        _install(folder, locks, options)
     return venv_python(folder)
 
 
-def _install(folder, lists, options):
+def _install(folder, locks, options):
     started = time.time()
     python = venv_python(folder)
     mark = os.path.join(folder, UNFINISHED_MARK)
@@ -232,8 +252,7 @@ def _install(folder, lists, options):
         )
     if os.path.exists(mark) or _python_version([python]) not in SUPPORTED:
         make_venv(folder)
-    with open(mark, "w", encoding="utf-8") as file:
-        file.write("A set-up that did not finish leaves this file; the next one then starts afresh.\n")
+    mark_unfinished(folder)
 
     say(f"Installing packages into {folder} (once; some hundred MB to download)")
     if platform.system() == "Linux" and not has_nvidia() and not options:
@@ -241,10 +260,15 @@ def _install(folder, lists, options):
             "No NVIDIA GPU found. If torch starts to bring several GB of CUDA packages, press Ctrl-C and run again "
             "with --extra-index-url and the address of PyTorch's CPU wheels (pytorch.org, Get Started)."
         )
-    pip_install(python, folder, lists, options)
+    fresh = not install_cpu_build(python, folder, options)
+    pip_install(python, folder, locks, options, fresh)
+    build = torch_version(python)
+    if platform.system() == "Linux" and build and "+cpu" not in build:
+        say("Installing what PyTorch's CUDA build needs")
+        pip_install(python, folder, (CUDA_LOCK,), options, fresh=False)
     check_imports(python)
-    # Older stamps may no longer be true of what is installed now. The longer list contains the shorter.
-    write_stamps(folder, {fingerprint(lists), fingerprint(RUNTIME_LISTS)})
+    # Older stamps may no longer be true of what is installed now. The tests' locks contain the studio's.
+    write_stamps(folder, {fingerprint(locks), fingerprint(RUNTIME_LOCKS)})
     os.remove(mark)
     say(f"Set up in {time.time() - started:.0f} s.")
 
@@ -269,16 +293,47 @@ def only_one(folder):
         yield
 
 
-def pip_install(python, folder, lists, options):
+def torch_version(python):
+    """The version of the installed PyTorch; an empty text where there is none."""
+    code = "from importlib.metadata import version; print(version('torch'))"
+    answer = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return answer.stdout.decode(errors="replace").strip()
+
+
+def install_cpu_build(python, folder, options):
+    """Install PyTorch's CPU build if one of pip's indexes has it; True if it did.
+
+    Such a build ("2.13.0+cpu") is newer than the ordinary one in pip's eyes, so whoever names an index of them gets it.
+    Said here, because among files with hashes pip would prefer those whose hash an index tells in advance.
+    """
+    with open(os.path.join(HERE, CPU_LOCK), encoding="utf-8") as file:
+        pinned = [line.split()[0].partition("==")[2] for line in file if line.startswith("torch==")]
+    installed = torch_version(python)
+    if not pinned or platform.system() == "Darwin" or installed.partition("+")[0] == pinned[0].partition("+")[0]:
+        return False
+    try:
+        pip_install(python, folder, (CPU_LOCK,), options)
+    except NotOnTheIndex:
+        mark_unfinished(folder)
+        return False
+    return True
+
+
+def pip_install(python, folder, locks, options, fresh=True):
+    """Install what the lock files name, and nothing else: they are complete, so pip resolves nothing.
+
+    fresh: nothing was installed by an earlier call, so a failure before anything is installed leaves nothing half done.
+    """
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    for name in lists:
+    command += ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
+    for name in locks:
         command += ["-r", os.path.join(HERE, name)]
-    command += ["-c", os.path.join(HERE, CONSTRAINTS)] + list(options)
+    command += list(options)
     on_terminal = sys.stdout.isatty()
     if not on_terminal:
         command += ["--progress-bar", "off"]
     troubles = []
-    with open(os.path.join(folder, LOG), "w", encoding="utf-8") as log:
+    with open(os.path.join(folder, LOG), "w" if fresh else "a", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,
             stdout=None if on_terminal else subprocess.PIPE,
@@ -307,9 +362,9 @@ def pip_install(python, folder, lists, options):
             why = "as happens when memory runs out" if process.returncode == -9 else "from outside"
             troubles.append(f"pip was ended by signal {-process.returncode}, {why}")
         trouble, nothing_installed = explain("".join(troubles), os.path.join(folder, LOG))
-        if nothing_installed:
+        if nothing_installed and fresh:
             os.remove(os.path.join(folder, UNFINISHED_MARK))
-        raise SetupError(trouble)
+        raise (NotOnTheIndex if trouble == NO_FILE else SetupError)(trouble)
 
 
 def _keep_lines(stream, kept, log):
@@ -481,7 +536,6 @@ def run_tests(python, arguments):
     # Two workers with one thread each beat one worker with two, and do not fight over the cores.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setdefault(name, "1")
-    environment.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
     say("ruff check")
     lint = subprocess.run([python, "-m", "ruff", "check", "."], cwd=HERE, env=environment).returncode
@@ -510,7 +564,7 @@ def main(arguments):
         raise SetupError(f"This Python is a 32-bit one; install 64-bit Python {supported_text()}.")
 
     options, browser, rest = split_flags(arguments)
-    python = set_up(TEST_LISTS if command == "test" else RUNTIME_LISTS, options)
+    python = set_up(TEST_LOCKS if command == "test" else RUNTIME_LOCKS, options)
     if command == "setup":
         say(f"Ready: {python}")
         return 0

@@ -23,6 +23,7 @@ from .errors import InputError, JobError
 from .events import Event, Finished, Progress
 from .runtime.log_levels import limit_library_logs
 from .runtime.malloc_arenas import share_one_arena
+from .runtime.telemetry import refuse_telemetry
 
 if TYPE_CHECKING:
     from .checkpoints.loading import Models
@@ -72,6 +73,8 @@ def load_models(request: GenerationRequest) -> Models:
         CheckpointError: weights are missing or do not fit; names the file and the key, or the command that fetches
             them.
     """
+    refuse_telemetry()
+
     import torch
 
     from .checkpoints.loading import load

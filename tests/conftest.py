@@ -14,9 +14,12 @@ settings.load_profile("default")
 
 
 def pytest_configure() -> None:
-    """Times measured by tests stay out of the user's own cache."""
+    """Times measured by tests stay out of the user's own cache, and no library reports that it is tested."""
     import tempfile
 
+    from infinitetalk.runtime.telemetry import refuse_telemetry
+
+    refuse_telemetry()
     os.environ.setdefault("INFINITETALK_CACHE", tempfile.mkdtemp(prefix="infinitetalk-test-cache-"))
 
 

@@ -182,3 +182,35 @@ assert torch.get_num_threads() == {os.environ.get("OMP_NUM_THREADS") or "torch.g
     run_python(code, tmp_path)
     ours = [p for p in tmp_path.rglob("*") if "infinitetalk" in p.name or p.name in ("jobs", "outputs", "checkpoints")]
     assert not ours
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "import app; sys.argv = ['app.py', '--preset', 'no-such-preset']; app.main()",
+        "from infinitetalk.commands.main import main; main(['presets']); import huggingface_hub, gradio",
+        "import infinitetalk\ntry: infinitetalk.load_models(None)\nexcept Exception: import huggingface_hub, gradio",
+        "from tests.conftest import pytest_configure; pytest_configure(); import huggingface_hub, gradio",
+    ],
+    ids=["app.py", "command", "library", "tests"],
+)
+def test_telemetry_is_off_before_gradio_and_the_hub_are_imported(tmp_path, start):
+    """Every way in refuses it first, whatever the user's environment says; what they then hold is off as well."""
+    code = f"""
+import os, sys
+
+class Watcher:
+    seen = {{}}
+
+    def find_spec(self, name, path=None, target=None):
+        if name in ("gradio", "huggingface_hub"):
+            self.seen[name] = [os.environ[key] for key in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY")]
+
+os.environ.update(GRADIO_ANALYTICS_ENABLED="True", HF_HUB_DISABLE_TELEMETRY="0")
+sys.meta_path.insert(0, Watcher())
+exec({start!r})
+assert Watcher.seen == {{"gradio": ["False", "1"], "huggingface_hub": ["False", "1"]}}, Watcher.seen
+import gradio.analytics, huggingface_hub.constants
+assert not gradio.analytics.analytics_enabled() and huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY
+"""
+    run_python(code, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import http.server
 import importlib.util
 import os
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,7 @@ def house(start, tmp_path, monkeypatch, empty_environment):
     Environments are copies of one empty environment, which takes a tenth of the time of making them.
     """
     monkeypatch.setattr(start, "make_venv", lambda folder: shutil.copytree(empty_environment, folder, symlinks=True))
-    (tmp_path / "constraints.txt").write_text("\n", encoding="utf-8")
-    wheel = tmp_path / "small_package-1.0-py3-none-any.whl"
-    _write_wheel(wheel)
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        (tmp_path / name).write_text(f"small-package @ {wheel.as_uri()}\n", encoding="utf-8")
+    _write_locks(tmp_path)
     monkeypatch.setattr(start, "HERE", str(tmp_path))
     monkeypatch.setattr(start, "CHECK_IMPORTS", "import small_package")
     monkeypatch.setenv("INFINITETALK_VENV", str(tmp_path / "venv"))
@@ -53,16 +51,31 @@ def house(start, tmp_path, monkeypatch, empty_environment):
     return tmp_path
 
 
-def _write_wheel(path: Path) -> None:
-    import zipfile
+def _write_locks(folder: Path) -> None:
+    """The four lock files; the studio's names one package, the others none."""
+    for name in ("requirements-dev.lock", "requirements-cpu.lock", "requirements-cuda.lock"):
+        (folder / name).write_text("# nothing\n", encoding="utf-8")
+    (folder / "requirements.lock").write_text(_locked_wheel(folder, "small_package"), encoding="utf-8")
 
-    about = "small_package-1.0.dist-info"
+
+def _locked_wheel(folder: Path, module: str, version: str = "1.0", pinned: bool = False) -> str:
+    """A wheel of an empty module, as a line of a lock file: by its place, or by its version."""
+    about = f"{module}-{version}.dist-info"
+    path = folder / f"{module}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("small_package.py", "")
-        archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: small-package\nVersion: 1.0\n")
+        archive.writestr(f"{module}.py", "")
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {module}\nVersion: {version}\n")
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        names = ("small_package.py", f"{about}/METADATA", f"{about}/WHEEL", f"{about}/RECORD")
+        names = (f"{module}.py", f"{about}/METADATA", f"{about}/WHEEL", f"{about}/RECORD")
         archive.writestr(f"{about}/RECORD", "".join(f"{name},,\n" for name in names))
+    place = f"=={version}" if pinned else f" @ {path.as_uri()}"
+    return f"{module}{place} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def _tamper(folder: Path) -> None:
+    """Every hash of the studio's lock file is another one."""
+    lock = folder / "requirements.lock"
+    lock.write_text(re.sub("sha256:[0-9a-f]{8}", "sha256:00000000", lock.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def test_needs_nothing_but_the_standard_library():
@@ -108,53 +121,118 @@ def test_environment_variable_names_the_folder(start, monkeypatch, tmp_path):
     assert start.venv_dir() == str(ROOT / ".venv")
 
 
-def test_set_up_is_done_once_and_again_when_a_list_changes(start, house, capsys):
-    python = start.set_up(start.RUNTIME_LISTS)
+def test_set_up_is_done_once_and_again_when_a_lock_changes(start, house, capsys):
+    python = start.set_up(start.RUNTIME_LOCKS)
     assert subprocess.run([python, "-c", "import small_package"]).returncode == 0
     assert "Installing packages" in capsys.readouterr().out
 
-    assert start.set_up(start.RUNTIME_LISTS) == python
+    assert start.set_up(start.RUNTIME_LOCKS) == python
     assert capsys.readouterr().out == ""
 
-    (house / "constraints.txt").write_text("# changed\n", encoding="utf-8")
-    start.set_up(start.RUNTIME_LISTS)
+    (house / "requirements-cuda.lock").write_text("# changed\n", encoding="utf-8")
+    start.set_up(start.RUNTIME_LOCKS)
     assert "Installing packages" in capsys.readouterr().out
 
 
 def test_test_tools_include_what_the_studio_needs(start, house, capsys):
-    start.set_up(start.TEST_LISTS)
+    start.set_up(start.TEST_LOCKS)
     capsys.readouterr()
-    start.set_up(start.RUNTIME_LISTS)
+    start.set_up(start.RUNTIME_LOCKS)
     assert capsys.readouterr().out == ""
 
 
 def test_interrupted_set_up_starts_afresh(start, house, capsys, monkeypatch):
     folder = Path(start.venv_dir())
-    start.set_up(start.RUNTIME_LISTS)
+    start.set_up(start.RUNTIME_LOCKS)
     monkeypatch.undo()
     monkeypatch.setattr(start, "HERE", str(house))
     monkeypatch.setattr(start, "CHECK_IMPORTS", "import small_package")
     monkeypatch.setenv("INFINITETALK_VENV", str(folder))
     (folder / start.UNFINISHED_MARK).write_text("", encoding="utf-8")
     (folder / "half-unpacked").write_text("", encoding="utf-8")
-    start.set_up(start.RUNTIME_LISTS)
+    start.set_up(start.RUNTIME_LOCKS)
     assert "did not finish" in capsys.readouterr().out
     assert not (folder / "half-unpacked").exists()
     assert not (folder / start.UNFINISHED_MARK).exists()
 
 
 def test_a_failed_install_is_one_sentence_and_leaves_no_stamp(start, house):
-    (house / "requirements.txt").write_text("a-package-that-does-not-exist==1\n", encoding="utf-8")
+    line = f"a-package-that-does-not-exist==1 --hash=sha256:{'0' * 64}\n"
+    (house / "requirements.lock").write_text(line, encoding="utf-8")
     with pytest.raises(start.SetupError, match="package index") as caught:
-        start.set_up(start.RUNTIME_LISTS)
+        start.set_up(start.RUNTIME_LOCKS)
     assert "\n" not in str(caught.value)
     assert start.read_stamps(start.venv_dir()) == set()
+
+
+def test_a_package_with_another_hash_is_not_installed(start, house):
+    _tamper(house)
+    with pytest.raises(start.SetupError, match="its hash differs") as caught:
+        start.set_up(start.RUNTIME_LOCKS)
+    assert "\n" not in str(caught.value)
+    folder = Path(start.venv_dir())
+    assert start.read_stamps(folder) == set() and not list(folder.rglob("small_package*"))
+    _write_locks(house)
+    start.set_up(start.RUNTIME_LOCKS)
+
+
+def test_a_package_without_a_hash_is_not_installed(start, house):
+    lock = house / "requirements.lock"
+    lock.write_text(lock.read_text(encoding="utf-8").partition(" --hash")[0] + "\n", encoding="utf-8")
+    with pytest.raises(start.SetupError, match="its hash differs"):
+        start.set_up(start.RUNTIME_LOCKS)
+
+
+def test_another_hash_is_one_line_and_exit_code_1(tmp_path, empty_environment):
+    """The command itself, beside lock files whose hashes are wrong."""
+    shutil.copy(START, tmp_path)
+    _write_locks(tmp_path)
+    _tamper(tmp_path)
+    shutil.copytree(empty_environment, tmp_path / "venv", symlinks=True)
+    answer = subprocess.run(
+        [sys.executable, str(tmp_path / "start.py"), "setup"],
+        env={**os.environ, "INFINITETALK_VENV": str(tmp_path / "venv"), "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 1
+    assert len(answer.stderr.splitlines()) == 1 and "its hash differs" in answer.stderr
+
+
+@pytest.mark.parametrize(("build", "brings_cuda"), [("2.13.0", True), ("2.13.0+cpu", False), ("", False)])
+def test_the_cuda_build_of_torch_gets_its_own_lock(start, house, monkeypatch, build, brings_cuda):
+    monkeypatch.setattr(start.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(start, "torch_version", lambda python: build)
+    (house / "requirements-cuda.lock").write_text(_locked_wheel(house, "cuda_package"), encoding="utf-8")
+    python = start.set_up(start.RUNTIME_LOCKS)
+    assert (subprocess.run([python, "-c", "import cuda_package"], capture_output=True).returncode == 0) is brings_cuda
+
+
+@pytest.mark.parametrize("offered", [True, False], ids=["offered", "not offered"])
+def test_the_cpu_build_of_torch_is_taken_where_an_index_has_it(start, house, monkeypatch, tmp_path_factory, offered):
+    """A folder of wheels tells pip no hashes beforehand; the build is preferred all the same."""
+    monkeypatch.setattr(start.platform, "system", lambda: "Linux")
+    wheels = {name: tmp_path_factory.mktemp(name) for name in ("ordinary", "cpu")}
+    ordinary = _locked_wheel(wheels["ordinary"], "torch", "2.0", pinned=True)
+    (house / "requirements-cpu.lock").write_text(_locked_wheel(wheels["cpu"], "torch", "2.0+cpu", pinned=True))
+    for name, line in (
+        ("requirements.lock", ordinary),
+        ("requirements-cuda.lock", _locked_wheel(house, "cuda_package")),
+    ):
+        with (house / name).open("a", encoding="utf-8") as lock:
+            lock.write(line)
+    monkeypatch.setenv("PIP_FIND_LINKS", " ".join(str(folder) for folder in list(wheels.values())[: 1 + offered]))
+    python = start.set_up(start.RUNTIME_LOCKS)
+    assert start.torch_version(python) == ("2.0+cpu" if offered else "2.0")
+    has_cuda = subprocess.run([python, "-c", "import cuda_package"], capture_output=True).returncode == 0
+    assert has_cuda is not offered
+    assert not (Path(start.venv_dir()) / start.UNFINISHED_MARK).exists()
 
 
 def test_packages_that_do_not_load_are_reported(start, house, monkeypatch):
     monkeypatch.setattr(start, "CHECK_IMPORTS", "raise ImportError('libGL.so.1: cannot open shared object file')")
     with pytest.raises(start.SetupError, match=r"libGL\.so\.1.*apt install libgl1"):
-        start.set_up(start.RUNTIME_LISTS)
+        start.set_up(start.RUNTIME_LOCKS)
     assert start.read_stamps(start.venv_dir()) == set()
 
 
@@ -170,7 +248,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(start, tmp_path):
 def test_full_disk_is_told_before_anything_is_fetched(start, house, monkeypatch):
     monkeypatch.setattr(start, "free_gb", lambda folder: 1.0)
     with pytest.raises(start.SetupError, match=r"needs about .* GB and 1\.0 GB are free"):
-        start.set_up(start.RUNTIME_LISTS)
+        start.set_up(start.RUNTIME_LOCKS)
     assert not Path(start.venv_dir()).exists()
 
 
@@ -198,6 +276,7 @@ def test_python_without_venv_module(start, monkeypatch, tmp_path):
         ("WARNING: NewConnectionError('Temporary failure in name resolution')\nERROR: No matching", "network"),
         ("SSLError(SSLCertVerificationError(1, 'CERTIFICATE_VERIFY_FAILED'))", "certificate"),
         ("ERROR: No matching distribution found for torch==2.13.0", "no build"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "hash differs"),
         ("ERROR: something new", "something new.*pip.log"),
         ("Traceback (most recent call last):\nMemoryError\n", "MemoryError.*pip.log"),
         ("", "gave no reason.*pip.log"),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from ..errors import UserError, system_refusal
 from ..runtime.log_levels import limit_library_logs
 from ..runtime.proxies import drop_unusable_proxies
+from ..runtime.telemetry import refuse_telemetry
 from .arguments import CommandParser
 
 INTERRUPTED = 130
@@ -47,6 +48,7 @@ FORMER_COMMANDS = {"asked": "overlay", "lock": "composite", "followed": "trackin
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    refuse_telemetry()
     limit_library_logs()
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show is written with escapes
         if isinstance(stream, io.TextIOWrapper):

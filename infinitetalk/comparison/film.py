@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..errors import InputError, OutputError, writing_failed
-from ..media.ffmpeg_tools import ensure_ffmpeg_on_path
+from ..config.constants import FRAMES_PER_SECOND
+from ..errors import InputError, writing_failed
 from .sides import Side
+
+if TYPE_CHECKING:
+    from ..media.video import VideoSource
 
 Layout = Literal["side", "wipe"]
 SWEEP_SECONDS = 4.0  # of the line from left to right and back
 _LABEL_SHARE = 0.055  # height of a label in the picture's height
 _LINE_PIXELS = 2
 _GAP_PIXELS = 4
+_CRF = 18
 
 
 def export_film(
@@ -40,53 +46,70 @@ def export_film(
         InputError: they have no instant in common.
         OutputError: if it cannot be written; nothing is left of it.
     """
-    os.environ.setdefault("FFMPEG_BINARY", ensure_ffmpeg_on_path()["ffmpeg"])  # moviepy reads it when it is imported
-    from moviepy import VideoClip, VideoFileClip
+    from ..media.mux import check_film_path, frames_of, mux_film
+    from ..media.probe import probe
+    from ..media.soundtrack import Soundtrack
+    from ..media.video import VideoSource
+    from ..media.writer import SegmentWriter
 
     output = Path(output)
-    partial = output.with_name(f".{output.stem}.partial.mp4")
-    with VideoFileClip(str(first.film)) as left, VideoFileClip(str(second.film)) as right:
-        height = _even(max(left.h, right.h))
-        widths = [_even(clip.w * height / clip.h) for clip in (left, right)]
-        labels = [_label(side.label, height) for side in (first, second)]
-        starts = first.start_seconds, second.start_seconds
-        begin = max(starts)
-        duration = min(start + clip.duration for start, clip in zip(starts, (left, right), strict=True)) - begin
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_failed(str(output), error) from error
+    check_film_path(output)
+    pictures = output.with_name(f".{output.stem}.{os.getpid()}.pictures.mp4")
+    with VideoSource(first.film) as left, VideoSource(second.film) as right:
+        begin = max(first.start_seconds, second.start_seconds)
+        ends = [side.start_seconds + film.duration_seconds for side, film in ((first, left), (second, right))]
+        duration = min(ends) - begin
         if duration <= 0:
             raise InputError(f"{first.label} and {second.label} have no instant in common; compare others.")
-
-        def frame(seconds: float) -> np.ndarray:
-            pictures = []
-            for clip, start, width, label, corner in zip(
-                (left, right), starts, widths, labels, ("left", "right"), strict=True
-            ):
-                picture = clip.get_frame(min(begin - start + seconds, clip.duration - 1e-3))
-                pictures.append(_labelled(_fit(picture, width, height), label, corner))
-            if layout == "side":
-                gap = np.zeros((height, _GAP_PIXELS, 3), np.uint8)
-                return np.concatenate([pictures[0], gap, pictures[1]], axis=1)
-            return wipe(pictures[0], _within(pictures[1], widths[0], height), sweep(seconds))
-
-        clip = VideoClip(frame, duration=duration)
-        sounding, from_ = (left, starts[0]) if left.audio is not None else (right, starts[1])
-        if sounding.audio is not None:
-            last = min(sounding.audio.duration, begin - from_ + duration)  # a track may end before its pictures
-            clip = clip.with_audio(sounding.audio.subclipped(begin - from_, last))
+        rate = Fraction(left.fps or FRAMES_PER_SECOND).limit_denominator(1001)
+        count = frames_of(duration, rate)
+        frames = _frames((first, second), (left, right), layout, [begin + float(k / rate) for k in range(count)])
         try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            clip.write_videofile(
-                str(partial), fps=left.fps, codec="libx264", audio_codec="aac", preset="veryfast",
-                ffmpeg_params=["-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
-                temp_audiofile=str(output.with_name(f".{output.stem}.partial.m4a")),
-                logger=_progress(report),
-            )  # fmt: skip
-            os.replace(partial, output)
+            height, width = (head := next(frames)).shape[:2]
+            SegmentWriter(width, height, crf=_CRF, rate=rate).write(
+                pictures, _reported(itertools.chain([head], frames), count, report)
+            )
+            sounding = next((side for side in (first, second) if probe(side.film).has_audio), None)
+            if sounding is None:
+                os.replace(pictures, output)
+            else:
+                sound = Soundtrack(sounding.film, duration, skip_seconds=begin - sounding.start_seconds)
+                mux_film([pictures], sound, duration, output, rate=rate)
         except OSError as error:
-            partial.unlink(missing_ok=True)
-            if error.errno is None:  # moviepy's own words about ffmpeg
-                raise OutputError(f"The comparison could not be written to {output}; is the disk full?") from error
             raise writing_failed(str(output), error) from error
+        finally:
+            pictures.unlink(missing_ok=True)
     return output
+
+
+def _frames(
+    sides: tuple[Side, Side], films: tuple[VideoSource, VideoSource], layout: Layout, instants: list[float]
+) -> Iterator[np.ndarray]:
+    """The comparison at each of the `instants` of the whole film, uint8 [height, width, 3]."""
+    height = _even(max(film.height for film in films))
+    widths = [_even(film.width * height / film.height) for film in films]
+    labels = [_label(side.label, height) for side in sides]
+    for seconds in instants:
+        left, right = (
+            _labelled(_fit(film.frame_at(seconds - side.start_seconds), width, height), label, corner)
+            for side, film, width, label, corner in zip(sides, films, widths, labels, ("left", "right"), strict=True)
+        )
+        if layout == "side":
+            yield np.concatenate([left, np.zeros((height, _GAP_PIXELS, 3), np.uint8), right], axis=1)
+        else:
+            yield wipe(left, _within(right, widths[0], height), sweep(seconds - instants[0]))
+
+
+def _reported(frames: Iterable[np.ndarray], count: int, report: Callable[[float], None] | None) -> Iterator[np.ndarray]:
+    """The frames as they are; `report` hears the share of `count` that was taken."""
+    for index, frame in enumerate(frames, start=1):
+        yield frame
+        if report is not None:
+            report(min(1.0, index / count))
 
 
 def sweep(seconds: float) -> float:
@@ -144,17 +167,3 @@ def _labelled(picture: np.ndarray, label: np.ndarray, corner: str) -> np.ndarray
     start = 0 if corner == "left" else picture.shape[1] - width
     picture[-height:, start : start + width] = label[:height, :width]
     return picture
-
-
-def _progress(report: Callable[[float], None] | None) -> Any:
-    if report is None:
-        return None
-    from proglog import ProgressBarLogger
-
-    class Logger(ProgressBarLogger):
-        def bars_callback(self, bar: str, attr: str, value: int, old_value: int | None = None) -> None:
-            total = self.bars[bar]["total"]
-            if bar == "frame_index" and attr == "index" and total:
-                report(min(1.0, value / total))
-
-    return Logger()

@@ -58,6 +58,7 @@ class Soundtrack:
         duration_seconds: float,
         start_seconds: Sequence[float] | None = None,
         background_track: BackgroundTrack | None = None,
+        skip_seconds: float = 0.0,
     ) -> None:
         """
         Args:
@@ -65,6 +66,7 @@ class Soundtrack:
             duration_seconds: of the film; sound beyond it is cut, silence fills what is missing.
             start_seconds: when each sound begins in the film; None: all at 0.
             background_track: the sound under them, from the beginning.
+            skip_seconds: how much of each sound's beginning is left out.
 
         Raises:
             MediaError: if one of them is no sound or is damaged.
@@ -75,6 +77,7 @@ class Soundtrack:
         assert len(self.sounds) == len(self.start_seconds) > 0 and min(self.start_seconds) >= 0
         self.duration_seconds = duration_seconds
         self.background_track = background_track
+        self._skip_seconds = skip_seconds
         if background_track is not None:
             self.sounds, self.start_seconds = [*self.sounds, background_track.sound], [*self.start_seconds, 0.0]
         self._formats = [sound_format(sound) for sound in self.sounds]
@@ -152,7 +155,10 @@ class Soundtrack:
             length = min(missing, self.rate)
             yield np.zeros((self.num_channels, length), np.float32)
             missing -= length
-        yield from self._converted(index)
+        skipped = round(self._skip_seconds * self.rate)
+        for block in self._converted(index):
+            yield block[:, skipped:]
+            skipped = max(0, skipped - block.shape[1])
 
     def _converted(self, index: int) -> Iterator[np.ndarray]:
         """One sound in the rate and channels of the whole."""

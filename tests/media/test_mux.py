@@ -137,6 +137,13 @@ def test_two_voices_in_turn(tmp_path):
     assert np.abs(mixed).max() == pytest.approx(0.5, abs=0.001), "nothing overlaps, so nothing is lowered"
 
 
+def test_a_sound_may_begin_later_than_its_file(tmp_path):
+    sound = write_sound(tmp_path / "s.wav", beep(32000, 16000, 1.5), 16000, "pcm_s16le")
+    track = Soundtrack(sound, 1.0, skip_seconds=1.2)
+    assert onset_seconds(track.read(0, track.num_samples)[0], 16000) == pytest.approx(0.3, abs=0.001)
+    assert not track.read(12800, 3200).any(), "the file ended 0.8 s after what was skipped"
+
+
 def test_soundtrack_reads_the_same_in_any_pieces(tmp_path):
     signal = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30_000)).astype(np.float32)
     sound = write_sound(tmp_path / "s.wav", signal, 16000, "pcm_f32le", "stereo")
