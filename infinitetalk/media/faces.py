@@ -119,7 +119,9 @@ class FaceFinder:
 
         if model == len(self._detectors):
             with quiet_native_code():
-                self._detectors.append(FaceDetection(model_selection=model, min_detection_confidence=0.5))
+                detector = FaceDetection(model_selection=model, min_detection_confidence=0.5)
+                detector.process(np.zeros((64, 64, 3), np.uint8))  # the first picture is what it has notes about
+                self._detectors.append(detector)
         return self._detectors[model]
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import av
 import av.error
@@ -41,6 +41,8 @@ _CONTAINERS = (
     "wav,w64,rf64,mp3,aac,ogg,flac,aiff,aif,au,caf,ac3,eac3,amr,amrnb,amrwb,wv,ape,tta,dsf,voc,opus,mp2,dts,truehd"
 )
 _MOVING_IMAGES = {"GIF", "PNG"}  # formats in which several frames mean a film, and which FFmpeg can play
+_JUMPING_FORMATS = ("mpeg", "mpegts")
+JUMP_SECONDS = 1  # back in time; reordered pictures go back by less
 _MATROSKA_SEGMENT = 0x18538067
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"}
 
@@ -148,8 +150,9 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
     """The sound a player would play."""
     best = container.streams.best("audio")
-    known = isinstance(best, av.AudioStream) and getattr(best, "codec_context", None) is not None
-    return best if known else None  # without a codec there is nothing to hear
+    if not isinstance(best, av.AudioStream) or getattr(best, "codec_context", None) is None:
+        return None  # without a codec there is nothing to hear
+    return best
 
 
 def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
@@ -286,7 +289,7 @@ def _probe_container(path: Path, expected: str) -> MediaInfo:
         rate = video.average_rate or video.guessed_rate
         duration_seconds = _duration_seconds(path, container, video)
         if _is_cut_matroska(path, container):
-            stated, duration_seconds = duration_seconds, _counted_seconds(path, video.index, video.type)
+            stated, duration_seconds = duration_seconds, _counted(path, video.index, video.type).seconds
             held = f"{duration_seconds:.2f} of the {stated:.2f} s that its header states"
             notes = (f"{path.name} is cut short: it holds {held}.",)
         check_seconds(path, duration_seconds)
@@ -352,7 +355,12 @@ def _check_sound(path: Path, rate: int, channels: int) -> None:
 
 
 def _duration_seconds(path: Path, container: InputContainer, stream: Stream) -> float:
-    """Of `stream`; recordings of browsers carry none, then the packets are counted (fast: nothing is decoded)."""
+    """Of `stream`; recordings of browsers carry none, then the packets are counted (fast: nothing is decoded).
+
+    So are those of DVDs and broadcasts: their times may begin anew within a file.
+    """
+    if container.format.name in _JUMPING_FORMATS:
+        return _counted(path, stream.index, stream.type).seconds
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     start_seconds = float((stream.start_time or 0) * (stream.time_base or 0))
@@ -360,12 +368,18 @@ def _duration_seconds(path: Path, container: InputContainer, stream: Stream) -> 
         return max(0.0, stop_seconds - start_seconds)
     if container.duration is not None:
         return max(0.0, (container.duration + (container.start_time or 0)) / av.time_base - start_seconds)
-    return _counted_seconds(path, stream.index, stream.type)
+    return _counted(path, stream.index, stream.type).seconds
 
 
-def _counted_seconds(path: Path, index: int, kind: str) -> float:
+class _Counted(NamedTuple):
+    seconds: float
+    jumps: bool  # whether the times begin anew
+
+
+def _counted(path: Path, index: int, kind: str) -> _Counted:
     """From the times of all packets, or from their number where a raw stream has no times."""
     stop, start, untimed = Fraction(0), None, 0
+    offset, before, jumps = Fraction(0), None, False
     with open_container(path) as container:
         stream = container.streams[index]
         rate = getattr(stream, "average_rate", None) or getattr(stream, "guessed_rate", None)
@@ -374,12 +388,21 @@ def _counted_seconds(path: Path, index: int, kind: str) -> float:
                 if packet.pts is None or packet.time_base is None:
                     untimed += packet.size > 0
                     continue
-                begin = packet.pts * packet.time_base
+                coded = (packet.pts if packet.dts is None else packet.dts) * packet.time_base
+                if before is not None and coded < before - JUMP_SECONDS:
+                    offset, jumps = stop - packet.pts * packet.time_base, True
+                before = coded
+                begin = offset + packet.pts * packet.time_base
                 start = begin if start is None else min(start, begin)
                 stop = max(stop, begin + (packet.duration or 0) * packet.time_base)
     if start is None and kind == "video":
-        return float(untimed / (rate or FRAMES_PER_SECOND))
-    return float(stop - (start or 0))
+        return _Counted(float(untimed / (rate or FRAMES_PER_SECOND)), False)
+    return _Counted(float(stop - (start or 0)), jumps)
+
+
+def times_begin_anew(path: Path, container: InputContainer, stream: Stream) -> bool:
+    """Whether a file's times jump back, as those of joined DVD titles do; then it cannot be sought in."""
+    return container.format.name in _JUMPING_FORMATS and _counted(path, stream.index, stream.type).jumps
 
 
 def _matroska_stop_seconds(stream: Stream) -> float | None:

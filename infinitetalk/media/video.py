@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import av
 import av.error
@@ -16,7 +16,16 @@ from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoRefo
 from ..config.constants import FRAMES_PER_SECOND
 from .decoding import Damage, decoded
 from .images import MAX_SIDE, NEUTRAL, load_image
-from .probe import Kind, decode_errors, display_turn, open_container, require_source, video_stream
+from .probe import (
+    JUMP_SECONDS,
+    Kind,
+    decode_errors,
+    display_turn,
+    open_container,
+    require_source,
+    times_begin_anew,
+    video_stream,
+)
 
 TIME_TOLERANCE_SECONDS = 6e-4  # Matroska rounds timestamps to milliseconds; a frame due at 0.0405 may say 0.041
 SEEK_AHEAD_SECONDS = 4.0  # a nearer frame is reached faster by decoding on than by seeking back to a keyframe
@@ -120,6 +129,7 @@ class VideoSource(_ContextManaged):
         scale = min(1.0, max_side / max(info.width, info.height))
         self.width, self.height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
         self._reformatter = VideoReformatter()  # kept: for HDR it makes a table that takes seconds
+        self._jumps: bool | None = None
         self._second_reformatter: VideoReformatter | None = None
         self._full_side = max(info.width, info.height)
         self.damage = Damage()  # of what was decoded so far; of the whole file after `own_frames`
@@ -182,6 +192,9 @@ class VideoSource(_ContextManaged):
         stream = video_stream(self._container)
         assert stream is not None and stream.time_base is not None, "probe found this file's pictures"
         self._stream, self._time_base = stream, stream.time_base
+        self._last_raw, self._offset = -math.inf, 0.0
+        if self._jumps is None:
+            self._jumps = times_begin_anew(self.path, self._container, stream)
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = DECODER_THREADS
         self._frames = decoded(self.path, self._container, self._stream, self.damage)
@@ -198,11 +211,16 @@ class VideoSource(_ContextManaged):
         """Leaves the decoder at a frame that begins no later than `target`."""
         if self._time(self._on_screen) <= target and self._next is None:
             return
+        if self._jumps:
+            if target < self._time(self._on_screen):
+                self._rewind()
+            return
         try:
             place = int(target / self._time_base)
             self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
             self._frames = decoded(self.path, self._container, self._stream, self.damage)
-            self._last_seconds = -math.inf
+            self._last_seconds = self._last_raw = -math.inf
+            self._offset = 0.0
             frame = self._decode_one()
         except av.error.FFmpegError:
             frame = None  # no index, as in raw streams
@@ -222,6 +240,12 @@ class VideoSource(_ContextManaged):
             frame.pts = round((previous + step) / self._time_base)
             frame.time_base = self._time_base
         if frame is not None:
+            raw = self._time(frame)
+            if raw < self._last_raw - JUMP_SECONDS:  # times that begin anew go on where the last ones ended
+                self._offset += self._last_raw - raw + 1 / (self.fps or FRAMES_PER_SECOND)
+            self._last_raw = raw
+            if self._offset:
+                frame.pts = round((raw + self._offset) / float(frame.time_base))
             self._last_seconds = self._time(frame)
         return frame
 
@@ -263,7 +287,7 @@ class VideoSource(_ContextManaged):
         return rgb
 
 
-def _colors_of(frame: av.VideoFrame) -> dict[str, object]:
+def _colors_of(frame: av.VideoFrame) -> dict[str, Any]:
     """Options that read a frame's colours as players do.
 
     HDR (PQ or HLG, BT.2020) becomes what an ordinary screen shows. Frames without a tag are BT.709 from HD size on,

@@ -91,3 +91,22 @@ def test_an_mkv_that_was_cut_says_so(tmp_path: Path) -> None:
     assert info.notes == (
         f"a.mkv is cut short: it holds {info.duration_seconds:.2f} of the 4.00 s that its header states.",
     )
+
+
+def test_joined_dvd_titles_keep_their_end(tmp_path: Path) -> None:
+    """Their times begin anew at each title."""
+    path = tmp_path / "a.vob"
+    with av.open(str(path), "w", format="vob") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for index in range(50):
+            frame = np.full((64, 64, 3), 5 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode(None))
+    joined = tmp_path / "joined.vob"
+    joined.write_bytes(path.read_bytes() * 2)
+    assert probe(joined).duration_seconds == pytest.approx(4.0, abs=0.1)
+    with VideoSource(joined) as source:
+        levels = [int(source.frame_at(seconds)[32, 32, 0]) for seconds in (0.4, 1.6, 2.4, 3.6, 0.4)]
+    assert levels == pytest.approx([50, 200, 50, 200, 50], abs=8)
