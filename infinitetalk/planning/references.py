@@ -43,8 +43,8 @@ def with_good_references(
             instant, why = suitable_instant(scan, wanted, shot_of(scan, wanted, source_seconds), _STEP)
             if why:
                 notes.append(
-                    f"The source is {why} at {clock(wanted)}; chunk {chunk.index + 1} takes its picture from "
-                    f"{clock(instant)} instead."
+                    f"The source is {why} at {clock(wanted)}; the chunk from {clock(chunk.start_seconds)} on takes its "
+                    f"picture from {clock(instant)} instead."
                 )
                 chunk = replace(chunk, reference=Reference(instant))
         if chunk.second is not None:
