@@ -42,6 +42,7 @@ def a_request(**changes) -> GenerationRequest:
         ({"keyframes": (Keyframe(0.5, image="gone.png"),)}, r"gone\.png"),
         ({"keyframes": (Keyframe(0.5, image="voice.wav"),)}, r"voice\.wav"),
         ({"guides": (Guide(1.5, 3, reference_placement="inside"),)}, "starts at 1.5 s but the film lasts 1.00 s"),
+        ({"checkpoints_dir": 0.5}, "folder of checkpoints is 0.5"),
     ],
 )
 def test_what_does_not_fit_the_film(changes, said):

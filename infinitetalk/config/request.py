@@ -7,6 +7,7 @@ request leaves at None; `resolve` merges the two into `Settings`, which is all t
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -266,6 +267,8 @@ class GenerationRequest:
         if self.loras is not None:
             object.__setattr__(self, "loras", Lora.all_of(self.loras, "loras"))
         object.__setattr__(self, "preset", str(self.preset))
+        if not isinstance(self.checkpoints_dir, str | os.PathLike | None):
+            raise InputError(f"The folder of checkpoints is {quoted(self.checkpoints_dir)}; give its path.")
         if not names_auto(self.preset):
             self.resolve()  # a bad override or preset is reported here, before anything runs
 

@@ -24,6 +24,7 @@ from .limits import max_seconds
 from .probe import audio_stream, check_seconds, decode_errors, open_container, require_sound, video_stream
 
 SPEECH_RATE = 16_000
+_LOUDEST = 100.0  # 40 dB above full scale; beyond it a floating-point file holds no sound
 _CANCELLED = 0.01  # of the louder channel's power: what is left after mixing is not the speech
 MIN_SPEECH_SAMPLES = SPEECH_RATE // 10  # 0.1 s: a sound without a single sample becomes this much silence
 SPILL_SAMPLES = 60 * SPEECH_RATE  # longer speech is kept in a temporary file (memory-mapped), not in memory
@@ -342,7 +343,9 @@ def _to_float(frame: av.AudioFrame) -> np.ndarray:
     if np.issubdtype(samples.dtype, np.integer):
         return samples.astype(np.float32) / float(2 ** (8 * samples.dtype.itemsize - 1))
     samples = samples.astype(np.float32, copy=False)
-    return samples if np.isfinite(samples).all() else np.nan_to_num(samples, posinf=0.0, neginf=0.0)
+    if not np.isfinite(samples).all():
+        samples = np.nan_to_num(samples, posinf=0.0, neginf=0.0)
+    return np.clip(samples, -_LOUDEST, _LOUDEST) if np.abs(samples).max(initial=0) > _LOUDEST else samples
 
 
 def _declared_samples(path: Path, container: InputContainer, stream: av.AudioStream, rate: int) -> int | None:

@@ -6,6 +6,7 @@ another site can neither upload nor start anything (cross-site request forgery),
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..errors import printable
 from .visitors import LEAST_FREE_BYTES, UploadAllowance, visitor_of
 
 Scope = MutableMapping[str, Any]
@@ -23,6 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_BODY_BYTES = 4_000_000  # of a request that is no upload
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+log = logging.getLogger("infinitetalk.studio")
 _DROPPED = (b"access-control-",)
 
 
@@ -56,7 +59,10 @@ class Access:
         if int(headers.get("content-length", "0") or 0) > most:
             await _answer(scope, send, 413, f"The request is larger than {most / 1e6:g} MB; send less.")
             return
-        await self.app(scope, _bounded(receive, most), self._with_headers(send))
+        try:
+            await self.app(scope, _bounded(receive, most), self._with_headers(send))
+        except Exception as error:  # gradio's own answer has been sent; its server would print a traceback
+            log.warning("a request could not be answered: %s", printable(f"{type(error).__name__}: {str(error)[:200]}"))
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Status and sentence for a request that is not answered."""
@@ -98,9 +104,19 @@ class Access:
         return length
 
     def _with_headers(self, send: Send) -> Send:
-        """Security headers on every answer, and none that let other sites read it."""
+        """Security headers on every answer, and none that let other sites read it.
+
+        What gradio answers with "Internal Server Error" is a request that it cannot read, which is the client's fault.
+        """
+        unreadable = False
 
         async def sent(message: Message) -> None:
+            nonlocal unreadable
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                unreadable = True
+                await _answer({"type": "http"}, send, 400, "The request cannot be read; correct its data.")
+            if unreadable:
+                return
             if message["type"] == "http.response.start":
                 kept = [pair for pair in message["headers"] if not pair[0].lower().startswith(_DROPPED)]
                 message = {**message, "headers": [*kept, *_frame_headers()]}

@@ -6,6 +6,7 @@ import wave
 
 import numpy as np
 import pytest
+import soundfile
 
 from infinitetalk.errors import MediaError
 from infinitetalk.media import audio
@@ -194,6 +195,12 @@ def test_memory_does_not_grow_with_length(tmp_path):
     assert result.returncode == 0, result.stderr
     num_samples, growth_mb = result.stdout.split()
     assert int(num_samples) == 16000 * 900 and float(growth_mb) < 30
+
+
+def test_a_floating_point_sound_of_absurd_loudness_is_bounded(tmp_path):
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, np.array([1e38, -1e38, 3e38, 0.5] * 8000), 16000, subtype="FLOAT")
+    assert np.abs(load_speech_16k(path)).max() <= 100
 
 
 def test_channels_in_opposite_phase_are_heard(tmp_path):

@@ -151,6 +151,8 @@ def test_a_malformed_call_is_one_line_in_the_log(server: Server) -> None:
     server.call("POST", "/gradio_api/upload", b"--x", Content_Type="multipart/form-data; boundary=aa")
     server.call("POST", "/gradio_api/upload", b"{}", Content_Type="application/json")
     server.call("GET", "/gradio_api/file=%00")
+    surrogate = b'{"data": ["\\ud800"]}'
+    assert server.call("POST", "/gradio_api/reset", surrogate, Content_Type="application/json")[0] == 400
     assert server.call("POST", "/gradio_api/call/plan", b"x" * 5_000_000, Content_Type="application/json")[0] == 413
     time.sleep(1.0)
     printed = server.output.read_text() + (server.folder / "jobs" / "studio.log").read_text()
