@@ -499,6 +499,13 @@ def _wait(process):
             return code if code >= 0 else 128 - code
         except KeyboardInterrupt:
             continue
+        except SystemExit:  # a polite kill of this process: the child goes first
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
 
 
 def run_demo(python, arguments):

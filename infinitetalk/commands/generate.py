@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -69,4 +70,5 @@ def _keep_inputs(request: GenerationRequest, output: Path | None) -> None:
 
 def new_job_dir(parent: Path, source: str) -> Path:
     """A folder name below `parent` that nothing uses yet: source name and local time."""
-    return free_name(parent / f"{Path(source).stem[:40]}-{time.strftime('%Y%m%d-%H%M%S')}")
+    name = os.fsencode(Path(source).stem[:40]).decode("utf-8", "replace")
+    return free_name(parent / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")

@@ -282,8 +282,11 @@ def _copy_inputs(request: GenerationRequest, folder: Path) -> GenerationRequest:
 
 
 def _shortened(name: str) -> str:
-    """A file name with room for a number before it and a suffix behind it; file systems take 255 bytes."""
-    stem, suffix = os.path.splitext(name)
+    """A file name with room for a number before it and a suffix behind it; file systems take 255 bytes.
+
+    Bytes that are no text (a name from a system with another encoding) become U+FFFD, so that JSON can hold it.
+    """
+    stem, suffix = os.path.splitext(os.fsencode(name).decode("utf-8", "replace"))
     suffix = suffix[:16]
     room = _MOST_NAME_BYTES - len(os.fsencode(suffix))
     while len(os.fsencode(stem)) > room:

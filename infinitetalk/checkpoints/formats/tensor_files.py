@@ -12,6 +12,7 @@ import json
 import math
 import mmap
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -201,7 +202,9 @@ def load_pickled(path: Path) -> dict[str, Tensor]:
 
     try:
         # Files from before torch 1.6 are no zip archives and cannot be mapped.
-        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch advises its own users; ours get the sentence below
+            weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except Exception as error:  # the unpickler raises whatever a damaged stream makes it stumble over
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a readable torch file of plain weights ({reason}).") from error
