@@ -119,3 +119,17 @@ def test_a_public_server_answers_its_own_page_alone(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("SPACE_ID", "somebody/space")
     _, headers = _asked(access, host="studio.example")
     assert b"x-frame-options" not in headers and b"huggingface.co" in headers[b"content-security-policy"]
+
+
+def test_a_visitor_sees_the_films_that_its_browser_remembers_and_no_others(tmp_path: Path) -> None:
+    names = ["20260101-120000-0123456789abcdef", "20260101-120001-fedcba9876543210"]
+    for name in (*names, "mine"):
+        (tmp_path / "jobs" / name).mkdir(parents=True)
+        (tmp_path / "jobs" / name / "project.json").write_text("{}")
+    (tmp_path / "project.json").write_text("{}")
+    shared = Studio(tmp_path / "jobs", shared=True)
+    assert [path.name for path in shared.folders([names[0], "../jobs/" + names[1], "..", "mine", None, 7])] == names[:1]
+    assert shared.folders(None) == shared.folders("*") == shared.folders([[names[1]]]) == []
+    for name in ("..", ".", "", "mine", "../" + names[0], names[0] + "/../" + names[1], names[0] + "\0", None, 5):
+        assert shared.folder(name) is None, name
+    assert len(Studio(tmp_path / "jobs", shared=False).folders(None)) == 3, "served to one person, it lists all"
